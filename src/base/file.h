@@ -1,0 +1,25 @@
+/* Files: reading whole small files, and replacing a file so that it is old or new, never half.
+ * All calls block; no worker thread may call them. Errors are logged by the caller, who knows what
+ * the file was for; errno holds the cause on NJ_ESYS. */
+#ifndef NJ_BASE_FILE_H
+#define NJ_BASE_FILE_H
+
+#include <sys/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Reads a regular file of at most max_bytes into `out` (appended). Directories, FIFOs and devices
+ * are refused with NJ_EINVAL, larger files with NJ_ETOOBIG. `nofollow` refuses symbolic links. */
+enum nj_err nj_file_read(const char *path, size_t max_bytes, bool nofollow, struct nj_buf *out)
+    NJ_NODISCARD;
+
+/* Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the directory.
+ * Keeps mode and owner of an existing file, else uses `mode`. On an error the old file is intact
+ * and no temporary file is left. Never follows a symbolic link planted at the temporary name. */
+enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode_t mode)
+    NJ_NODISCARD;
+
+#endif
