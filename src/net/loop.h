@@ -27,8 +27,9 @@
 /* Bits of `ready`. */
 #define NJ_LOOP_IN  1u /* something to read or to accept */
 #define NJ_LOOP_OUT 2u /* room to write */
-#define NJ_LOOP_HUP 4u /* the peer closed, half or whole, or an error is pending: read to the end  \
-                        */
+#define NJ_LOOP_HUP                                                                                \
+    4u /* the peer closed, half or whole, or an error is pending: read to the end                  \
+        */
 
 struct nj_loop;
 struct nj_loop_source;

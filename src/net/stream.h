@@ -8,9 +8,9 @@
  * The loop is edge-triggered, so:
  *  - after NJ_EAGAIN from any call, call it again after the next event of *any* kind (TLS may have
  *    to write in order to read, and the other way round);
- *  - after NJ_OK from read, look at nj_stream_has_pending: true means read again without waiting
- *    for an event (now, or in the next turn when the turn's budget is used up); false means the
- *    next bytes come with an event;
+ *  - after NJ_OK from read or handshake, look at nj_stream_has_pending: true means read again
+ * without waiting for an event (now, or in the next turn when the turn's budget is used up); false
+ * means the next bytes come with an event;
  *  - after an event with NJ_LOOP_HUP read until the call returns an error. */
 #ifndef NJ_NET_STREAM_H
 #define NJ_NET_STREAM_H
@@ -57,8 +57,10 @@ enum nj_err nj_stream_ws_client_new(struct nj_stream *inner,
 
 /* Goes on with the TLS handshake, then with the WebSocket upgrade. NJ_OK: ready (at once for TCP).
  * NJ_EAGAIN: call again after the next event. Its length is bounded (bytes, not time: the caller
- * has a timer). NJ_ECLOSED, NJ_ETLS, NJ_EAUTH (the peer's certificate), NJ_EPROTOCOL (bad upgrade;
- * the HTTP refusal has been sent), NJ_ELIMIT, NJ_ENOMEM, NJ_ESYS: close and free. */
+ * has a timer). Everything else: close and free. NJ_EMALFORMED: the peer does not speak TLS,
+ * NJ_ENOENT: the client sent no certificate, NJ_EAUTH: its certificate is refused, NJ_EPROTOCOL:
+ * bad WebSocket upgrade (the HTTP refusal has been sent), NJ_ETLS, NJ_ELIMIT, NJ_ECLOSED,
+ * NJ_ENOMEM, NJ_ESYS. */
 enum nj_err nj_stream_handshake(struct nj_stream *stream) NJ_NODISCARD;
 
 /* Reads what there is, at most `len` bytes (len > 0). NJ_OK: *got is set; it may be 0 when only
