@@ -1,0 +1,177 @@
+/* See topic.h. */
+#include "mqtt/topic.h"
+
+#define TOPIC_MAX 65535u
+
+static unsigned count_levels(struct nj_bytes text)
+{
+    unsigned levels = 1;
+    for (size_t i = 0; i < text.len; i++) {
+        levels += text.ptr[i] == '/';
+    }
+    return levels;
+}
+
+static bool has_bad_size(struct nj_bytes text, unsigned levels_max)
+{
+    return text.len == 0 || text.len > TOPIC_MAX ||
+           (levels_max && text.len >= levels_max && count_levels(text) > levels_max);
+}
+
+static bool has_any(struct nj_bytes text, const char *set)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] && strchr(set, text.ptr[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool nj_mqtt_topic_is_valid(struct nj_bytes topic, unsigned levels_max)
+{
+    if (has_bad_size(topic, levels_max)) {
+        return false;
+    }
+    return !memchr(topic.ptr, '+', topic.len) && !memchr(topic.ptr, '#', topic.len) &&
+           !memchr(topic.ptr, 0, topic.len);
+}
+
+bool nj_mqtt_filter_is_valid(struct nj_bytes filter, unsigned levels_max)
+{
+    if (has_bad_size(filter, levels_max) || memchr(filter.ptr, 0, filter.len)) {
+        return false;
+    }
+    struct nj_bytes level;
+    while (nj_mqtt_next_level(&filter, &level)) {
+        if (level.len > 1 && has_any(level, "+#")) {
+            return false;
+        }
+        if (nj_mqtt_level_is(level, '#') && filter.ptr) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool nj_mqtt_filter_has_wildcard(struct nj_bytes filter)
+{
+    return has_any(filter, "+#");
+}
+
+bool nj_mqtt_is_share(struct nj_bytes filter)
+{
+    return nj_bytes_equal(filter, NJ_BYTES_LIT("$share")) ||
+           nj_bytes_starts_with(filter, NJ_BYTES_LIT("$share/"));
+}
+
+bool nj_mqtt_share_parse(struct nj_bytes text, struct nj_bytes *group, struct nj_bytes *filter)
+{
+    if (!nj_bytes_starts_with(text, NJ_BYTES_LIT("$share/"))) {
+        return false;
+    }
+    struct nj_bytes rest = nj_bytes(text.ptr + 7, text.len - 7);
+    if (!nj_mqtt_next_level(&rest, group) || group->len == 0 || has_any(*group, "+#") ||
+        rest.len == 0) {
+        return false;
+    }
+    *filter = rest;
+    return true;
+}
+
+bool nj_mqtt_subscription_is_valid(struct nj_bytes text, unsigned levels_max)
+{
+    if (!nj_mqtt_is_share(text)) {
+        return nj_mqtt_filter_is_valid(text, levels_max);
+    }
+    struct nj_bytes group;
+    struct nj_bytes filter;
+    return nj_mqtt_share_parse(text, &group, &filter) && !nj_mqtt_is_share(filter) &&
+           nj_mqtt_filter_is_valid(filter, levels_max);
+}
+
+static bool is_hidden(struct nj_bytes text)
+{
+    return text.len && text.ptr[0] == '$';
+}
+
+static bool begins_wild(struct nj_bytes filter)
+{
+    return filter.len && (filter.ptr[0] == '+' || filter.ptr[0] == '#');
+}
+
+bool nj_mqtt_topic_matches(struct nj_bytes filter, struct nj_bytes topic)
+{
+    if (is_hidden(topic) && begins_wild(filter)) {
+        return false;
+    }
+    struct nj_bytes want;
+    struct nj_bytes have;
+    while (nj_mqtt_next_level(&filter, &want)) {
+        if (nj_mqtt_level_is(want, '#')) {
+            return true;
+        }
+        if (!nj_mqtt_next_level(&topic, &have)) {
+            return false;
+        }
+        if (!nj_mqtt_level_is(want, '+') && !nj_bytes_equal(want, have)) {
+            return false;
+        }
+        /* "a/#" matches "a". */
+        if (!topic.ptr && filter.ptr) {
+            return nj_bytes_equal(filter, NJ_BYTES_LIT("#"));
+        }
+    }
+    return !topic.ptr;
+}
+
+bool nj_mqtt_filter_covers(struct nj_bytes pattern, struct nj_bytes filter)
+{
+    if (is_hidden(filter) != is_hidden(pattern) && begins_wild(pattern)) {
+        return false;
+    }
+    struct nj_bytes want;
+    struct nj_bytes have;
+    while (nj_mqtt_next_level(&pattern, &want)) {
+        if (nj_mqtt_level_is(want, '#')) {
+            return true;
+        }
+        if (!nj_mqtt_next_level(&filter, &have) || nj_mqtt_level_is(have, '#')) {
+            return false;
+        }
+        if (!nj_mqtt_level_is(want, '+') && !nj_bytes_equal(want, have)) {
+            return false;
+        }
+        if (!filter.ptr && pattern.ptr) {
+            return nj_bytes_equal(pattern, NJ_BYTES_LIT("#"));
+        }
+    }
+    return !filter.ptr;
+}
+
+bool nj_mqtt_filters_overlap(struct nj_bytes a, struct nj_bytes b)
+{
+    if ((is_hidden(a) && begins_wild(b)) || (is_hidden(b) && begins_wild(a))) {
+        return false;
+    }
+    struct nj_bytes left;
+    struct nj_bytes right;
+    for (;;) {
+        bool has_left = nj_mqtt_next_level(&a, &left);
+        bool has_right = nj_mqtt_next_level(&b, &right);
+        if (!has_left && !has_right) {
+            return true;
+        }
+        if ((has_left && nj_mqtt_level_is(left, '#')) ||
+            (has_right && nj_mqtt_level_is(right, '#'))) {
+            return true;
+        }
+        if (!has_left || !has_right) {
+            return false;
+        }
+        bool is_any = nj_mqtt_level_is(left, '+') || nj_mqtt_level_is(right, '+');
+        if (!is_any && !nj_bytes_equal(left, right)) {
+            return false;
+        }
+    }
+}
