@@ -1,0 +1,132 @@
+/* See claim.h. */
+#include "broker/claim.h"
+
+#include "broker/flow.h"
+#include "broker/limits.h"
+#include "broker/link.h"
+#include "broker/message.h"
+#include "broker/origin.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+#include "broker/will.h"
+#include "security/policy.h"
+
+/* Sessions of anonymous or deleted owners never block, but are never handed on either: a fresh
+ * session starts (product.md). */
+enum owner {
+    OWNER_SAME,
+    OWNER_FREE,
+    OWNER_OTHER,
+};
+
+static enum owner compare_owner(const struct nj_session *session, const struct nj_origin *origin)
+{
+    struct nj_bytes old = nj_origin_user(session->origin);
+    struct nj_bytes user = nj_origin_user(origin);
+    bool is_same = (old.ptr == NULL) == (user.ptr == NULL) && nj_bytes_equal(old, user) &&
+                   session->origin->scope == origin->scope;
+    if (is_same || !session->shard->limits->session_owner) {
+        return OWNER_SAME;
+    }
+    if (!old.ptr || !nj_policy_has_user(session->shard->policy, session->origin->scope, old)) {
+        return OWNER_FREE;
+    }
+    return OWNER_OTHER;
+}
+
+/* The old connection goes. Its will: sent at once, unless its delay is longer than the time until
+ * the session is resumed, which is now; a session that ends here sends it, too (MQTT5 3.1.2.5,
+ * 3.1.3.2.2). */
+static void take_over(struct nj_session *session, bool ends)
+{
+    struct nj_link *old = session->link;
+    if (!old) {
+        return;
+    }
+    bool with_will = ends || (session->will && session->will->delay_s == 0);
+    session->shard->core->link_ops->close(old, NJ_RC_SESSION_TAKEN_OVER, "session taken over");
+    if (!ends && session->expiry_s == 0) {
+        /* The old connection would have ended the session; the new one keeps it. */
+        session->expiry_s = 1;
+        nj_session_detach(session, with_will);
+        session->expiry_s = 0;
+        return;
+    }
+    nj_session_detach(session, with_will);
+}
+
+static struct nj_session *resume_or_end(struct nj_shard *shard, struct nj_session *session,
+                                        bool ends)
+{
+    struct nj_bytes client_id = nj_session_client_id(session);
+    struct nj_origin *origin = nj_origin_ref(session->origin);
+    client_id = nj_origin_client_id(origin);
+    take_over(session, ends);
+    /* Detaching may have ended it. */
+    session = nj_session_find(shard, client_id);
+    nj_origin_unref(origin);
+    if (session && ends) {
+        nj_session_end(session);
+        session = NULL;
+    }
+    return session;
+}
+
+static void store_claim(struct nj_session *session)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_store_op *op =
+        nj_shard_op(shard, NJ_STORE_SESSION_CLAIM, nj_session_client_id(session));
+    if (op) {
+        op->value = session->expiry_s;
+        op->bytes = nj_origin_user(session->origin);
+    }
+}
+
+enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
+                             struct nj_claimed *out, enum nj_mqtt_reason *reason, const char **why)
+{
+    struct nj_shard *shard = link->shard;
+    struct nj_session *session = nj_session_find(shard, nj_origin_client_id(claim->origin));
+    enum owner owner = session ? compare_owner(session, claim->origin) : OWNER_SAME;
+    *out = (struct nj_claimed){0};
+    if (owner == OWNER_OTHER) {
+        *reason = NJ_RC_NOT_AUTHORIZED;
+        *why = "the session belongs to another user";
+        return NJ_EACCES;
+    }
+    if (session) {
+        session = resume_or_end(shard, session, claim->is_clean_start || owner == OWNER_FREE);
+    }
+    out->is_present = session != NULL;
+    if (!session) {
+        session = nj_session_new(shard, claim->origin);
+        if (!session) {
+            *reason = NJ_RC_QUOTA_EXCEEDED;
+            *why = "out of memory";
+            return NJ_ENOMEM;
+        }
+    } else {
+        nj_session_set_origin(session, claim->origin);
+    }
+    bool was_stored = session->is_stored;
+    session->version = (uint8_t)link->version;
+    session->credential = claim->credential;
+    nj_will_drop(session);
+    nj_session_set_expiry(session, claim->expiry_s);
+    if (session->is_stored || was_stored) {
+        store_claim(session);
+    }
+    if (claim->will && nj_will_set(session, claim->will, claim->will_delay_s) != NJ_OK) {
+        *reason = NJ_RC_QUOTA_EXCEEDED;
+        *why = "out of memory";
+        nj_session_end(session);
+        return NJ_ENOMEM;
+    }
+    link->receive_in = session->flow ? (uint16_t)session->flow->incoming_count : 0;
+    nj_session_attach(session, link);
+    enum nj_err err;
+    out->session = session;
+    out->wait_group = nj_shard_commit(shard, &err);
+    return NJ_OK;
+}

@@ -1,0 +1,410 @@
+/* See deliver.h. Which session gets a publication and when it may go out; route.c finds the
+ * sessions, output.c writes the frame. */
+#include "broker/deliver.h"
+
+#include "base/mem.h"
+#include "broker/denial.h"
+#include "broker/hold.h"
+#include "broker/limits.h"
+#include "broker/link.h"
+#include "broker/origin.h"
+#include "broker/output.h"
+#include "broker/retain.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+
+struct nj_message *nj_publication_keep(struct nj_publication *publication)
+{
+    if (!publication->kept) {
+        publication->kept = nj_message_new(&publication->view);
+    }
+    return publication->kept;
+}
+
+void nj_publication_fini(struct nj_publication *publication)
+{
+    nj_message_unref(publication->kept);
+    publication->kept = NULL;
+}
+
+static void drop(struct nj_shard *shard)
+{
+    NJ_STAT_ADD(shard, publish_dropped, 1);
+}
+
+static bool may_receive(struct nj_session *session, struct nj_bytes topic)
+{
+    struct nj_verdict verdict;
+    nj_authz(session->shard->policy, &session->subject, NJ_ACTION_DELIVER, topic, &verdict);
+    if (NJ_UNLIKELY(!verdict.allowed)) {
+        nj_session_denied(session, NJ_ACTION_DELIVER, topic, &verdict);
+    }
+    return verdict.allowed;
+}
+
+/* ---- windows and limits */
+
+uint32_t nj_deliver_window(const struct nj_session *session)
+{
+    const struct nj_limits *limits = session->shard->limits;
+    const struct nj_flow *flow = session->flow;
+    uint32_t window = limits->max_inflight ? limits->max_inflight : UINT16_MAX;
+    uint32_t peer = session->link->receive_max_out;
+    if (peer && peer < window) {
+        window = peer;
+    }
+    if (!flow) {
+        return window;
+    }
+    if (limits->max_inflight_bytes && flow->flight_bytes >= limits->max_inflight_bytes &&
+        flow->flight_count) {
+        return 0;
+    }
+    uint32_t used = flow->flight_count - flow->unsent_count;
+    return used < window ? window - used : 0;
+}
+
+static bool queue_is_full(const struct nj_session *session, const struct nj_message_view *view)
+{
+    const struct nj_limits *limits = session->shard->limits;
+    const struct nj_flow *flow = session->flow;
+    if (limits->max_queued && flow->queue_count >= limits->max_queued) {
+        return true;
+    }
+    return limits->max_queued_bytes &&
+           flow->queue_bytes + view->payload.len > limits->max_queued_bytes;
+}
+
+static bool demand_flow(struct nj_session *session)
+{
+    if (!session->flow) {
+        session->flow = nj_flow_new();
+    }
+    return session->flow != NULL;
+}
+
+/* ---- queue */
+
+/* Keeps the publication for later; a stored session's row is part of the open store group. */
+static bool enqueue(struct nj_session *session, struct nj_publication *publication,
+                    struct nj_delivery delivery)
+{
+    struct nj_shard *shard = session->shard;
+    if (!demand_flow(session)) {
+        NJ_STAT_ADD(shard, dropped_memory, 1);
+        drop(shard);
+        return true;
+    }
+    if (queue_is_full(session, &publication->view)) {
+        NJ_STAT_ADD(shard, dropped_queue_full, 1);
+        drop(shard);
+        return true;
+    }
+    struct nj_message *message = nj_publication_keep(publication);
+    if (message) {
+        delivery.message = nj_message_ref(message);
+    }
+    if (!message || nj_flow_enqueue(session->flow, &delivery) != NJ_OK) {
+        nj_message_unref(delivery.message);
+        NJ_STAT_ADD(shard, dropped_memory, 1);
+        drop(shard);
+        return true;
+    }
+    NJ_STAT_ADD(shard, queued, 1);
+    return true;
+}
+
+/* Gives the delivery its row in the store and the group that makes it durable. */
+static void store_append(struct nj_session *session, struct nj_publication *publication,
+                         struct nj_delivery *delivery)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_message *message = nj_publication_keep(publication);
+    struct nj_store_op *op =
+        message ? nj_shard_op(shard, NJ_STORE_QUEUE_APPEND, nj_session_client_id(session)) : NULL;
+    if (!op) {
+        return;
+    }
+    delivery->seq = ++session->next_seq;
+    /* The open group gets the next number when it is committed. */
+    delivery->group = shard->submitted + 1;
+    op->message = message;
+    op->seq = delivery->seq;
+}
+
+static void store_remove(struct nj_session *session, uint64_t seq)
+{
+    struct nj_store_op *op =
+        seq ? nj_shard_op(session->shard, NJ_STORE_QUEUE_REMOVE, nj_session_client_id(session))
+            : NULL;
+    if (op) {
+        op->seq = seq;
+    }
+}
+
+/* ---- sending */
+
+/* A QoS > 0 frame takes a packet id and a place in flight. True when it is done with, sent or
+ * dropped; false when memory is short for now. */
+static bool send_counted(struct nj_session *session, struct nj_publication *publication,
+                         const struct nj_delivery *delivery)
+{
+    struct nj_flight *flight = demand_flow(session) ? nj_flow_take(session->flow) : NULL;
+    if (!flight) {
+        return false;
+    }
+    flight->delivery = *delivery;
+    flight->state = delivery->qos == 1 ? NJ_FLIGHT_WAIT_PUBACK : NJ_FLIGHT_WAIT_PUBREC;
+    flight->delivery.message = NULL;
+    enum nj_output_result result =
+        nj_output_publish(session->link, publication, delivery, flight->packet_id);
+    if (result != NJ_OUTPUT_SENT) {
+        nj_flow_done(session->flow, flight);
+        if (result == NJ_OUTPUT_TOO_LARGE) {
+            store_remove(session, delivery->seq);
+            return true;
+        }
+        return false;
+    }
+    if (session->is_stored) {
+        struct nj_message *message = nj_publication_keep(publication);
+        flight->delivery.message = message ? nj_message_ref(message) : NULL;
+        session->flow->flight_bytes += message ? message->payload_len : 0;
+    }
+    return true;
+}
+
+static void deliver_qos0(struct nj_session *session, struct nj_publication *publication,
+                         const struct nj_delivery *delivery)
+{
+    struct nj_link *link = session->link;
+    struct nj_shard *shard = session->shard;
+    uint32_t frames_max = shard->limits->max_queued;
+    if (NJ_UNLIKELY(link->is_blocked && frames_max && link->out.frames >= frames_max)) {
+        NJ_STAT_ADD(shard, dropped_slow, 1);
+        drop(shard);
+        return;
+    }
+    if (nj_output_publish(link, publication, delivery, 0) == NJ_OUTPUT_NO_MEMORY) {
+        NJ_STAT_ADD(shard, dropped_memory, 1);
+        drop(shard);
+    }
+}
+
+static bool is_online(const struct nj_session *session)
+{
+    return session->link && session->link->is_ready && !session->link->is_closing;
+}
+
+static bool deliver_counted(struct nj_session *session, struct nj_publication *publication,
+                            struct nj_delivery *delivery)
+{
+    if (session->is_stored) {
+        if (session->flow && queue_is_full(session, &publication->view) &&
+            (!is_online(session) || nj_deliver_window(session) == 0)) {
+            NJ_STAT_ADD(session->shard, dropped_queue_full, 1);
+            drop(session->shard);
+            return true;
+        }
+        store_append(session, publication, delivery);
+    }
+    bool may_go = is_online(session) && !(session->flow && session->flow->queue_count) &&
+                  nj_deliver_window(session) > 0 &&
+                  !(delivery->qos == 2 && delivery->group > session->shard->completed);
+    if (may_go && send_counted(session, publication, delivery)) {
+        return true;
+    }
+    bool must_wait = delivery->qos == 2 && delivery->group > session->shard->completed;
+    enqueue(session, publication, *delivery);
+    if (must_wait && is_online(session) && session->flow && !session->flow->is_pump_held) {
+        nj_session_pump_later(session, delivery->group);
+    }
+    return true;
+}
+
+bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
+                const struct nj_sub_options *options)
+{
+    struct nj_shard *shard = session->shard;
+    if (options->is_no_local && session->id == publication->sender) {
+        return true;
+    }
+    if (NJ_UNLIKELY(!may_receive(session, publication->view.topic))) {
+        return false;
+    }
+    uint8_t qos = publication->view.qos;
+    if (qos > options->qos || (shard->limits->upgrade_outgoing_qos && qos < options->qos)) {
+        qos = options->qos;
+    }
+    if (session->link && qos > session->link->max_qos) {
+        qos = session->link->max_qos;
+    }
+    struct nj_delivery delivery = {
+        .sub_id = options->sub_id,
+        .qos = qos,
+        .is_retain = options->is_retain_as_published && publication->view.is_retain,
+    };
+    if (qos > 0) {
+        return deliver_counted(session, publication, &delivery);
+    }
+    if (is_online(session)) {
+        /* Behind what is queued already, when it was accepted with QoS 0 into a waiting queue. */
+        if (NJ_UNLIKELY(session->flow && session->flow->queue_count &&
+                        nj_flow_head(session->flow)->qos == 0)) {
+            return enqueue(session, publication, delivery);
+        }
+        deliver_qos0(session, publication, &delivery);
+    } else if (session->link || (session->is_stored && shard->limits->queue_qos0)) {
+        return enqueue(session, publication, delivery);
+    }
+    return true;
+}
+
+/* ---- later */
+
+static bool is_expired(const struct nj_shard *shard, uint64_t expires_ms)
+{
+    return expires_ms && expires_ms <= shard->now_ms;
+}
+
+/* The head goes: sent, expired, or no longer allowed. */
+static void drop_head(struct nj_session *session)
+{
+    struct nj_delivery delivery = nj_flow_dequeue(session->flow);
+    NJ_STAT_SUB(session->shard, queued, 1);
+    store_remove(session, delivery.seq);
+    nj_message_unref(delivery.message);
+    enum nj_err err;
+    (void)nj_shard_commit(session->shard, &err);
+}
+
+bool nj_deliver_queued(struct nj_session *session)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_delivery *head = nj_flow_head(session->flow);
+    if (session->link->is_blocked && session->link->out.pending > NJ_OUTPUT_PUMP_MAX) {
+        return false;
+    }
+    if (is_expired(shard, head->message->expires_ms)) {
+        NJ_STAT_ADD(shard, dropped_expired, 1);
+        drop(shard);
+        drop_head(session);
+        return true;
+    }
+    if (!may_receive(session, nj_message_topic(head->message))) {
+        drop_head(session);
+        return true;
+    }
+    if (head->qos && nj_deliver_window(session) == 0) {
+        return false;
+    }
+    if (head->qos == 2 && head->group > shard->completed) {
+        if (!session->flow->is_pump_held) {
+            nj_session_pump_later(session, head->group);
+        }
+        return false;
+    }
+    struct nj_publication publication = {
+        .view = nj_message_view(head->message),
+        .kept = nj_message_ref(head->message),
+    };
+    struct nj_delivery delivery = *head;
+    bool is_done = true;
+    if (delivery.qos) {
+        is_done = send_counted(session, &publication, &delivery);
+    } else {
+        deliver_qos0(session, &publication, &delivery);
+    }
+    nj_publication_fini(&publication);
+    if (is_done) {
+        struct nj_delivery gone = nj_flow_dequeue(session->flow);
+        NJ_STAT_SUB(shard, queued, 1);
+        nj_message_unref(gone.message);
+    }
+    return is_done;
+}
+
+bool nj_deliver_flight(struct nj_session *session, struct nj_flight *flight)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_message *message = flight->delivery.message;
+    flight->is_unsent = false;
+    session->flow->unsent_count--;
+    /* A QoS 2 message that the client may have seen must be finished; everything else may expire
+     * or be forbidden by now. */
+    bool is_gone = !message || is_expired(shard, message->expires_ms) ||
+                   !may_receive(session, nj_message_topic(message));
+    enum nj_output_result result = NJ_OUTPUT_TOO_LARGE;
+    if (!is_gone) {
+        struct nj_publication publication = {
+            .view = nj_message_view(message),
+            .kept = nj_message_ref(message),
+        };
+        result =
+            nj_output_publish(session->link, &publication, &flight->delivery, flight->packet_id);
+        nj_publication_fini(&publication);
+    }
+    if (result == NJ_OUTPUT_SENT) {
+        return true;
+    }
+    if (result == NJ_OUTPUT_NO_MEMORY) {
+        flight->is_unsent = true;
+        session->flow->unsent_count++;
+        return false;
+    }
+    store_remove(session, flight->delivery.seq);
+    nj_flow_done(session->flow, flight);
+    enum nj_err err;
+    (void)nj_shard_commit(shard, &err);
+    return true;
+}
+
+/* ---- retained */
+
+/* The publisher's right is asked again (product.md: a retained message whose publisher lost the
+ * right is not delivered). */
+static bool origin_still_may(struct nj_shard *shard, const struct nj_retained *retained)
+{
+    if (!retained->origin || !shard->limits->retain_rechecks_origin) {
+        return true;
+    }
+    struct nj_subject subject;
+    struct nj_verdict verdict;
+    nj_subject_init(&subject, nj_origin_user(retained->origin),
+                    nj_origin_client_id(retained->origin), retained->origin->scope);
+    nj_authz(shard->policy, &subject, NJ_ACTION_PUBLISH, nj_message_topic(retained->message),
+             &verdict);
+    nj_subject_fini(&subject);
+    return verdict.allowed;
+}
+
+bool nj_deliver_retained(struct nj_session *session, const struct nj_retained *retained,
+                         const struct nj_sub_options *options)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_message *message = retained->message;
+    if (is_expired(shard, message->expires_ms) || !origin_still_may(shard, retained) ||
+        !may_receive(session, nj_message_topic(message))) {
+        return true;
+    }
+    uint8_t qos = message->qos < options->qos ? message->qos : options->qos;
+    qos = qos > session->link->max_qos ? session->link->max_qos : qos;
+    struct nj_publication publication = {
+        .view = nj_message_view(message),
+        .kept = nj_message_ref(message),
+    };
+    struct nj_delivery delivery = {.sub_id = options->sub_id, .qos = qos, .is_retain = true};
+    bool is_done = true;
+    if (qos == 0) {
+        is_done =
+            nj_output_publish(session->link, &publication, &delivery, 0) != NJ_OUTPUT_NO_MEMORY;
+    } else if ((session->flow && session->flow->queue_count) || nj_deliver_window(session) == 0) {
+        is_done = false;
+    } else {
+        deliver_counted(session, &publication, &delivery);
+        enum nj_err err;
+        (void)nj_shard_commit(shard, &err);
+    }
+    nj_publication_fini(&publication);
+    return is_done;
+}

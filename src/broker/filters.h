@@ -1,0 +1,87 @@
+/* A worker's private subscription index, and its cache of match results.
+ *
+ *   filter tree node ── struct nj_filter ── entries[]   one per subscribed session, densely packed
+ *                                        └─ groups      shared subscriptions whose home is here
+ *   session ── subs[]   (filter, place in its entries[])  and back, so both ways are O(1)
+ *
+ * The order of entries is not kept: removal moves the last one into the gap. Only the worker that
+ * owns the index (or acts for it with its baton) touches it. */
+#ifndef NJ_BROKER_FILTERS_H
+#define NJ_BROKER_FILTERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "broker/interest.h"
+
+struct nj_filters;
+struct nj_group;
+struct nj_session;
+struct nj_tree_node;
+
+struct nj_sub_options {
+    uint32_t sub_id; /* 0 = none */
+    uint8_t qos;
+    bool is_no_local;
+    bool is_retain_as_published;
+};
+
+struct nj_sub_entry {
+    struct nj_session *session;
+    uint32_t back; /* index in session->subs */
+    struct nj_sub_options options;
+};
+
+struct nj_filter {
+    struct nj_tree_node *node;
+    struct nj_sub_entry *entries;
+    struct nj_group *groups;
+    uint32_t count;
+    uint32_t cap;
+    uint32_t stored_count; /* entries and group members whose session survives a restart */
+};
+
+/* The session's side of a subscription. */
+struct nj_sub_ref {
+    struct nj_filter *filter;
+    uint32_t place; /* in filter->entries */
+};
+
+struct nj_filters *nj_filters_new(unsigned worker, struct nj_interest *interest);
+void nj_filters_free(struct nj_filters *filters);
+
+/* *is_new tells a new subscription from one whose options were replaced. */
+enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *session,
+                           struct nj_bytes filter, const struct nj_sub_options *options,
+                           bool *is_new) NJ_NODISCARD;
+/* False when there was no such subscription. */
+bool nj_filters_remove(struct nj_filters *filters, struct nj_session *session,
+                       struct nj_bytes filter);
+void nj_filters_remove_all(struct nj_filters *filters, struct nj_session *session);
+/* The session's place in stores changed: its filters' stored interest follows. */
+void nj_filters_set_stored(struct nj_filters *filters, struct nj_session *session, bool is_stored);
+
+/* For shared subscriptions: the filter's record, made if it is not there; and the notice that its
+ * groups changed (`stored_delta` of members), which may free it. */
+struct nj_filter *nj_filters_demand(struct nj_filters *filters, struct nj_bytes filter)
+    NJ_NODISCARD;
+struct nj_filter *nj_filters_find(struct nj_filters *filters, struct nj_bytes filter);
+void nj_filters_groups_changed(struct nj_filters *filters, struct nj_filter *filter,
+                               int stored_delta);
+
+struct nj_match {
+    struct nj_interest_set interest; /* of all workers, this one included */
+    struct nj_filter *const *filters;
+    uint32_t count;
+};
+/* Hot path. The result is valid until the next call that changes or asks this index. */
+const struct nj_match *nj_filters_match(struct nj_filters *filters, struct nj_bytes topic);
+
+/* The text of a filter, into buf; returns its length (may be more than size: nothing written). */
+size_t nj_filter_text(const struct nj_filter *filter, char *buf, size_t size);
+
+int64_t nj_filters_count(const struct nj_filters *filters);
+
+#endif

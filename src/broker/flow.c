@@ -1,0 +1,188 @@
+/* See flow.h. */
+#include "broker/flow.h"
+
+#include "base/mem.h"
+#include "broker/message.h"
+
+#define FIRST_FLIGHTS 4
+#define FIRST_QUEUE   8
+#define IDS_MAX       65535u
+
+struct nj_flow *nj_flow_new(void)
+{
+    return nj_try_zalloc(sizeof(struct nj_flow));
+}
+
+void nj_flow_free(struct nj_flow *flow)
+{
+    if (!flow) {
+        return;
+    }
+    for (uint32_t i = 0; flow->flights && i <= flow->flight_mask; i++) {
+        if (flow->flights[i].state != NJ_FLIGHT_FREE) {
+            nj_message_unref(flow->flights[i].delivery.message);
+        }
+    }
+    while (flow->queue_count) {
+        nj_message_unref(nj_flow_dequeue(flow).message);
+    }
+    for (uint32_t i = 0; i < flow->incoming_count; i++) {
+        nj_message_unref(flow->incoming[i].message);
+    }
+    nj_free(flow->flights);
+    nj_free(flow->queue);
+    nj_free(flow->incoming);
+    nj_free(flow);
+}
+
+/* At most half full, so that skipping taken places stays short. The ids in flight are unique modulo
+ * the old size, hence modulo the new one. */
+static enum nj_err grow_flights(struct nj_flow *flow)
+{
+    uint32_t size = flow->flights ? (flow->flight_mask + 1) * 2 : FIRST_FLIGHTS;
+    struct nj_flight *grown = nj_try_zalloc(size * sizeof(*grown));
+    if (!grown) {
+        return NJ_ENOMEM;
+    }
+    for (uint32_t i = 0; flow->flights && i <= flow->flight_mask; i++) {
+        const struct nj_flight *flight = &flow->flights[i];
+        if (flight->state != NJ_FLIGHT_FREE) {
+            grown[flight->packet_id & (size - 1)] = *flight;
+        }
+    }
+    nj_free(flow->flights);
+    flow->flights = grown;
+    flow->flight_mask = size - 1;
+    return NJ_OK;
+}
+
+struct nj_flight *nj_flow_take(struct nj_flow *flow)
+{
+    if (flow->flight_count >= IDS_MAX) {
+        return NULL;
+    }
+    if (!flow->flights || flow->flight_count * 2 > flow->flight_mask) {
+        bool may_grow = !flow->flights || flow->flight_mask < IDS_MAX;
+        if (may_grow && grow_flights(flow) != NJ_OK && !flow->flights) {
+            return NULL;
+        }
+    }
+    if (flow->flight_count > flow->flight_mask) {
+        return NULL;
+    }
+    for (;;) {
+        uint16_t id = ++flow->last_packet_id;
+        struct nj_flight *flight = &flow->flights[id & flow->flight_mask];
+        if (id == 0 || flight->state != NJ_FLIGHT_FREE) {
+            continue;
+        }
+        flight->packet_id = id;
+        flight->is_unsent = false;
+        flight->order = ++flow->next_order;
+        flow->flight_count++;
+        return flight;
+    }
+}
+
+struct nj_flight *nj_flow_find(const struct nj_flow *flow, uint16_t packet_id)
+{
+    if (!flow->flights) {
+        return NULL;
+    }
+    struct nj_flight *flight = &flow->flights[packet_id & flow->flight_mask];
+    return flight->state != NJ_FLIGHT_FREE && flight->packet_id == packet_id ? flight : NULL;
+}
+
+static uint64_t payload_bytes(const struct nj_message *message)
+{
+    return message ? message->payload_len : 0;
+}
+
+void nj_flow_done(struct nj_flow *flow, struct nj_flight *flight)
+{
+    flow->flight_bytes -= payload_bytes(flight->delivery.message);
+    nj_message_unref(flight->delivery.message);
+    flight->delivery.message = NULL;
+    flight->state = NJ_FLIGHT_FREE;
+    flow->flight_count--;
+    if (flight->is_unsent) {
+        flow->unsent_count--;
+    }
+}
+
+static enum nj_err grow_queue(struct nj_flow *flow)
+{
+    uint32_t cap = flow->queue_cap ? flow->queue_cap * 2 : FIRST_QUEUE;
+    struct nj_delivery *grown = nj_try_alloc(cap * sizeof(*grown));
+    if (!grown) {
+        return NJ_ENOMEM;
+    }
+    for (uint32_t i = 0; i < flow->queue_count; i++) {
+        grown[i] = flow->queue[(flow->queue_head + i) & (flow->queue_cap - 1)];
+    }
+    nj_free(flow->queue);
+    flow->queue = grown;
+    flow->queue_cap = cap;
+    flow->queue_head = 0;
+    return NJ_OK;
+}
+
+enum nj_err nj_flow_enqueue(struct nj_flow *flow, const struct nj_delivery *delivery)
+{
+    if (flow->queue_count == flow->queue_cap) {
+        enum nj_err err = grow_queue(flow);
+        if (err != NJ_OK) {
+            return err;
+        }
+    }
+    flow->queue[(flow->queue_head + flow->queue_count) & (flow->queue_cap - 1)] = *delivery;
+    flow->queue_count++;
+    flow->queue_bytes += payload_bytes(delivery->message);
+    return NJ_OK;
+}
+
+struct nj_delivery *nj_flow_head(const struct nj_flow *flow)
+{
+    return flow->queue_count ? &flow->queue[flow->queue_head] : NULL;
+}
+
+struct nj_delivery nj_flow_dequeue(struct nj_flow *flow)
+{
+    NJ_ASSERT(flow->queue_count);
+    struct nj_delivery delivery = flow->queue[flow->queue_head];
+    flow->queue_head = (flow->queue_head + 1) & (flow->queue_cap - 1);
+    flow->queue_count--;
+    flow->queue_bytes -= payload_bytes(delivery.message);
+    return delivery;
+}
+
+struct nj_incoming *nj_flow_incoming_find(const struct nj_flow *flow, uint16_t packet_id)
+{
+    for (uint32_t i = 0; i < flow->incoming_count; i++) {
+        if (flow->incoming[i].packet_id == packet_id) {
+            return &flow->incoming[i];
+        }
+    }
+    return NULL;
+}
+
+struct nj_incoming *nj_flow_incoming_add(struct nj_flow *flow, uint16_t packet_id)
+{
+    if (flow->incoming_count == flow->incoming_cap) {
+        uint32_t cap = flow->incoming_cap ? flow->incoming_cap * 2 : 4;
+        struct nj_incoming *grown = nj_try_realloc(flow->incoming, cap * sizeof(*grown));
+        if (!grown) {
+            return NULL;
+        }
+        flow->incoming = grown;
+        flow->incoming_cap = cap;
+    }
+    struct nj_incoming *incoming = &flow->incoming[flow->incoming_count++];
+    *incoming = (struct nj_incoming){.packet_id = packet_id};
+    return incoming;
+}
+
+void nj_flow_incoming_remove(struct nj_flow *flow, struct nj_incoming *incoming)
+{
+    *incoming = flow->incoming[--flow->incoming_count];
+}

@@ -1,0 +1,88 @@
+/* The QoS > 0 state of a session: what is in flight to the client, what waits, and the incoming
+ * QoS 2 messages that were not released yet (MQTT5 4.3, 4.4, 4.9).
+ *
+ * In flight is a table indexed by the low bits of the packet id: an id whose place is taken is
+ * skipped, so a look-up is one probe whatever the client acknowledges in which order. */
+#ifndef NJ_BROKER_FLOW_H
+#define NJ_BROKER_FLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct nj_message;
+
+enum nj_flight_state {
+    NJ_FLIGHT_FREE,
+    NJ_FLIGHT_WAIT_PUBACK,  /* QoS 1 PUBLISH is out */
+    NJ_FLIGHT_WAIT_PUBREC,  /* QoS 2 PUBLISH is out */
+    NJ_FLIGHT_WAIT_PUBCOMP, /* PUBREL is out, or waits for its record */
+};
+
+/* A message on its way to one session. */
+struct nj_delivery {
+    struct nj_message *message; /* counted; NULL in flight of a session that cannot resume */
+    uint64_t seq;               /* its row in the store; 0 = not stored */
+    uint64_t group;             /* store group that makes the row durable */
+    uint32_t sub_id;
+    uint8_t qos;
+    bool is_retain; /* RETAIN flag towards the client */
+    bool was_sent;  /* began on an earlier connection: DUP when it is sent again */
+};
+
+struct nj_flight {
+    struct nj_delivery delivery;
+    uint64_t order; /* of the first sending, for resending in order */
+    uint16_t packet_id;
+    uint8_t state;  /* enum nj_flight_state */
+    bool is_unsent; /* resumed, but the window was full: not yet sent on this connection */
+};
+
+struct nj_incoming {
+    struct nj_message *message;
+    uint64_t group; /* store group of its record; the PUBREC follows it */
+    uint16_t packet_id;
+};
+
+struct nj_flow {
+    struct nj_flight *flights;
+    uint32_t flight_mask; /* table size - 1 */
+    uint32_t flight_count;
+    uint32_t unsent_count;
+    uint64_t flight_bytes;
+    uint64_t next_order;
+    uint16_t last_packet_id;
+    bool is_pump_held;         /* a hold will call the pump when the head of the queue is durable */
+    struct nj_delivery *queue; /* ring */
+    uint32_t queue_head;
+    uint32_t queue_count;
+    uint32_t queue_cap; /* power of two */
+    uint64_t queue_bytes;
+    struct nj_incoming *incoming;
+    uint32_t incoming_count;
+    uint32_t incoming_cap;
+};
+
+struct nj_flow *nj_flow_new(void) NJ_NODISCARD;
+void nj_flow_free(struct nj_flow *flow);
+
+/* A free packet id with its place; NULL when memory is short or 65,535 are in flight. The place is
+ * taken when the caller sets its state. */
+struct nj_flight *nj_flow_take(struct nj_flow *flow) NJ_NODISCARD;
+struct nj_flight *nj_flow_find(const struct nj_flow *flow, uint16_t packet_id);
+/* Frees the place and drops the message. */
+void nj_flow_done(struct nj_flow *flow, struct nj_flight *flight);
+
+/* Takes over the delivery's reference on success. */
+enum nj_err nj_flow_enqueue(struct nj_flow *flow, const struct nj_delivery *delivery) NJ_NODISCARD;
+struct nj_delivery *nj_flow_head(const struct nj_flow *flow);
+/* Takes the head off; the reference is the caller's. */
+struct nj_delivery nj_flow_dequeue(struct nj_flow *flow);
+
+struct nj_incoming *nj_flow_incoming_find(const struct nj_flow *flow, uint16_t packet_id);
+struct nj_incoming *nj_flow_incoming_add(struct nj_flow *flow, uint16_t packet_id) NJ_NODISCARD;
+/* Does not drop the message: the caller took it. */
+void nj_flow_incoming_remove(struct nj_flow *flow, struct nj_incoming *incoming);
+
+#endif

@@ -1,0 +1,324 @@
+/* See hold.h. */
+#include "broker/hold.h"
+
+#include "base/mem.h"
+#include "broker/ack.h"
+#include "broker/flow.h"
+#include "broker/link.h"
+#include "broker/record.h"
+#include "broker/replay.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+
+#define TICKET_BUCKETS 1024
+
+struct nj_hold_table {
+    struct nj_hold *buckets[TICKET_BUCKETS];
+};
+
+struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind,
+                                struct nj_bytes session)
+{
+    if (shard->op_count == shard->op_cap) {
+        uint32_t cap = shard->op_cap ? shard->op_cap * 2 : 16;
+        struct nj_store_op *grown = nj_try_realloc(shard->ops, cap * sizeof(*grown));
+        if (!grown) {
+            return NULL;
+        }
+        shard->ops = grown;
+        shard->op_cap = cap;
+    }
+    struct nj_store_op *op = &shard->ops[shard->op_count++];
+    *op = (struct nj_store_op){.kind = kind, .session = session};
+    return op;
+}
+
+uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err)
+{
+    *err = NJ_OK;
+    if (!shard->op_count) {
+        return 0;
+    }
+    *err = nj_store_submit(shard->core->store, shard->id, shard->ops, shard->op_count,
+                           shard->submitted + 1);
+    shard->op_count = 0;
+    return *err == NJ_OK ? ++shard->submitted : 0;
+}
+
+static void ticket_insert(struct nj_shard *shard, struct nj_hold *hold)
+{
+    if (!shard->tickets) {
+        shard->tickets = nj_zalloc(sizeof(*shard->tickets));
+    }
+    struct nj_hold **bucket = &shard->tickets->buckets[hold->ticket % TICKET_BUCKETS];
+    hold->ticket_next = *bucket;
+    *bucket = hold;
+}
+
+static struct nj_hold *ticket_find(struct nj_shard *shard, uint64_t ticket)
+{
+    struct nj_hold *hold = shard->tickets ? shard->tickets->buckets[ticket % TICKET_BUCKETS] : NULL;
+    while (hold && hold->ticket != ticket) {
+        hold = hold->ticket_next;
+    }
+    return hold;
+}
+
+static void ticket_remove(struct nj_shard *shard, struct nj_hold *hold)
+{
+    struct nj_hold **at = &shard->tickets->buckets[hold->ticket % TICKET_BUCKETS];
+    while (*at != hold) {
+        at = &(*at)->ticket_next;
+    }
+    *at = hold->ticket_next;
+}
+
+static void hold_free(struct nj_shard *shard, struct nj_hold *hold)
+{
+    nj_list_remove(&hold->in_session);
+    nj_list_remove(&hold->in_waiting);
+    if (hold->tickets_left) {
+        ticket_remove(shard, hold);
+    }
+    nj_replay_free(hold->replay);
+    nj_free(hold);
+}
+
+static bool is_ready(const struct nj_hold *hold)
+{
+    return hold->group == 0 && hold->tickets_left == 0;
+}
+
+/* Sends what a ready hold promised. The session may be gone afterwards only by a close, which is
+ * never immediate. */
+static void deliver_hold(struct nj_session *session, struct nj_hold *hold)
+{
+    struct nj_link *link = session->link;
+    if (hold->kind == NJ_HOLD_PUMP) {
+        if (session->flow) {
+            session->flow->is_pump_held = false;
+        }
+        nj_session_pump(session);
+        return;
+    }
+    if (hold->err != NJ_OK) {
+        nj_ack_send_failure(link, hold);
+        return;
+    }
+    if (hold->len) {
+        uint8_t *room = nj_link_frame(link, hold->len);
+        if (!room) {
+            nj_link_fail_memory(link);
+            return;
+        }
+        memcpy(room, hold->frame, hold->len);
+        NJ_STAT_ADD(session->shard, messages_sent, 1);
+    } else {
+        nj_ack_send(link, hold->kind, hold->packet_id, hold->reason);
+    }
+    if (hold->kind == NJ_HOLD_CONNACK) {
+        nj_session_resume(session);
+    } else if (hold->replay) {
+        nj_replay_start(session, hold->replay);
+        hold->replay = NULL;
+    }
+}
+
+static void release(struct nj_session *session)
+{
+    while (session->link && !nj_list_is_empty(&session->held)) {
+        struct nj_hold *hold = NJ_CONTAINER(session->held.next, struct nj_hold, in_session);
+        if (!is_ready(hold)) {
+            return;
+        }
+        nj_list_remove(&hold->in_session);
+        deliver_hold(session, hold);
+        hold_free(session->shard, hold);
+    }
+}
+
+/* Almost always the newest group, hence the search from the end. */
+static void insert_waiting(struct nj_shard *shard, struct nj_hold *hold)
+{
+    struct nj_list *place = shard->waiting.prev;
+    while (place != &shard->waiting &&
+           NJ_CONTAINER(place, struct nj_hold, in_waiting)->group > hold->group) {
+        place = place->prev;
+    }
+    nj_list_insert_after(place, &hold->in_waiting);
+}
+
+static struct nj_hold *hold_new(struct nj_shard *shard, enum nj_hold_kind kind, uint32_t len,
+                                struct nj_wait wait)
+{
+    struct nj_hold *hold = nj_try_zalloc(sizeof(*hold) + len);
+    if (!hold) {
+        return NULL;
+    }
+    nj_list_init(&hold->in_session);
+    nj_list_init(&hold->in_waiting);
+    hold->kind = (uint8_t)kind;
+    hold->len = len;
+    if (wait.group > shard->completed) {
+        hold->group = wait.group;
+        insert_waiting(shard, hold);
+    }
+    if (wait.tickets) {
+        hold->ticket = wait.ticket;
+        hold->tickets_left = wait.tickets;
+        ticket_insert(shard, hold);
+    }
+    return hold;
+}
+
+static bool must_wait(const struct nj_session *session, struct nj_wait wait)
+{
+    return wait.group > session->shard->completed || wait.tickets ||
+           !nj_list_is_empty(&session->held);
+}
+
+void nj_session_ack(struct nj_session *session, enum nj_hold_kind kind, uint16_t packet_id,
+                    uint8_t reason, struct nj_wait wait)
+{
+    if (!must_wait(session, wait)) {
+        nj_ack_send(session->link, kind, packet_id, reason);
+        return;
+    }
+    struct nj_hold *hold = hold_new(session->shard, kind, 0, wait);
+    if (!hold) {
+        nj_link_fail_memory(session->link);
+        return;
+    }
+    hold->session = session;
+    hold->packet_id = packet_id;
+    hold->reason = reason;
+    nj_list_push_back(&session->held, &hold->in_session);
+}
+
+void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const uint8_t *frame,
+                       uint32_t len, struct nj_replay *replay, struct nj_wait wait)
+{
+    struct nj_hold *hold = hold_new(session->shard, kind, len, wait);
+    if (!hold) {
+        nj_replay_free(replay);
+        nj_link_fail_memory(session->link);
+        return;
+    }
+    hold->session = session;
+    hold->replay = replay;
+    memcpy(hold->frame, frame, len);
+    if (kind == NJ_HOLD_SUBACK || kind == NJ_HOLD_UNSUBACK) {
+        hold->packet_id = nj_ack_frame_packet_id(frame);
+    }
+    nj_list_push_back(&session->held, &hold->in_session);
+    release(session);
+}
+
+void nj_session_pump_later(struct nj_session *session, uint64_t group)
+{
+    struct nj_hold *hold =
+        hold_new(session->shard, NJ_HOLD_PUMP, 0, (struct nj_wait){.group = group});
+    if (!hold) {
+        nj_link_fail_memory(session->link);
+        return;
+    }
+    hold->session = session;
+    session->flow->is_pump_held = true;
+    nj_list_push_back(&session->held, &hold->in_session);
+}
+
+static void ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket, enum nj_err err)
+{
+    struct nj_record_ticket *record =
+        nj_shard_post(shard, from, NJ_RECORD_TICKET_DONE, sizeof(*record), 1);
+    if (record) {
+        record->ticket = ticket;
+        record->err = err;
+    }
+    /* Without memory no answer leaves: the publisher gets no acknowledgement and sends again. */
+}
+
+void nj_shard_ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket,
+                           struct nj_wait wait, enum nj_err err)
+{
+    if (err != NJ_OK || (wait.group <= shard->completed && !wait.tickets)) {
+        ticket_reply(shard, from, ticket, err);
+        return;
+    }
+    struct nj_hold *hold = hold_new(shard, NJ_HOLD_TICKET, 0, wait);
+    if (!hold) {
+        ticket_reply(shard, from, ticket, NJ_ENOMEM);
+        return;
+    }
+    hold->reply_ticket = ticket;
+    hold->reply_to = from;
+}
+
+/* A hold got nearer to being ready. */
+static void advance(struct nj_shard *shard, struct nj_hold *hold)
+{
+    if (hold->kind != NJ_HOLD_TICKET) {
+        release(hold->session);
+    } else if (is_ready(hold)) {
+        ticket_reply(shard, hold->reply_to, hold->reply_ticket, hold->err);
+        hold_free(shard, hold);
+    }
+}
+
+void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err err)
+{
+    struct nj_hold *hold = ticket_find(shard, ticket);
+    if (!hold) {
+        return; /* the connection that waited is gone */
+    }
+    if (err != NJ_OK) {
+        hold->err = err;
+    }
+    if (hold->tickets_left == 1) {
+        ticket_remove(shard, hold);
+    }
+    hold->tickets_left--;
+    advance(shard, hold);
+}
+
+void nj_shard_completed(struct nj_shard *shard, uint64_t group, enum nj_err err)
+{
+    shard->completed = group;
+    while (!nj_list_is_empty(&shard->waiting)) {
+        struct nj_hold *hold = NJ_CONTAINER(shard->waiting.next, struct nj_hold, in_waiting);
+        if (hold->group > group) {
+            return;
+        }
+        if (hold->group == group && err != NJ_OK) {
+            hold->err = err;
+        }
+        hold->group = 0;
+        nj_list_remove(&hold->in_waiting);
+        advance(shard, hold);
+    }
+}
+
+void nj_session_drop_held(struct nj_session *session)
+{
+    while (!nj_list_is_empty(&session->held)) {
+        hold_free(session->shard, NJ_CONTAINER(session->held.next, struct nj_hold, in_session));
+    }
+    if (session->flow) {
+        session->flow->is_pump_held = false;
+    }
+}
+
+void nj_shard_holds_fini(struct nj_shard *shard)
+{
+    while (!nj_list_is_empty(&shard->waiting)) {
+        struct nj_hold *hold = NJ_CONTAINER(shard->waiting.next, struct nj_hold, in_waiting);
+        hold_free(shard, hold);
+    }
+    for (int i = 0; shard->tickets && i < TICKET_BUCKETS; i++) {
+        while (shard->tickets->buckets[i]) {
+            hold_free(shard, shard->tickets->buckets[i]);
+        }
+    }
+    nj_free(shard->tickets);
+    shard->tickets = NULL;
+}

@@ -1,0 +1,77 @@
+/* Answers that wait until what they promise is durable (architecture: acknowledge after commit).
+ *
+ *   shard->waiting:  hold 17 ─ hold 18 ─ hold 18 ─ …     by number of the store group
+ *   session->held:   in the order the client must see them
+ *
+ * A hold is ready when its store group is complete and every other worker that has stored
+ * subscribers answered its ticket. Ready holds leave from the front of their session's list only,
+ * so acknowledgements keep the order of the packets they answer (MQTT5 4.6). */
+#ifndef NJ_BROKER_HOLD_H
+#define NJ_BROKER_HOLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+
+struct nj_retained_request;
+struct nj_session;
+struct nj_shard;
+
+enum nj_hold_kind {
+    NJ_HOLD_PUBACK,
+    NJ_HOLD_PUBREC,
+    NJ_HOLD_PUBREL,
+    NJ_HOLD_PUBCOMP,
+    NJ_HOLD_SUBACK,
+    NJ_HOLD_UNSUBACK,
+    NJ_HOLD_CONNACK,
+    NJ_HOLD_PUMP,   /* no frame: the queue may move on */
+    NJ_HOLD_TICKET, /* no session: another worker waits */
+};
+
+struct nj_hold {
+    struct nj_list in_session;
+    struct nj_list in_waiting;
+    struct nj_hold *ticket_next;
+    struct nj_session *session;
+    struct nj_replay *replay; /* after SUBACK: retained messages to send */
+    uint64_t group;           /* store group waited for; 0 = none */
+    uint64_t ticket;          /* key among this worker's tickets */
+    uint32_t tickets_left;
+    uint32_t reply_to; /* NJ_HOLD_TICKET: the worker that asked, and its ticket */
+    uint64_t reply_ticket;
+    enum nj_err err;
+    uint8_t kind;
+    uint8_t reason; /* of the acknowledgement */
+    uint16_t packet_id;
+    uint32_t len;
+    uint8_t frame[]; /* SUBACK, UNSUBACK, CONNACK: as it goes out */
+};
+
+/* What an answer waits for; all zero = nothing. */
+struct nj_wait {
+    uint64_t group;
+    uint64_t ticket;
+    uint32_t tickets;
+};
+
+/* Sends the acknowledgement now, or holds it. */
+void nj_session_ack(struct nj_session *session, enum nj_hold_kind kind, uint16_t packet_id,
+                    uint8_t reason, struct nj_wait wait);
+/* The same for an encoded frame. Takes `replay` over (may be NULL). */
+void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const uint8_t *frame,
+                       uint32_t len, struct nj_replay *replay, struct nj_wait wait);
+/* Calls nj_session_pump when `group` is complete. */
+void nj_session_pump_later(struct nj_session *session, uint64_t group);
+/* Answers `ticket` of worker `from` now or when what it waits for is done. */
+void nj_shard_ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket,
+                           struct nj_wait wait, enum nj_err err);
+/* A ticket of ours was answered. */
+void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err err);
+/* The connection is gone: nothing that waits will be sent. */
+void nj_session_drop_held(struct nj_session *session);
+void nj_shard_holds_fini(struct nj_shard *shard);
+
+#endif

@@ -1,0 +1,33 @@
+/* The settings that the core obeys, as one immutable snapshot. Made by apps/broker from the
+ * configuration; replaced as a whole on reload. Units are in the names; 0 means no limit unless
+ * said otherwise. */
+#ifndef NJ_BROKER_LIMITS_H
+#define NJ_BROKER_LIMITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct nj_limits {
+    uint32_t max_inflight; /* messages; towards clients that name no receive maximum */
+    uint64_t max_inflight_bytes;
+    uint32_t max_queued; /* messages above those in flight */
+    uint64_t max_queued_bytes;
+    uint32_t max_packet_size;
+    uint32_t max_payload;
+    uint32_t max_subscriptions;   /* of one session */
+    uint32_t persistent_expiry_s; /* cap on session expiry; 0 = none */
+    uint64_t retain_expiry_ms;
+    unsigned topic_levels;
+    bool retain_available;
+    bool queue_qos0;
+    bool upgrade_outgoing_qos;
+    /* product.md, "Native mode and compat mode" */
+    bool share_skips_denied; /* members: online first, denied ones are skipped */
+    bool retain_rechecks_origin;
+    bool will_checked_at_connect;
+    bool session_owner;
+    bool refuses_control_chars;
+    bool is_compat_store;
+};
+
+#endif

@@ -1,0 +1,74 @@
+/* The part of a connection that the broker core knows. front embeds it first in its own struct.
+ * Owned by the worker of its session (before a session exists: by the accepting worker). */
+#ifndef NJ_BROKER_LINK_H
+#define NJ_BROKER_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "broker/out.h"
+#include "mqtt/types.h"
+
+struct nj_session;
+struct nj_shard;
+
+/* Outgoing topic aliases of one connection: alias number = place + 1. Made at first use. */
+struct nj_alias_out {
+    uint16_t count;
+    uint16_t max;
+    uint16_t next_victim;
+    struct {
+        char *topic;
+        uint32_t len;
+        bool is_known; /* the peer was told */
+    } entry[];
+};
+
+/* Incoming topic aliases (MQTT5 3.3.2.3.4). */
+struct nj_alias_in {
+    uint16_t max;
+    struct {
+        char *topic;
+        uint32_t len;
+    } entry[];
+};
+
+struct nj_link {
+    struct nj_shard *shard;
+    struct nj_session *session; /* NULL until the session is attached, and after it is detached */
+    struct nj_out out;
+    struct nj_list blocked_node; /* in shard->blocked while the socket takes no more */
+    struct nj_alias_out *alias_out;
+    struct nj_alias_in *alias_in;
+    struct nj_bytes mount_point; /* the listener's, or empty */
+    uint32_t max_packet_out;     /* what the peer takes; 0 = any */
+    uint16_t receive_max_out;    /* QoS > 0 in flight towards the peer; 0 = no limit */
+    uint16_t alias_out_max;
+    uint16_t alias_in_max;
+    uint16_t receive_max_in; /* what we allow the peer */
+    uint16_t receive_in;     /* QoS 2 not released, QoS 1 not answered */
+    uint8_t max_qos;         /* of the listener */
+    enum nj_mqtt_version version;
+    bool wants_problem_info;
+    bool is_dirty;   /* in shard->dirty or shard->dirty_late */
+    bool is_blocked; /* waits for the socket */
+    bool is_closing; /* no more input or output for it */
+    bool is_ready;   /* CONNACK is out: messages may follow */
+    bool is_bridge;
+};
+
+void nj_link_init(struct nj_link *link, struct nj_shard *shard);
+/* Frees buffers and aliases; the link must have been detached from its session. */
+void nj_link_fini(struct nj_link *link);
+
+/* Room for one whole frame to this peer; marks the link for the flush at the end of the turn.
+ * NULL when memory is short or the link is closing. */
+uint8_t *nj_link_frame(struct nj_link *link, size_t len) NJ_NODISCARD;
+/* Memory is short in a place where the connection cannot go on: it is closed. */
+void nj_link_fail_memory(struct nj_link *link);
+/* For acknowledgements to publishers: flushed after everything else. */
+uint8_t *nj_link_frame_late(struct nj_link *link, size_t len) NJ_NODISCARD;
+
+#endif

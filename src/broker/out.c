@@ -1,0 +1,305 @@
+/* See out.h. */
+#include "broker/out.h"
+
+#include <sys/uio.h>
+
+#include "base/mem.h"
+#include "broker/message.h"
+
+struct nj_chunk {
+    struct nj_chunk *next;
+    struct nj_message *message; /* NULL: the bytes are data[] */
+    const uint8_t *bytes;       /* data, or inside the message */
+    uint32_t off;               /* written so far */
+    uint32_t len;
+    uint32_t cap;
+    int8_t size_class; /* -1: not from a free list */
+    uint8_t data[];
+};
+
+static const uint32_t class_bytes[3] = {512, 4096, 32768};
+/* What a worker keeps at most: 64 KiB, 1 MiB, 1 MiB. */
+static const uint32_t class_keep[3] = {128, 256, 32};
+
+static struct nj_chunk *chunk_get(struct nj_chunk_pool *pool, size_t len)
+{
+    for (int8_t c = 0; c < 3; c++) {
+        if (len > class_bytes[c] - sizeof(struct nj_chunk)) {
+            continue;
+        }
+        struct nj_chunk *chunk = pool->free_list[c];
+        if (chunk) {
+            pool->free_list[c] = chunk->next;
+            pool->free_count[c]--;
+        } else {
+            chunk = nj_try_alloc(class_bytes[c]);
+            if (!chunk) {
+                return NULL;
+            }
+            chunk->cap = class_bytes[c] - (uint32_t)sizeof(*chunk);
+            chunk->size_class = c;
+        }
+        chunk->next = NULL;
+        chunk->message = NULL;
+        chunk->bytes = chunk->data;
+        chunk->off = 0;
+        chunk->len = 0;
+        return chunk;
+    }
+    struct nj_chunk *chunk = nj_try_zalloc(sizeof(*chunk) + len);
+    if (chunk) {
+        chunk->cap = (uint32_t)len;
+        chunk->size_class = -1;
+        chunk->bytes = chunk->data;
+    }
+    return chunk;
+}
+
+static void chunk_put(struct nj_chunk_pool *pool, struct nj_chunk *chunk)
+{
+    int8_t c = chunk->size_class;
+    nj_message_unref(chunk->message);
+    if (c < 0 || pool->free_count[c] >= class_keep[c]) {
+        nj_free(chunk);
+        return;
+    }
+    chunk->next = pool->free_list[c];
+    pool->free_list[c] = chunk;
+    pool->free_count[c]++;
+}
+
+void nj_chunk_pool_fini(struct nj_chunk_pool *pool)
+{
+    for (int c = 0; c < 3; c++) {
+        while (pool->free_list[c]) {
+            struct nj_chunk *chunk = pool->free_list[c];
+            pool->free_list[c] = chunk->next;
+            nj_free(chunk);
+        }
+        pool->free_count[c] = 0;
+    }
+}
+
+static void append(struct nj_out *out, struct nj_chunk *chunk)
+{
+    if (out->tail) {
+        out->tail->next = chunk;
+    } else {
+        out->head = chunk;
+    }
+    out->tail = chunk;
+}
+
+/* The next chunk is a size larger than the one that got full, up to the largest. */
+static size_t next_size(const struct nj_chunk *tail, size_t len)
+{
+    size_t want = len;
+    if (tail && tail->size_class >= 0 && !tail->message) {
+        int c = tail->size_class < 2 ? tail->size_class + 1 : 2;
+        want = class_bytes[c] - sizeof(struct nj_chunk);
+    }
+    return want > len ? want : len;
+}
+
+uint8_t *nj_out_frame(struct nj_chunk_pool *pool, struct nj_out *out, size_t len)
+{
+    struct nj_chunk *tail = out->tail;
+    if (!tail || tail->message || tail->cap - tail->len < len) {
+        tail = chunk_get(pool, next_size(tail, len));
+        if (!tail) {
+            return NULL;
+        }
+        append(out, tail);
+    }
+    uint8_t *room = tail->data + tail->len;
+    tail->len += (uint32_t)len;
+    out->pending += len;
+    out->frames++;
+    return room;
+}
+
+enum nj_err nj_out_reference(struct nj_chunk_pool *pool, struct nj_out *out,
+                             struct nj_message *message, struct nj_bytes bytes)
+{
+    struct nj_chunk *chunk = chunk_get(pool, 0);
+    if (!chunk) {
+        return NJ_ENOMEM;
+    }
+    chunk->message = nj_message_ref(message);
+    chunk->bytes = bytes.ptr;
+    chunk->len = (uint32_t)bytes.len;
+    append(out, chunk);
+    out->pending += bytes.len;
+    return NJ_OK;
+}
+
+int nj_out_vectors(const struct nj_out *out, struct iovec *iov, int max)
+{
+    int n = 0;
+    for (struct nj_chunk *chunk = out->head; chunk && n < max; chunk = chunk->next) {
+        iov[n].iov_base = (void *)(uintptr_t)(chunk->bytes + chunk->off);
+        iov[n].iov_len = chunk->len - chunk->off;
+        n++;
+    }
+    return n;
+}
+
+/* Length of the frame at `at`, whose fixed header is contiguous by construction. */
+static size_t frame_len(const uint8_t *at)
+{
+    size_t body = 0;
+    size_t i = 1;
+    unsigned shift = 0;
+    do {
+        body |= (size_t)(at[i] & 0x7f) << shift;
+        shift += 7;
+    } while (at[i++] & 0x80);
+    return i + body;
+}
+
+/* Keeps frames and begun_left right over the next `len` bytes, which lie in the first chunks. */
+static void count_frames(struct nj_out *out, size_t len)
+{
+    const struct nj_chunk *chunk = out->head;
+    size_t off = chunk->off;
+    while (len) {
+        if (off == chunk->len) {
+            chunk = chunk->next;
+            off = chunk->off;
+            continue;
+        }
+        if (out->begun_left == 0) {
+            out->begun_left = (uint32_t)frame_len(chunk->bytes + off);
+        }
+        size_t step = chunk->len - off;
+        step = step < len ? step : len;
+        step = step < out->begun_left ? step : out->begun_left;
+        off += step;
+        len -= step;
+        out->begun_left -= (uint32_t)step;
+        if (out->begun_left == 0) {
+            out->frames--;
+        }
+    }
+}
+
+void nj_out_consume(struct nj_chunk_pool *pool, struct nj_out *out, size_t len)
+{
+    NJ_ASSERT(len <= out->pending);
+    if (len == out->pending) {
+        nj_out_clear(pool, out);
+        return;
+    }
+    count_frames(out, len);
+    out->pending -= len;
+    while (len) {
+        struct nj_chunk *chunk = out->head;
+        size_t left = chunk->len - chunk->off;
+        if (len < left) {
+            chunk->off += (uint32_t)len;
+            return;
+        }
+        len -= left;
+        out->head = chunk->next;
+        chunk_put(pool, chunk);
+    }
+    if (!out->head) {
+        out->tail = NULL;
+    }
+}
+
+void nj_out_clear(struct nj_chunk_pool *pool, struct nj_out *out)
+{
+    struct nj_chunk *chunk = out->head;
+    while (chunk) {
+        struct nj_chunk *next = chunk->next;
+        chunk_put(pool, chunk);
+        chunk = next;
+    }
+    *out = (struct nj_out){0};
+}
+
+/* Appends one frame's `len` pending bytes, which begin in *chunk at *off, to `to`. */
+static enum nj_err move_bytes(struct nj_chunk_pool *pool, const struct nj_chunk **chunk,
+                              size_t *off, size_t len, struct nj_out *to)
+{
+    uint32_t frames = to->frames;
+    while (len) {
+        if (*off == (*chunk)->len) {
+            *chunk = (*chunk)->next;
+            *off = (*chunk)->off;
+            continue;
+        }
+        size_t step = (*chunk)->len - *off;
+        step = step < len ? step : len;
+        const uint8_t *from = (*chunk)->bytes + *off;
+        if ((*chunk)->message) {
+            enum nj_err err = nj_out_reference(pool, to, (*chunk)->message, nj_bytes(from, step));
+            if (err != NJ_OK) {
+                return err;
+            }
+        } else {
+            uint8_t *room = nj_out_frame(pool, to, step);
+            if (!room) {
+                return NJ_ENOMEM;
+            }
+            memcpy(room, from, step);
+        }
+        *off += step;
+        len -= step;
+    }
+    to->frames = frames + 1;
+    return NJ_OK;
+}
+
+static void skip_bytes(const struct nj_chunk **chunk, size_t *off, size_t len)
+{
+    while (len) {
+        if (*off == (*chunk)->len) {
+            *chunk = (*chunk)->next;
+            *off = (*chunk)->off;
+            continue;
+        }
+        size_t step = (*chunk)->len - *off;
+        step = step < len ? step : len;
+        *off += step;
+        len -= step;
+    }
+}
+
+enum nj_err nj_out_filter(struct nj_chunk_pool *pool, struct nj_out *out, size_t committed,
+                          nj_out_keep_fn keep, void *arg)
+{
+    struct nj_out kept = {0};
+    const struct nj_chunk *chunk = out->head;
+    size_t off = chunk ? chunk->off : 0;
+    size_t left = out->pending;
+    enum nj_err err = NJ_OK;
+    kept.begun_left = out->begun_left;
+    if (out->begun_left) {
+        err = move_bytes(pool, &chunk, &off, out->begun_left, &kept);
+        left -= out->begun_left;
+    }
+    while (left && err == NJ_OK) {
+        while (off == chunk->len) {
+            chunk = chunk->next;
+            off = chunk->off;
+        }
+        struct nj_bytes header = nj_bytes(chunk->bytes + off, chunk->len - off);
+        size_t len = frame_len(header.ptr);
+        header.len = header.len < len ? header.len : len;
+        if (out->pending - left < committed || keep(arg, header)) {
+            err = move_bytes(pool, &chunk, &off, len, &kept);
+        } else {
+            skip_bytes(&chunk, &off, len);
+        }
+        left -= len;
+    }
+    if (err != NJ_OK) {
+        nj_out_clear(pool, &kept);
+        return err;
+    }
+    nj_out_clear(pool, out);
+    *out = kept;
+    return NJ_OK;
+}

@@ -1,0 +1,292 @@
+/* See output.h. */
+#include "broker/output.h"
+
+#include "base/mem.h"
+#include "broker/denial.h"
+#include "broker/encode.h"
+#include "broker/link.h"
+#include "broker/publish.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+
+/* Copying a small payload is cheaper than one more vector and a reference count; measured in
+ * docs/performance.md. */
+#define COPY_MAX 1024u
+/* With a single receiver even this is: nothing has to be kept then. */
+#define COPY_SINGLE_MAX 16384u
+
+/* ---- topic aliases (MQTT5 3.3.2.3.4): the first topics of a connection get one, for good */
+
+static struct nj_alias_out *demand_aliases(struct nj_link *link)
+{
+    if (!link->alias_out) {
+        uint16_t max = link->alias_out_max;
+        link->alias_out =
+            nj_try_zalloc(sizeof(*link->alias_out) + max * sizeof(link->alias_out->entry[0]));
+        if (link->alias_out) {
+            link->alias_out->max = max;
+        }
+    }
+    return link->alias_out;
+}
+
+/* Number of the alias; 0 = none. *is_known: the topic may be left out. */
+static uint16_t find_alias(struct nj_link *link, struct nj_bytes topic, bool *is_known)
+{
+    struct nj_alias_out *aliases = demand_aliases(link);
+    *is_known = false;
+    if (!aliases) {
+        return 0;
+    }
+    for (uint16_t i = 0; i < aliases->count; i++) {
+        if (aliases->entry[i].len == topic.len &&
+            memcmp(aliases->entry[i].topic, topic.ptr, topic.len) == 0) {
+            *is_known = aliases->entry[i].is_known;
+            return (uint16_t)(i + 1);
+        }
+    }
+    char *copy = aliases->count < aliases->max ? nj_try_bytes_dup(topic) : NULL;
+    if (!copy) {
+        return 0;
+    }
+    aliases->entry[aliases->count].topic = copy;
+    aliases->entry[aliases->count].len = (uint32_t)topic.len;
+    return ++aliases->count;
+}
+
+/* ---- frames */
+
+static void describe(const struct nj_link *link, const struct nj_publication *publication,
+                     const struct nj_delivery *delivery, struct nj_publish_out *out)
+{
+    const struct nj_message_view *view = &publication->view;
+    *out = (struct nj_publish_out){
+        .topic = view->topic,
+        .props = view->props,
+        .payload = view->payload,
+        .sub_id = delivery->sub_id,
+        .qos = delivery->qos,
+        .is_retain = delivery->is_retain,
+        .is_dup = delivery->was_sent,
+        .version = link->version,
+    };
+    if (link->mount_point.len && view->topic.len >= link->mount_point.len) {
+        out->topic.ptr += link->mount_point.len;
+        out->topic.len -= link->mount_point.len;
+    }
+    if (view->expires_ms) {
+        uint64_t now = link->shard->now_ms;
+        out->has_expiry = true;
+        out->expiry_s =
+            view->expires_ms > now ? (uint32_t)((view->expires_ms - now + 999) / 1000) : 1;
+    }
+}
+
+/* One number for everything that shapes a frame besides the publication. Never 0. */
+static uint64_t shape_key(const struct nj_link *link, const struct nj_delivery *delivery)
+{
+    bool is_v5 = link->version == NJ_MQTT_5;
+    return 1ull << 63 | (uint64_t)is_v5 << 40 | (uint64_t)delivery->was_sent << 39 |
+           (uint64_t)delivery->is_retain << 38 | (uint64_t)delivery->qos << 36 |
+           (is_v5 ? delivery->sub_id : 0);
+}
+
+/* The encoded frame (without a large payload) in shard->frame_buf. */
+static bool encode_shared(struct nj_link *link, struct nj_publication *publication,
+                          const struct nj_delivery *delivery, bool with_payload)
+{
+    struct nj_shard *shard = link->shard;
+    struct nj_publish_out out;
+    describe(link, publication, delivery, &out);
+    struct nj_publish_size size = nj_publish_out_size(&out);
+    uint32_t len = with_payload ? size.total : size.header;
+    shard->frame_buf.len = 0;
+    if (nj_buf_reserve(&shard->frame_buf, len) != NJ_OK) {
+        return false;
+    }
+    nj_publish_out_header(&out, &size, shard->frame_buf.data);
+    if (with_payload && out.payload.len) {
+        memcpy(shard->frame_buf.data + size.header, out.payload.ptr, out.payload.len);
+    }
+    publication->frame_len = len;
+    publication->frame_total = size.total;
+    publication->frame_id_at = size.id_at;
+    return true;
+}
+
+static void count_sent(struct nj_shard *shard, const struct nj_publication *publication)
+{
+    NJ_STAT_ADD(shard, messages_sent, 1);
+    NJ_STAT_ADD(shard, publish_sent, 1);
+    NJ_STAT_ADD(shard, publish_bytes_sent, publication->view.payload.len);
+}
+
+static enum nj_output_result too_large(struct nj_shard *shard)
+{
+    NJ_STAT_ADD(shard, dropped_too_large, 1);
+    NJ_STAT_ADD(shard, publish_dropped, 1);
+    return NJ_OUTPUT_TOO_LARGE;
+}
+
+static enum nj_output_result add_payload(struct nj_link *link, struct nj_publication *publication)
+{
+    struct nj_message *message = nj_publication_keep(publication);
+    if (!message || nj_out_reference(&link->shard->chunks, &link->out, message,
+                                     nj_message_view(message).payload) != NJ_OK) {
+        nj_link_fail_memory(link); /* its header is out already: the connection cannot go on */
+        return NJ_OUTPUT_NO_MEMORY;
+    }
+    return NJ_OUTPUT_SENT;
+}
+
+/* With a topic alias every connection has its own frame. */
+static enum nj_output_result publish_aliased(struct nj_link *link,
+                                             struct nj_publication *publication,
+                                             const struct nj_delivery *delivery, uint16_t packet_id,
+                                             bool with_payload)
+{
+    struct nj_publish_out out;
+    bool is_known;
+    describe(link, publication, delivery, &out);
+    out.alias = find_alias(link, out.topic, &is_known);
+    if (is_known) {
+        out.topic.len = 0;
+    }
+    struct nj_publish_size size = nj_publish_out_size(&out);
+    if (link->max_packet_out && size.total > link->max_packet_out) {
+        return too_large(link->shard);
+    }
+    uint8_t *at = nj_link_frame(link, with_payload ? size.total : size.header);
+    if (!at) {
+        return NJ_OUTPUT_NO_MEMORY;
+    }
+    nj_publish_out_header(&out, &size, at);
+    if (size.id_at) {
+        at[size.id_at] = (uint8_t)(packet_id >> 8);
+        at[size.id_at + 1] = (uint8_t)packet_id;
+    }
+    if (out.alias) {
+        link->alias_out->entry[out.alias - 1].is_known = true;
+    }
+    count_sent(link->shard, publication);
+    if (!with_payload) {
+        return add_payload(link, publication);
+    }
+    if (out.payload.len) {
+        memcpy(at + size.header, out.payload.ptr, out.payload.len);
+    }
+    return NJ_OUTPUT_SENT;
+}
+
+enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publication *publication,
+                                        const struct nj_delivery *delivery, uint16_t packet_id)
+{
+    size_t payload_len = publication->view.payload.len;
+    bool with_payload = payload_len <= COPY_MAX || (publication->is_single && !publication->kept &&
+                                                    payload_len <= COPY_SINGLE_MAX);
+    if (link->alias_out_max) {
+        return publish_aliased(link, publication, delivery, packet_id, with_payload);
+    }
+    uint64_t key = shape_key(link, delivery) | (uint64_t)(link->mount_point.len > 0) << 41;
+    if (publication->frame_key != key || link->mount_point.len) {
+        if (!encode_shared(link, publication, delivery, with_payload)) {
+            return NJ_OUTPUT_NO_MEMORY;
+        }
+        publication->frame_key = key;
+    }
+    if (NJ_UNLIKELY(link->max_packet_out && publication->frame_total > link->max_packet_out)) {
+        return too_large(link->shard);
+    }
+    uint8_t *at = nj_link_frame(link, publication->frame_len);
+    if (!at) {
+        return NJ_OUTPUT_NO_MEMORY;
+    }
+    memcpy(at, link->shard->frame_buf.data, publication->frame_len);
+    if (publication->frame_id_at) {
+        at[publication->frame_id_at] = (uint8_t)(packet_id >> 8);
+        at[publication->frame_id_at + 1] = (uint8_t)packet_id;
+    }
+    count_sent(link->shard, publication);
+    return publication->frame_len == publication->frame_total ? NJ_OUTPUT_SENT
+                                                              : add_payload(link, publication);
+}
+
+/* ---- after a change of rights */
+
+struct recheck {
+    struct nj_link *link;
+    struct nj_session *session;
+};
+
+/* The frame's topic: in it, or behind its alias. Empty when it is no PUBLISH. */
+static struct nj_bytes frame_topic(struct nj_link *link, struct nj_bytes header, uint16_t *id)
+{
+    struct nj_bytes topic = nj_bytes(NULL, 0);
+    *id = 0;
+    if (header.ptr[0] >> 4 != NJ_MQTT_PUBLISH) {
+        return topic;
+    }
+    size_t at = 1;
+    while (header.ptr[at++] & 0x80) {
+    }
+    topic = nj_bytes(header.ptr + at + 2, (size_t)header.ptr[at] << 8 | header.ptr[at + 1]);
+    at += 2 + topic.len;
+    if (header.ptr[0] & 0x06) {
+        *id = (uint16_t)(header.ptr[at] << 8 | header.ptr[at + 1]);
+        at += 2;
+    }
+    if (topic.len == 0 && link->alias_out) {
+        uint16_t alias = nj_publish_frame_alias(nj_bytes(header.ptr + at, header.len - at));
+        if (alias && alias <= link->alias_out->count) {
+            topic = nj_bytes(link->alias_out->entry[alias - 1].topic,
+                             link->alias_out->entry[alias - 1].len);
+        }
+    }
+    return topic;
+}
+
+static bool still_allowed(void *arg, struct nj_bytes header)
+{
+    struct recheck *recheck = arg;
+    struct nj_link *link = recheck->link;
+    struct nj_session *session = recheck->session;
+    uint16_t id;
+    struct nj_bytes topic = frame_topic(link, header, &id);
+    if (!topic.ptr) {
+        return true;
+    }
+    struct nj_bytes full = topic;
+    if (nj_shard_mounted(session->shard, link->mount_point, &full) != NJ_OK) {
+        return false;
+    }
+    struct nj_verdict verdict;
+    nj_authz(session->shard->policy, &session->subject, NJ_ACTION_DELIVER, full, &verdict);
+    if (verdict.allowed) {
+        return true;
+    }
+    nj_session_denied(session, NJ_ACTION_DELIVER, full, &verdict);
+    struct nj_flight *flight = id && session->flow ? nj_flow_find(session->flow, id) : NULL;
+    if (flight && flight->state != NJ_FLIGHT_WAIT_PUBCOMP) {
+        nj_flow_done(session->flow, flight);
+    }
+    /* All frames of the topic go, so the alias is told anew if it is ever allowed again. */
+    for (uint16_t i = 0; link->alias_out && i < link->alias_out->count; i++) {
+        if (nj_bytes_equal(nj_bytes(link->alias_out->entry[i].topic, link->alias_out->entry[i].len),
+                           topic)) {
+            link->alias_out->entry[i].is_known = false;
+        }
+    }
+    return false;
+}
+
+void nj_output_recheck(struct nj_link *link, size_t committed)
+{
+    if (!link->session || !link->out.pending) {
+        return;
+    }
+    struct recheck recheck = {.link = link, .session = link->session};
+    if (nj_out_filter(&link->shard->chunks, &link->out, committed, still_allowed, &recheck) !=
+        NJ_OK) {
+        nj_link_fail_memory(link); /* rather no connection than a forbidden message */
+    }
+}

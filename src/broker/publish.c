@@ -1,0 +1,413 @@
+/* See publish.h. */
+#include "broker/publish.h"
+
+#include "base/mem.h"
+#include "broker/ack.h"
+#include "broker/denial.h"
+#include "broker/flow.h"
+#include "broker/hold.h"
+#include "broker/limits.h"
+#include "broker/link.h"
+#include "broker/message.h"
+#include "broker/origin.h"
+#include "broker/retain.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+#include "mqtt/topic.h"
+
+#define MS_PER_S 1000ull
+
+static enum nj_err refuse(enum nj_mqtt_reason *reason, enum nj_mqtt_reason why)
+{
+    *reason = why;
+    return NJ_EPROTOCOL;
+}
+
+/* ---- topic: alias, then mount point */
+
+static enum nj_err alias_store(struct nj_link *link, uint16_t alias, struct nj_bytes topic)
+{
+    if (!link->alias_in) {
+        uint16_t max = link->alias_in_max;
+        link->alias_in =
+            nj_try_zalloc(sizeof(*link->alias_in) + max * sizeof(link->alias_in->entry[0]));
+        if (!link->alias_in) {
+            return NJ_ENOMEM;
+        }
+        link->alias_in->max = max;
+    }
+    char *copy = nj_try_bytes_dup(topic);
+    if (!copy) {
+        return NJ_ENOMEM;
+    }
+    nj_free(link->alias_in->entry[alias - 1].topic);
+    link->alias_in->entry[alias - 1].topic = copy;
+    link->alias_in->entry[alias - 1].len = (uint32_t)topic.len;
+    return NJ_OK;
+}
+
+/* The topic that is meant, before the mount point. */
+static enum nj_err resolve_alias(struct nj_link *link, const struct nj_publish_in *in,
+                                 struct nj_bytes *topic, enum nj_mqtt_reason *reason)
+{
+    *topic = in->topic;
+    if (!in->alias) {
+        return in->topic.len ? NJ_OK : refuse(reason, NJ_RC_PROTOCOL_ERROR);
+    }
+    if (in->alias > link->alias_in_max) {
+        return refuse(reason, NJ_RC_TOPIC_ALIAS_INVALID);
+    }
+    if (in->topic.len == 0) {
+        if (!link->alias_in || !link->alias_in->entry[in->alias - 1].topic) {
+            return refuse(reason, NJ_RC_PROTOCOL_ERROR);
+        }
+        *topic = nj_bytes(link->alias_in->entry[in->alias - 1].topic,
+                          link->alias_in->entry[in->alias - 1].len);
+    }
+    return NJ_OK;
+}
+
+enum nj_err nj_shard_mounted(struct nj_shard *shard, struct nj_bytes mount_point,
+                             struct nj_bytes *topic)
+{
+    if (!mount_point.len) {
+        return NJ_OK;
+    }
+    shard->topic_buf.len = 0;
+    if (nj_buf_append(&shard->topic_buf, mount_point.ptr, mount_point.len) != NJ_OK ||
+        nj_buf_append(&shard->topic_buf, topic->ptr, topic->len) != NJ_OK) {
+        return NJ_ENOMEM;
+    }
+    *topic = nj_buf_bytes(&shard->topic_buf);
+    return NJ_OK;
+}
+
+/* ---- accepted publications */
+
+static void retain(struct nj_shard *shard, struct nj_publication *publication,
+                   struct nj_origin *origin)
+{
+    struct nj_bytes topic = publication->view.topic;
+    if (publication->view.payload.len == 0) {
+        if (nj_retain_clear(shard->core->retain, topic)) {
+            struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_CLEAR, nj_bytes(NULL, 0));
+            if (op) {
+                op->bytes = topic;
+            }
+        }
+        return;
+    }
+    struct nj_message_view view = publication->view;
+    if (shard->limits->retain_expiry_ms && !view.expires_ms) {
+        view.expires_ms = shard->now_ms + shard->limits->retain_expiry_ms;
+    }
+    struct nj_message *message = view.expires_ms == publication->view.expires_ms
+                                     ? nj_publication_keep(publication)
+                                     : nj_message_new(&view);
+    if (!message || nj_retain_put(shard->core->retain, message, origin) != NJ_OK) {
+        NJ_STAT_ADD(shard, dropped_memory, 1);
+    } else {
+        struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_SET, nj_bytes(NULL, 0));
+        if (op) {
+            op->message = message;
+        }
+    }
+    if (message != publication->kept) {
+        nj_message_unref(message);
+    }
+}
+
+struct nj_routed nj_publish_accepted(struct nj_session *session, struct nj_publication *publication,
+                                     bool wants_ticket)
+{
+    struct nj_shard *shard = session->shard;
+    /* Retained first, then matched: whoever subscribes meanwhile sees the one or the other. */
+    if (NJ_UNLIKELY(publication->view.is_retain)) {
+        retain(shard, publication, session->origin);
+    }
+    return nj_route(shard, publication, wants_ticket);
+}
+
+void nj_publish_by_broker(struct nj_shard *shard, const struct nj_message_view *view)
+{
+    struct nj_publication publication = {.view = *view};
+    if (view->is_retain) {
+        retain(shard, &publication, NULL);
+        shard->op_count = 0; /* $SYS is made anew after a restart, not stored */
+    }
+    (void)nj_route(shard, &publication, false);
+    nj_publication_fini(&publication);
+    enum nj_err err;
+    (void)nj_shard_commit(shard, &err);
+}
+
+/* ---- PUBLISH */
+
+static uint8_t puback_reason(const struct nj_link *link, const struct nj_routed *routed,
+                             enum nj_err err)
+{
+    if (err != NJ_OK) {
+        return NJ_RC_QUOTA_EXCEEDED;
+    }
+    return link->version == NJ_MQTT_5 && !routed->has_subscribers ? NJ_RC_NO_MATCHING_SUBSCRIBERS
+                                                                  : NJ_RC_SUCCESS;
+}
+
+static void publish_now(struct nj_session *session, const struct nj_publish_in *in,
+                        struct nj_publication *publication)
+{
+    struct nj_routed routed = nj_publish_accepted(session, publication, in->qos > 0);
+    enum nj_err err;
+    uint64_t group = nj_shard_commit(session->shard, &err);
+    if (in->qos == 1) {
+        struct nj_wait wait = {.group = group, .ticket = routed.ticket, .tickets = routed.tickets};
+        nj_session_ack(session, NJ_HOLD_PUBACK, in->packet_id,
+                       puback_reason(session->link, &routed, err), wait);
+    }
+}
+
+static struct nj_flow *demand_flow(struct nj_session *session)
+{
+    if (!session->flow) {
+        session->flow = nj_flow_new();
+    }
+    return session->flow;
+}
+
+/* QoS 2 is kept until PUBREL; a duplicate waits for the same record (MQTT5 4.3.3). */
+static enum nj_err publish_qos2(struct nj_session *session, const struct nj_publish_in *in,
+                                struct nj_publication *publication, enum nj_mqtt_reason *reason)
+{
+    struct nj_flow *flow = demand_flow(session);
+    struct nj_incoming *incoming = flow ? nj_flow_incoming_find(flow, in->packet_id) : NULL;
+    if (incoming) {
+        nj_session_ack(session, NJ_HOLD_PUBREC, in->packet_id, NJ_RC_SUCCESS,
+                       (struct nj_wait){.group = incoming->group});
+        return NJ_OK;
+    }
+    struct nj_link *link = session->link;
+    if (link->receive_max_in && link->receive_in >= link->receive_max_in) {
+        return refuse(reason, NJ_RC_RECEIVE_MAXIMUM_EXCEEDED);
+    }
+    struct nj_message *message = flow ? nj_publication_keep(publication) : NULL;
+    incoming = message ? nj_flow_incoming_add(flow, in->packet_id) : NULL;
+    if (!incoming) {
+        return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
+    }
+    incoming->message = nj_message_ref(message);
+    link->receive_in++;
+    enum nj_err err = NJ_OK;
+    if (session->is_stored) {
+        struct nj_store_op *op =
+            nj_shard_op(session->shard, NJ_STORE_INCOMING_PUT, nj_session_client_id(session));
+        if (op) {
+            op->message = message;
+            op->value = in->packet_id;
+        }
+        incoming->group = nj_shard_commit(session->shard, &err);
+    }
+    nj_session_ack(session, NJ_HOLD_PUBREC, in->packet_id,
+                   err == NJ_OK ? NJ_RC_SUCCESS : NJ_RC_QUOTA_EXCEEDED,
+                   (struct nj_wait){.group = incoming->group});
+    return NJ_OK;
+}
+
+/* A publish that is not accepted but does not end the connection: MQTT 5 says why in the
+ * acknowledgement, older versions get a normal one (MQTT3 3.3.5.2). */
+static void answer_refused(struct nj_session *session, const struct nj_publish_in *in,
+                           enum nj_mqtt_reason why)
+{
+    uint8_t reason = session->link->version == NJ_MQTT_5 ? (uint8_t)why : 0;
+    if (in->qos == 1) {
+        nj_session_ack(session, NJ_HOLD_PUBACK, in->packet_id, reason, (struct nj_wait){0});
+    } else if (in->qos == 2) {
+        nj_session_ack(session, NJ_HOLD_PUBREC, in->packet_id, reason, (struct nj_wait){0});
+    }
+}
+
+static enum nj_err check(struct nj_session *session, const struct nj_publish_in *in,
+                         struct nj_bytes topic, enum nj_mqtt_reason *reason)
+{
+    const struct nj_limits *limits = session->shard->limits;
+    const struct nj_link *link = session->link;
+    if (!nj_mqtt_topic_is_valid(topic, limits->topic_levels)) {
+        return refuse(reason, NJ_RC_TOPIC_NAME_INVALID);
+    }
+    if (in->qos > link->max_qos) {
+        return refuse(reason, NJ_RC_QOS_NOT_SUPPORTED);
+    }
+    if (in->is_retain && !limits->retain_available) {
+        return refuse(reason, NJ_RC_RETAIN_NOT_SUPPORTED);
+    }
+    return NJ_OK;
+}
+
+enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publish_in *in,
+                               enum nj_mqtt_reason *reason)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_link *link = session->link;
+    struct nj_publication publication = {
+        .view = {.props = in->props,
+                 .payload = in->payload,
+                 .qos = in->qos,
+                 .is_retain = in->is_retain,
+                 .expires_ms = in->has_expiry ? shard->now_ms + in->expiry_s * MS_PER_S : 0},
+        .sender = session->id,
+    };
+    struct nj_bytes topic;
+    enum nj_err err = resolve_alias(link, in, &topic, reason);
+    if (err == NJ_OK) {
+        err = check(session, in, topic, reason);
+    }
+    if (err != NJ_OK) {
+        return err;
+    }
+    publication.view.topic = topic;
+    if (nj_shard_mounted(shard, link->mount_point, &publication.view.topic) != NJ_OK) {
+        return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
+    }
+    NJ_STAT_ADD(shard, publish_received, 1);
+    NJ_STAT_ADD(shard, publish_bytes_received, in->payload.len);
+
+    struct nj_verdict verdict;
+    nj_authz(shard->policy, &session->subject, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
+    if (!verdict.allowed) {
+        nj_session_denied(session, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
+        answer_refused(session, in, NJ_RC_NOT_AUTHORIZED);
+        return NJ_OK;
+    }
+    if (in->alias && in->topic.len && alias_store(link, in->alias, in->topic) != NJ_OK) {
+        return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
+    }
+    if (shard->limits->max_payload && in->payload.len > shard->limits->max_payload) {
+        NJ_STAT_ADD(shard, publish_dropped, 1);
+        answer_refused(session, in, NJ_RC_PACKET_TOO_LARGE);
+        return NJ_OK;
+    }
+    if (in->qos == 2) {
+        err = publish_qos2(session, in, &publication, reason);
+    } else {
+        publish_now(session, in, &publication);
+    }
+    nj_publication_fini(&publication);
+    return err;
+}
+
+/* ---- PUBREL: the message is authorised again, then routed in the group that frees its id */
+
+static void release(struct nj_session *session, struct nj_message *message,
+                    struct nj_routed *routed)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_publication publication = {
+        .view = nj_message_view(message), .kept = message, .sender = session->id};
+    struct nj_verdict verdict;
+    nj_authz(shard->policy, &session->subject, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
+    if (verdict.allowed) {
+        *routed = nj_publish_accepted(session, &publication, true);
+    } else {
+        nj_session_denied(session, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
+    }
+    nj_publication_fini(&publication);
+}
+
+enum nj_err nj_session_pubrel(struct nj_session *session, uint16_t packet_id,
+                              enum nj_mqtt_reason *reason)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_link *link = session->link;
+    struct nj_incoming *incoming =
+        session->flow ? nj_flow_incoming_find(session->flow, packet_id) : NULL;
+    (void)reason;
+    if (!incoming) {
+        uint8_t code = link->version == NJ_MQTT_5 ? NJ_RC_PACKET_ID_NOT_FOUND : 0;
+        nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, code, (struct nj_wait){0});
+        return NJ_OK;
+    }
+    struct nj_message *message = incoming->message;
+    nj_flow_incoming_remove(session->flow, incoming);
+    if (link->receive_in) {
+        link->receive_in--;
+    }
+    struct nj_routed routed = {0};
+    release(session, message, &routed);
+    if (session->is_stored) {
+        struct nj_store_op *op =
+            nj_shard_op(shard, NJ_STORE_INCOMING_RELEASE, nj_session_client_id(session));
+        if (op) {
+            op->value = packet_id;
+        }
+    }
+    enum nj_err err;
+    uint64_t group = nj_shard_commit(shard, &err);
+    struct nj_wait wait = {.group = group, .ticket = routed.ticket, .tickets = routed.tickets};
+    nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, wait);
+    return NJ_OK;
+}
+
+/* ---- the client's answers */
+
+static void store_row(struct nj_session *session, enum nj_store_op_kind kind, uint64_t seq)
+{
+    struct nj_store_op *op =
+        seq ? nj_shard_op(session->shard, kind, nj_session_client_id(session)) : NULL;
+    if (op) {
+        op->seq = seq;
+    }
+}
+
+static void finish(struct nj_session *session, struct nj_flight *flight)
+{
+    store_row(session, NJ_STORE_QUEUE_REMOVE, flight->delivery.seq);
+    nj_flow_done(session->flow, flight);
+    enum nj_err err;
+    (void)nj_shard_commit(session->shard, &err);
+    nj_session_pump(session);
+}
+
+void nj_session_puback(struct nj_session *session, uint16_t packet_id)
+{
+    struct nj_flight *flight = session->flow ? nj_flow_find(session->flow, packet_id) : NULL;
+    if (flight && flight->state == NJ_FLIGHT_WAIT_PUBACK) {
+        finish(session, flight);
+    }
+}
+
+void nj_session_pubrec(struct nj_session *session, uint16_t packet_id, bool is_error)
+{
+    struct nj_flight *flight = session->flow ? nj_flow_find(session->flow, packet_id) : NULL;
+    if (!flight || flight->state == NJ_FLIGHT_WAIT_PUBACK) {
+        /* MQTT5 4.3.3: answered, so that the receiver can let go of its half. */
+        uint8_t code = session->link->version == NJ_MQTT_5 ? NJ_RC_PACKET_ID_NOT_FOUND : 0;
+        if (!is_error) {
+            nj_session_ack(session, NJ_HOLD_PUBREL, packet_id, code, (struct nj_wait){0});
+        }
+        return;
+    }
+    if (is_error) {
+        finish(session, flight);
+        return;
+    }
+    uint64_t group = 0;
+    if (flight->state == NJ_FLIGHT_WAIT_PUBREC) {
+        if (flight->is_unsent) {
+            flight->is_unsent = false;
+            session->flow->unsent_count--;
+        }
+        flight->state = NJ_FLIGHT_WAIT_PUBCOMP;
+        enum nj_err err;
+        store_row(session, NJ_STORE_QUEUE_RELEASED, flight->delivery.seq);
+        group = nj_shard_commit(session->shard, &err);
+    }
+    nj_session_ack(session, NJ_HOLD_PUBREL, packet_id, NJ_RC_SUCCESS,
+                   (struct nj_wait){.group = group});
+}
+
+void nj_session_pubcomp(struct nj_session *session, uint16_t packet_id)
+{
+    struct nj_flight *flight = session->flow ? nj_flow_find(session->flow, packet_id) : NULL;
+    if (flight && flight->state == NJ_FLIGHT_WAIT_PUBCOMP) {
+        finish(session, flight);
+    }
+}

@@ -1,0 +1,86 @@
+/* See replay.h. */
+#include "broker/replay.h"
+
+#include "base/mem.h"
+#include "broker/deliver.h"
+#include "broker/link.h"
+#include "broker/message.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+
+/* Output above this waits for the socket before more is replayed. */
+#define PENDING_MAX (256u * 1024u)
+
+struct nj_replay *nj_replay_new(struct nj_session *session, struct nj_bytes filter,
+                                const struct nj_sub_options *options, struct nj_replay *next)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_retained *items;
+    uint32_t count;
+    if (nj_retain_match(shard->core->retain, filter, shard->now_ms, shard->scratch, &items,
+                        &count) != NJ_OK ||
+        count == 0) {
+        nj_free(items);
+        return next;
+    }
+    struct nj_replay *replay = nj_try_zalloc(sizeof(*replay));
+    if (!replay) {
+        for (uint32_t i = 0; i < count; i++) {
+            nj_retained_unref(&items[i]);
+        }
+        nj_free(items);
+        return next;
+    }
+    replay->items = items;
+    replay->count = count;
+    replay->options = *options;
+    replay->next = next;
+    return replay;
+}
+
+void nj_replay_free(struct nj_replay *replay)
+{
+    while (replay) {
+        struct nj_replay *next = replay->next;
+        for (uint32_t i = replay->at; i < replay->count; i++) {
+            nj_retained_unref(&replay->items[i]);
+        }
+        nj_free(replay->items);
+        nj_free(replay);
+        replay = next;
+    }
+}
+
+void nj_replay_start(struct nj_session *session, struct nj_replay *replay)
+{
+    struct nj_replay **end = &session->replay;
+    while (*end) {
+        end = &(*end)->next;
+    }
+    *end = replay;
+    nj_session_pump(session);
+}
+
+bool nj_replay_run(struct nj_session *session)
+{
+    struct nj_shard *shard = session->shard;
+    while (session->replay) {
+        struct nj_replay *replay = session->replay;
+        while (replay->at < replay->count) {
+            if (session->link->out.pending > PENDING_MAX) {
+                return false;
+            }
+            struct nj_retained *item = &replay->items[replay->at];
+            if (nj_retain_is_current(shard->core->retain, item->message) &&
+                !nj_deliver_retained(session, item, &replay->options)) {
+                return false;
+            }
+            nj_retained_unref(item);
+            replay->at++;
+        }
+        session->replay = replay->next;
+        replay->next = NULL;
+        nj_replay_free(replay);
+    }
+    return true;
+}

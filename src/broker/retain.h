@@ -1,0 +1,45 @@
+/* Retained messages: one shared index of topics for all workers (MQTT5 3.3.1.3).
+ *
+ * Writers take a lock; readers are online in the qsbr domain and take none. A message that was
+ * read may be replaced meanwhile: whoever replays it later asks nj_retain_is_current first. */
+#ifndef NJ_BROKER_RETAIN_H
+#define NJ_BROKER_RETAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "broker/tree.h"
+
+struct nj_message;
+struct nj_origin;
+struct nj_qsbr;
+struct nj_retain;
+
+struct nj_retain *nj_retain_new(struct nj_qsbr *domain);
+void nj_retain_free(struct nj_retain *retain);
+
+/* Takes references of its own. `origin` is who published it (NULL = the broker itself): the right
+ * to publish is asked again at replay. Any thread. */
+enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
+                          struct nj_origin *origin) NJ_NODISCARD;
+/* True when there was one. */
+bool nj_retain_clear(struct nj_retain *retain, struct nj_bytes topic);
+
+struct nj_retained {
+    struct nj_message *message;
+    struct nj_origin *origin;
+};
+/* All messages whose topic `filter` matches, as counted references in *out (nj_free it after
+ * nj_retained_unref on each). Expired ones are left out and removed. */
+enum nj_err nj_retain_match(struct nj_retain *retain, struct nj_bytes filter, uint64_t now_ms,
+                            struct nj_tree_nodes scratch[2], struct nj_retained **out,
+                            uint32_t *count) NJ_NODISCARD;
+void nj_retained_unref(struct nj_retained *retained);
+/* Whether `message` is still what is retained for its topic. */
+bool nj_retain_is_current(const struct nj_retain *retain, const struct nj_message *message);
+
+int64_t nj_retain_count(const struct nj_retain *retain);
+
+#endif

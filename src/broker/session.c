@@ -1,0 +1,363 @@
+/* Sessions: the table, their beginning and end, connecting and leaving. See session.h. */
+#include "broker/session.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "broker/ack.h"
+#include "broker/deliver.h"
+#include "broker/flow.h"
+#include "broker/hold.h"
+#include "broker/link.h"
+#include "broker/message.h"
+#include "broker/origin.h"
+#include "broker/replay.h"
+#include "broker/shard.h"
+#include "broker/share.h"
+#include "broker/will.h"
+
+#define FIRST_TABLE 256
+#define MS_PER_S    1000ull
+
+/* ---- table */
+
+static void grow_table(struct nj_shard *shard)
+{
+    uint64_t size = shard->table ? (shard->table_mask + 1) * 2 : FIRST_TABLE;
+    struct nj_session **table = nj_try_zalloc(size * sizeof(struct nj_session *));
+    struct nj_session **by_id = nj_try_zalloc(size * sizeof(struct nj_session *));
+    if (!table || !by_id) {
+        nj_free(table);
+        nj_free(by_id);
+        return; /* longer chains, but correct */
+    }
+    for (uint64_t i = 0; shard->table && i <= shard->table_mask; i++) {
+        struct nj_session *session = shard->table[i];
+        while (session) {
+            struct nj_session *next = session->hash_next;
+            session->hash_next = table[session->hash & (size - 1)];
+            table[session->hash & (size - 1)] = session;
+            session->id_next = by_id[session->id & (size - 1)];
+            by_id[session->id & (size - 1)] = session;
+            session = next;
+        }
+    }
+    nj_free(shard->table);
+    nj_free(shard->by_id);
+    shard->table = table;
+    shard->by_id = by_id;
+    shard->table_mask = size - 1;
+}
+
+struct nj_session *nj_session_find(struct nj_shard *shard, struct nj_bytes client_id)
+{
+    if (!shard->table) {
+        return NULL;
+    }
+    uint64_t hash = nj_hash_bytes(client_id);
+    struct nj_session *session = shard->table[hash & shard->table_mask];
+    while (session &&
+           !(session->hash == hash && nj_bytes_equal(nj_session_client_id(session), client_id))) {
+        session = session->hash_next;
+    }
+    return session;
+}
+
+struct nj_session *nj_session_by_id(struct nj_shard *shard, uint64_t id)
+{
+    if (!shard->by_id) {
+        return NULL;
+    }
+    struct nj_session *session = shard->by_id[id & shard->table_mask];
+    while (session && session->id != id) {
+        session = session->id_next;
+    }
+    return session;
+}
+
+static void table_remove(struct nj_session *session)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_session **at = &shard->table[session->hash & shard->table_mask];
+    while (*at != session) {
+        at = &(*at)->hash_next;
+    }
+    *at = session->hash_next;
+    at = &shard->by_id[session->id & shard->table_mask];
+    while (*at != session) {
+        at = &(*at)->id_next;
+    }
+    *at = session->id_next;
+    shard->session_count--;
+    NJ_STAT_SUB(shard, sessions, 1);
+}
+
+/* ---- beginning and end */
+
+struct nj_session *nj_session_new(struct nj_shard *shard, struct nj_origin *origin)
+{
+    if (!shard->table || shard->session_count > shard->table_mask) {
+        grow_table(shard);
+    }
+    struct nj_session *session = shard->table ? nj_try_zalloc(sizeof(*session)) : NULL;
+    if (!session) {
+        return NULL;
+    }
+    session->shard = shard;
+    session->id =
+        atomic_fetch_add_explicit(&shard->core->next_session_id, 1, memory_order_relaxed) + 1;
+    nj_list_init(&session->held);
+    nj_session_set_origin(session, origin);
+    session->hash = nj_hash_bytes(nj_session_client_id(session));
+    struct nj_session **bucket = &shard->table[session->hash & shard->table_mask];
+    session->hash_next = *bucket;
+    *bucket = session;
+    bucket = &shard->by_id[session->id & shard->table_mask];
+    session->id_next = *bucket;
+    *bucket = session;
+    shard->session_count++;
+    NJ_STAT_ADD(shard, sessions, 1);
+    return session;
+}
+
+void nj_session_set_origin(struct nj_session *session, struct nj_origin *origin)
+{
+    struct nj_origin *old = session->origin;
+    session->origin = nj_origin_ref(origin);
+    nj_subject_fini(&session->subject);
+    nj_subject_init(&session->subject, nj_origin_user(origin), nj_origin_client_id(origin),
+                    origin->scope);
+    nj_origin_unref(old);
+}
+
+void nj_session_set_expiry(struct nj_session *session, uint32_t expiry_s)
+{
+    uint32_t cap = session->shard->limits->persistent_expiry_s;
+    session->expiry_s = cap && expiry_s > cap ? cap : expiry_s;
+    bool is_stored = session->expiry_s > 0;
+    if (is_stored != session->is_stored) {
+        nj_filters_set_stored(session->shard->filters, session, is_stored);
+        nj_share_tell_state(session);
+    }
+}
+
+static void store_simple(struct nj_session *session, enum nj_store_op_kind kind)
+{
+    enum nj_err err;
+    struct nj_store_op *op = nj_shard_op(session->shard, kind, nj_session_client_id(session));
+    if (op) {
+        op->value = session->expiry_s;
+        op->bytes = nj_origin_user(session->origin);
+        (void)nj_shard_commit(session->shard, &err);
+    }
+}
+
+static void queue_count_changed(struct nj_session *session)
+{
+    if (session->flow) {
+        NJ_STAT_SUB(session->shard, queued, session->flow->queue_count);
+    }
+}
+
+void nj_session_end(struct nj_session *session)
+{
+    struct nj_shard *shard = session->shard;
+    NJ_ASSERT(!session->link);
+    nj_btimer_clear(&shard->timers, &session->timer);
+    nj_session_drop_held(session);
+    NJ_STAT_SUB(shard, subscriptions, session->sub_count);
+    nj_filters_remove_all(shard->filters, session);
+    nj_share_leave_all(session);
+    nj_will_fire(session);
+    if (session->is_stored) {
+        store_simple(session, NJ_STORE_SESSION_DELETE);
+    }
+    queue_count_changed(session);
+    nj_replay_free(session->replay);
+    nj_flow_free(session->flow);
+    table_remove(session);
+    nj_subject_fini(&session->subject);
+    nj_origin_unref(session->origin);
+    nj_free(session);
+}
+
+/* ---- connecting and leaving */
+
+void nj_session_attach(struct nj_session *session, struct nj_link *link)
+{
+    NJ_ASSERT(!session->link && !link->session);
+    session->link = link;
+    link->session = session;
+    nj_btimer_clear(&session->shard->timers, &session->timer);
+    session->expires_ms = 0;
+    NJ_STAT_ADD(session->shard, clients_connected, 1);
+    nj_share_tell_state(session);
+}
+
+static void set_away_timer(struct nj_session *session)
+{
+    uint64_t due = session->expires_ms;
+    if (session->will && session->will_due_ms < due) {
+        due = session->will_due_ms;
+    }
+    if (due != UINT64_MAX) {
+        nj_btimer_set(&session->shard->timers, &session->timer, due);
+    }
+}
+
+/* What was not replayed of QoS > 0 waits in the queue for the next connection. */
+static void keep_replay(struct nj_session *session)
+{
+    for (struct nj_replay *replay = session->replay; replay; replay = replay->next) {
+        for (uint32_t i = replay->at; i < replay->count; i++) {
+            struct nj_publication publication = {
+                .view = nj_message_view(replay->items[i].message),
+                .kept = nj_message_ref(replay->items[i].message),
+            };
+            struct nj_sub_options options = replay->options;
+            options.is_retain_as_published = true;
+            publication.view.is_retain = true;
+            session->shard->publication++;
+            (void)nj_deliver(session, &publication, &options);
+            nj_publication_fini(&publication);
+        }
+    }
+    enum nj_err err;
+    (void)nj_shard_commit(session->shard, &err);
+}
+
+void nj_session_detach(struct nj_session *session, bool with_will)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_link *link = session->link;
+    NJ_ASSERT(link);
+    session->link = NULL;
+    link->session = NULL;
+    link->is_ready = false;
+    NJ_STAT_SUB(shard, clients_connected, 1);
+    nj_session_drop_held(session);
+    if (session->will && !with_will) {
+        nj_will_drop(session);
+    }
+    if (session->expiry_s == 0) {
+        nj_session_end(session);
+        return;
+    }
+    keep_replay(session);
+    nj_replay_free(session->replay);
+    session->replay = NULL;
+    nj_share_tell_state(session);
+    session->expires_ms = session->expiry_s == NJ_EXPIRY_NEVER
+                              ? UINT64_MAX
+                              : shard->now_ms + session->expiry_s * MS_PER_S;
+    if (session->will) {
+        if (session->will->delay_s == 0) {
+            nj_will_fire(session);
+        } else {
+            session->will_due_ms = shard->now_ms + session->will->delay_s * MS_PER_S;
+        }
+    }
+    store_simple(session, NJ_STORE_SESSION_SAVE);
+    set_away_timer(session);
+}
+
+void nj_shard_run_timers(struct nj_shard *shard)
+{
+    struct nj_btimer *timer;
+    while ((timer = nj_btimers_take_due(&shard->timers, shard->now_ms))) {
+        struct nj_session *session = NJ_CONTAINER(timer, struct nj_session, timer);
+        if (session->expires_ms <= shard->now_ms) {
+            NJ_STAT_ADD(shard, clients_expired, 1);
+            nj_session_end(session);
+            continue;
+        }
+        if (session->will && session->will_due_ms <= shard->now_ms) {
+            nj_will_fire(session);
+        }
+        set_away_timer(session);
+    }
+}
+
+/* ---- resuming and pumping */
+
+static int by_order(const void *a, const void *b)
+{
+    const struct nj_flight *left = *(struct nj_flight *const *)a;
+    const struct nj_flight *right = *(struct nj_flight *const *)b;
+    return (left->order > right->order) - (left->order < right->order);
+}
+
+/* Sends again what was in flight, in the first order (MQTT5 4.4, 4.6): PUBREL where the client had
+ * the message, else the PUBLISH as far as the window allows. */
+static void resume_flights(struct nj_session *session)
+{
+    struct nj_flow *flow = session->flow;
+    struct nj_flight **sorted = nj_try_alloc(flow->flight_count * sizeof(struct nj_flight *));
+    if (!sorted) {
+        nj_link_fail_memory(session->link);
+        return;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i <= flow->flight_mask; i++) {
+        struct nj_flight *flight = &flow->flights[i];
+        if (flight->state == NJ_FLIGHT_FREE) {
+            continue;
+        }
+        sorted[count++] = flight;
+        if (flight->state != NJ_FLIGHT_WAIT_PUBCOMP && !flight->is_unsent) {
+            flight->delivery.was_sent = true;
+            flight->is_unsent = true;
+            flow->unsent_count++;
+        }
+    }
+    qsort(sorted, count, sizeof(struct nj_flight *), by_order);
+    for (uint32_t i = 0; i < count; i++) {
+        if (sorted[i]->state == NJ_FLIGHT_WAIT_PUBCOMP) {
+            nj_ack_send(session->link, NJ_HOLD_PUBREL, sorted[i]->packet_id, NJ_RC_SUCCESS);
+        } else if (nj_deliver_window(session) > 0) {
+            (void)nj_deliver_flight(session, sorted[i]);
+        }
+    }
+    nj_free(sorted);
+}
+
+void nj_session_resume(struct nj_session *session)
+{
+    session->link->is_ready = true;
+    if (session->flow && session->flow->flight_count) {
+        resume_flights(session);
+    }
+    nj_session_pump(session);
+}
+
+static struct nj_flight *oldest_unsent(struct nj_flow *flow)
+{
+    struct nj_flight *oldest = NULL;
+    for (uint32_t i = 0; i <= flow->flight_mask; i++) {
+        struct nj_flight *flight = &flow->flights[i];
+        if (flight->state != NJ_FLIGHT_FREE && flight->is_unsent &&
+            (!oldest || flight->order < oldest->order)) {
+            oldest = flight;
+        }
+    }
+    return oldest;
+}
+
+void nj_session_pump(struct nj_session *session)
+{
+    struct nj_link *link = session->link;
+    if (!link || !link->is_ready || link->is_closing) {
+        return;
+    }
+    while (session->flow && session->flow->unsent_count && nj_deliver_window(session) > 0) {
+        if (!nj_deliver_flight(session, oldest_unsent(session->flow))) {
+            return;
+        }
+    }
+    if (session->replay && !nj_replay_run(session)) {
+        return;
+    }
+    while (session->flow && session->flow->queue_count && nj_deliver_queued(session)) {
+    }
+}

@@ -1,0 +1,99 @@
+/* A session: what the broker knows about one client id (MQTT5 4.1).
+ *
+ * Lives on one worker for its whole life, the one its client id hashes to; only that worker (or
+ * one that holds its baton) touches it. Connected or away; `link` tells. */
+#ifndef NJ_BROKER_SESSION_H
+#define NJ_BROKER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "broker/filters.h"
+#include "broker/timers.h"
+#include "mqtt/types.h"
+#include "security/authz.h"
+
+struct nj_flow;
+struct nj_group;
+struct nj_link;
+struct nj_message;
+struct nj_origin;
+struct nj_replay;
+struct nj_shard;
+
+/* MQTT5 3.1.2.5. The message's topic has the mount point already. */
+struct nj_will {
+    struct nj_message *message;
+    uint32_t delay_s;
+};
+
+/* A shared subscription as its member sees it; the group itself lives on its home worker. */
+struct nj_shared_sub {
+    struct nj_shared_sub *next;
+    struct nj_sub_options options;
+    uint32_t group_len;
+    uint32_t filter_len;
+    char text[]; /* group, filter */
+};
+
+#define NJ_EXPIRY_NEVER UINT32_MAX
+
+struct nj_session {
+    struct nj_session *hash_next;
+    struct nj_session *id_next;
+    uint64_t hash;
+    uint64_t id; /* unique while the process lives */
+    struct nj_shard *shard;
+    struct nj_link *link;      /* NULL = away */
+    struct nj_origin *origin;  /* client id and user of the last connection */
+    struct nj_subject subject; /* its texts are the origin's */
+    struct nj_sub_ref *subs;
+    uint32_t sub_count;
+    uint32_t sub_cap;
+    uint32_t expiry_s;    /* 0 = ends with the connection */
+    bool is_stored;       /* survives a restart: expiry_s > 0 */
+    uint8_t version;      /* enum nj_mqtt_version of the last connection */
+    uint8_t mark_qos;     /* with `mark`: highest QoS among overlapping subscriptions */
+    uint64_t mark;        /* number of the publication last delivered */
+    uint64_t next_seq;    /* of queue rows in the store */
+    struct nj_flow *flow; /* made when the first QoS > 0 message or queue needs it */
+    struct nj_shared_sub *shared;
+    struct nj_replay *replay; /* retained messages on their way */
+    struct nj_will *will;
+    struct nj_list held;    /* answers that wait for the store, in order */
+    struct nj_btimer timer; /* away: will delay, expiry */
+    uint64_t expires_ms;
+    uint64_t will_due_ms;
+    uint64_t connected_wall_s;
+    uint64_t credential; /* what the login was verified against; see security/login.h */
+};
+
+static inline struct nj_bytes nj_session_client_id(const struct nj_session *session)
+{
+    return session->subject.client_id;
+}
+
+/* -- finding, making, ending (session.c) -- */
+
+struct nj_session *nj_session_find(struct nj_shard *shard, struct nj_bytes client_id);
+struct nj_session *nj_session_by_id(struct nj_shard *shard, uint64_t id);
+struct nj_session *nj_session_new(struct nj_shard *shard, struct nj_origin *origin) NJ_NODISCARD;
+/* Ends it: fires a due will, leaves every subscription, frees. The link must be detached. */
+void nj_session_end(struct nj_session *session);
+/* Takes over the (new) owner's name for decisions. Takes a reference. */
+void nj_session_set_origin(struct nj_session *session, struct nj_origin *origin);
+void nj_session_set_expiry(struct nj_session *session, uint32_t expiry_s);
+
+/* The connection is there / gone. Detach decides about will, expiry and queue; the session may be
+ * freed by it. `with_will`: the connection ended without a DISCONNECT that discards the will. */
+void nj_session_attach(struct nj_session *session, struct nj_link *link);
+void nj_session_detach(struct nj_session *session, bool with_will);
+/* CONNACK is out: resend what was in flight, then the queue. */
+void nj_session_resume(struct nj_session *session);
+/* Sends what now fits: retained replay, queue. Called after acknowledgements and drained sockets.
+ */
+void nj_session_pump(struct nj_session *session);
+
+#endif

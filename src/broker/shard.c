@@ -1,0 +1,229 @@
+/* See shard.h: life of a shard, records to and from other workers. */
+#include "broker/shard.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "broker/deliver.h"
+#include "broker/hold.h"
+#include "broker/link.h"
+#include "broker/record.h"
+#include "broker/session.h"
+#include "broker/share.h"
+#include "security/policy.h"
+
+#define SPARE_MAX 16
+
+struct nj_shard *nj_shard_new(struct nj_core *core, unsigned id)
+{
+    struct nj_shard *shard = aligned_alloc(64, (sizeof(*shard) + 63) & ~63ul);
+    NJ_ASSERT(shard);
+    *shard = (struct nj_shard){.id = id, .core = core};
+    shard->filters = nj_filters_new(id, core->interest);
+    nj_list_init(&shard->blocked);
+    nj_list_init(&shard->waiting);
+    nj_buf_init(&shard->topic_buf);
+    nj_buf_init(&shard->frame_buf);
+    shard->limits = atomic_load(&core->limits);
+    shard->policy = nj_policy_ref(atomic_load(&core->policy));
+    return shard;
+}
+
+static void free_batches(struct nj_batch *batch)
+{
+    while (batch) {
+        struct nj_batch *next = batch->next;
+        nj_batch_free(batch);
+        batch = next;
+    }
+}
+
+void nj_shard_free(struct nj_shard *shard)
+{
+    if (!shard) {
+        return;
+    }
+    for (uint64_t i = 0; shard->table && i <= shard->table_mask; i++) {
+        while (shard->table[i]) {
+            struct nj_session *session = shard->table[i];
+            session->will = NULL; /* the broker stops: wills are not sent */
+            nj_session_end(session);
+        }
+    }
+    nj_shard_holds_fini(shard);
+    nj_filters_free(shard->filters);
+    nj_btimers_fini(&shard->timers);
+    nj_chunk_pool_fini(&shard->chunks);
+    for (unsigned i = 0; i < shard->core->shard_count; i++) {
+        nj_batch_free(shard->outbox[i]);
+    }
+    free_batches(shard->spare);
+    free_batches(nj_inbox_drain(&shard->inbox));
+    nj_tree_nodes_fini(&shard->scratch[0]);
+    nj_tree_nodes_fini(&shard->scratch[1]);
+    nj_buf_fini(&shard->topic_buf);
+    nj_buf_fini(&shard->frame_buf);
+    nj_free(shard->dirty);
+    nj_free(shard->dirty_late);
+    nj_free(shard->ops);
+    nj_free(shard->table);
+    nj_free(shard->by_id);
+    nj_policy_unref(shard->policy);
+    free(shard);
+}
+
+unsigned nj_core_home(const struct nj_core *core, struct nj_bytes client_id)
+{
+    return (unsigned)(nj_hash_bytes(client_id) % core->shard_count);
+}
+
+/* ---- records out */
+
+static struct nj_batch *fresh_batch(struct nj_shard *shard, uint32_t body_len)
+{
+    struct nj_batch *batch = shard->spare;
+    if (!batch || body_len + sizeof(struct nj_record) + 16 > batch->cap) {
+        return nj_batch_new(body_len);
+    }
+    shard->spare = batch->next;
+    shard->spare_count--;
+    batch->next = NULL;
+    batch->used = 0;
+    batch->weight = 0;
+    return batch;
+}
+
+void nj_shard_recycle(struct nj_shard *shard, struct nj_batch *batch)
+{
+    if (shard->spare_count >= SPARE_MAX || batch->cap != NJ_BATCH_BYTES) {
+        nj_batch_free(batch);
+        return;
+    }
+    batch->next = shard->spare;
+    shard->spare = batch;
+    shard->spare_count++;
+}
+
+void *nj_shard_post(struct nj_shard *shard, unsigned target, uint16_t kind, uint32_t body_len,
+                    uint32_t weight)
+{
+    struct nj_batch *batch = shard->outbox[target];
+    void *body = batch ? nj_batch_add(batch, kind, body_len) : NULL;
+    if (!body) {
+        struct nj_batch *next = fresh_batch(shard, body_len);
+        if (!next) {
+            return NULL;
+        }
+        if (batch) {
+            nj_inbox_push(&shard->core->shards[target]->inbox, batch);
+        }
+        shard->outbox[target] = next;
+        batch = next;
+        body = nj_batch_add(batch, kind, body_len);
+    }
+    batch->weight += weight;
+    return body;
+}
+
+/* ---- records in */
+
+static void run_publish(struct nj_shard *shard, const struct nj_record_publish *record)
+{
+    struct nj_publication publication = {.sender = record->sender};
+    if (record->message) {
+        publication.kept = record->message; /* the reference came along */
+        publication.view = nj_message_view(record->message);
+    } else {
+        const uint8_t *at = (const uint8_t *)(record + 1);
+        publication.view.topic = nj_bytes(at, record->topic_len);
+        at += record->topic_len;
+        publication.view.props = nj_bytes(at, record->props_len);
+        at += record->props_len;
+        publication.view.payload = nj_bytes(at, record->payload_len);
+    }
+    publication.view.qos = record->qos;
+    publication.view.is_retain = record->is_retain;
+    publication.view.expires_ms = record->expires_ms;
+
+    const struct nj_match *match = nj_filters_match(shard->filters, publication.view.topic);
+    uint64_t ticket = record->ticket ? ++shard->next_ticket : 0;
+    uint32_t sent = nj_route_local(shard, &publication, match, ticket);
+    nj_publication_fini(&publication);
+    enum nj_err err;
+    uint64_t group = nj_shard_commit(shard, &err);
+    if (record->ticket) {
+        struct nj_wait wait = {.group = group, .ticket = ticket, .tickets = sent};
+        nj_shard_ticket_reply(shard, record->from, record->ticket, wait, err);
+    }
+}
+
+static void run_record(struct nj_shard *shard, const struct nj_record *record)
+{
+    const void *body = nj_record_body(record);
+    const struct nj_record_ticket *ticket = body;
+    const struct nj_record_store *store = body;
+    switch (record->kind) {
+    case NJ_RECORD_PUBLISH:
+        run_publish(shard, body);
+        break;
+    case NJ_RECORD_TICKET_DONE:
+        nj_shard_ticket_done(shard, ticket->ticket, ticket->err);
+        break;
+    case NJ_RECORD_STORE_DONE:
+        nj_shard_completed(shard, store->group, store->err);
+        break;
+    case NJ_RECORD_GROUP_JOIN:
+        nj_share_member_joined(shard, body);
+        break;
+    case NJ_RECORD_GROUP_LEAVE:
+        nj_share_member_left(shard, body);
+        break;
+    case NJ_RECORD_GROUP_STATE:
+        nj_share_member_state(shard, body);
+        break;
+    case NJ_RECORD_GROUP_DELIVER:
+        nj_share_record_deliver(shard, body);
+        break;
+    default:
+        NJ_ASSERT(record->kind >= NJ_RECORD_FRONT);
+        shard->core->events->record(shard, record->kind, body);
+        break;
+    }
+}
+
+void nj_shard_run(struct nj_shard *shard, struct nj_batch *batch)
+{
+    while (batch) {
+        struct nj_batch *next = batch->next;
+        uint32_t at = 0;
+        const struct nj_record *record;
+        while ((record = nj_batch_next(batch, &at))) {
+            run_record(shard, record);
+        }
+        nj_shard_recycle(shard, batch);
+        batch = next;
+    }
+}
+
+/* ---- dirty links */
+
+static void mark(struct nj_link ***list, uint32_t *count, uint32_t *cap, struct nj_link *link)
+{
+    if (*count == *cap) {
+        *cap = *cap ? *cap * 2 : 256;
+        *list = nj_realloc(*list, *cap * sizeof(struct nj_link *));
+    }
+    (*list)[(*count)++] = link;
+    link->is_dirty = true;
+}
+
+void nj_shard_mark_dirty(struct nj_shard *shard, struct nj_link *link)
+{
+    mark(&shard->dirty, &shard->dirty_count, &shard->dirty_cap, link);
+}
+
+void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link)
+{
+    mark(&shard->dirty_late, &shard->late_count, &shard->late_cap, link);
+}

@@ -1,0 +1,146 @@
+/* The broker core: one nj_core for the process, one nj_shard for each worker.
+ *
+ * A shard holds all sessions that live on its worker and everything needed to handle a packet
+ * without asking another thread. It does no I/O: front calls it with decoded packets and writes out
+ * what it left in the links' outputs; records for other shards wait in `outbox` until front hands
+ * them over at the end of the turn. */
+#ifndef NJ_BROKER_SHARD_H
+#define NJ_BROKER_SHARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "broker/batch.h"
+#include "broker/filters.h"
+#include "broker/limits.h"
+#include "broker/out.h"
+#include "broker/stats.h"
+#include "broker/timers.h"
+#include "broker/tree.h"
+#include "mqtt/types.h"
+#include "store/store.h"
+
+struct nj_interest;
+struct nj_link;
+struct nj_policy;
+struct nj_qsbr;
+struct nj_retain;
+struct nj_session;
+struct nj_shard;
+
+/* What the core asks of whoever owns the connections. All calls come on the shard's worker. */
+struct nj_link_ops {
+    /* Ends the connection at the end of the turn: for MQTT 5 with DISCONNECT and `reason`.
+     * `why` is a static text for the log. Must not call back into the session at once. */
+    void (*close)(struct nj_link *link, enum nj_mqtt_reason reason, const char *why);
+    /* Pending bytes that the transport has sealed already and that must go out as they are. */
+    size_t (*committed)(struct nj_link *link);
+};
+
+/* Denials are told to whoever writes the log (front). */
+struct nj_denial;
+struct nj_core_events {
+    void (*denied)(struct nj_shard *shard, const struct nj_denial *denial);
+    /* A record of kind NJ_RECORD_FRONT or above. */
+    void (*record)(struct nj_shard *shard, unsigned kind, const void *body);
+};
+
+struct nj_core {
+    unsigned shard_count;
+    struct nj_shard **shards;
+    struct nj_qsbr *qsbr; /* one slot for each worker, one for the control thread (the last) */
+    struct nj_interest *interest;
+    struct nj_retain *retain;
+    struct nj_store *store;
+    const struct nj_link_ops *link_ops;
+    const struct nj_core_events *events;
+    _Atomic uint64_t next_session_id;
+    /* Published by the control thread; a worker takes it over at a turn boundary. */
+    _Atomic(struct nj_policy *) policy;
+    _Atomic(const struct nj_limits *) limits;
+};
+
+/* Kinds of records between workers; bodies in record.h. */
+struct nj_shard {
+    unsigned id;
+    struct nj_core *core;
+    uint64_t now_ms; /* set once per turn */
+    struct nj_policy *policy;
+    const struct nj_limits *limits;
+    /* sessions, chained by hash */
+    struct nj_session **table;
+    struct nj_session **by_id; /* the same size */
+    uint64_t table_mask;
+    uint64_t session_count;
+    struct nj_filters *filters;
+    struct nj_btimers timers;
+    /* output */
+    struct nj_chunk_pool chunks;
+    struct nj_link **dirty; /* to flush at the end of the turn */
+    uint32_t dirty_count;
+    uint32_t dirty_cap;
+    struct nj_link **dirty_late; /* only answers to publishers: flushed last */
+    uint32_t late_count;
+    uint32_t late_cap;
+    struct nj_list blocked; /* links whose socket takes no more */
+    /* to other workers */
+    struct nj_batch *outbox[NJ_WORKERS_MAX];
+    struct nj_batch *spare; /* drained blocks, for reuse */
+    unsigned spare_count;
+    /* store */
+    struct nj_store_op *ops; /* of the group being built */
+    uint32_t op_count;
+    uint32_t op_cap;
+    uint64_t submitted; /* number of the last group */
+    uint64_t completed;
+    struct nj_list waiting;        /* holds that wait for a group, in order of its number */
+    struct nj_hold_table *tickets; /* holds that wait for other workers */
+    uint64_t next_ticket;
+    uint64_t publication; /* number of the last one routed, for session->mark */
+    struct nj_tree_nodes scratch[2];
+    struct nj_buf topic_buf; /* topic with mount point */
+    struct nj_buf frame_buf; /* the encoded frame being fanned out */
+    struct nj_stats stats;
+    /* aligned last: written by other threads */
+    _Alignas(64) struct nj_inbox inbox;
+};
+
+/* -- life (shard.c) -- */
+struct nj_shard *nj_shard_new(struct nj_core *core, unsigned id);
+void nj_shard_free(struct nj_shard *shard);
+
+/* Which worker a client id lives on. */
+unsigned nj_core_home(const struct nj_core *core, struct nj_bytes client_id);
+
+/* Room for a record to shard `target` in this turn's batch; full batches are pushed at once to the
+ * target's inbox (the turn's end wakes it). NULL when memory is short. */
+void *nj_shard_post(struct nj_shard *shard, unsigned target, uint16_t kind, uint32_t body_len,
+                    uint32_t weight) NJ_NODISCARD;
+/* Runs the batches, oldest first, and gives their blocks back. */
+void nj_shard_run(struct nj_shard *shard, struct nj_batch *batches);
+/* Puts a drained block into the spare list or frees it. */
+void nj_shard_recycle(struct nj_shard *shard, struct nj_batch *batch);
+/* Session timers that are due. */
+void nj_shard_run_timers(struct nj_shard *shard);
+
+void nj_shard_mark_dirty(struct nj_shard *shard, struct nj_link *link);
+void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link);
+
+/* Takes the newest policy and limits over: resolves nothing, but drops frames still unwritten that
+ * are now forbidden. True when something changed. */
+bool nj_shard_adopt(struct nj_shard *shard);
+
+/* -- the store group of the packet in hand (hold.c) -- */
+/* NULL when memory is short: the group then lacks it, which its caller counts. */
+struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind,
+                                struct nj_bytes session);
+/* Submits what was collected. Returns the group's number; 0 when there was nothing (or the store
+ * refused it: *err tells). */
+uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err);
+/* From the worker's inbox: the store says group `number` is done. */
+void nj_shard_completed(struct nj_shard *shard, uint64_t number, enum nj_err err);
+
+#endif

@@ -1,0 +1,395 @@
+/* See share.h. */
+#include "broker/share.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "broker/deliver.h"
+#include "broker/hold.h"
+#include "broker/limits.h"
+#include "broker/link.h"
+#include "broker/record.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+
+struct member {
+    uint64_t session;
+    uint32_t worker;
+    bool is_online;
+    bool is_stored;
+};
+
+struct nj_group {
+    struct nj_group *next; /* of the same filter */
+    struct nj_filter *filter;
+    struct member *members;
+    uint32_t count;
+    uint32_t cap;
+    uint32_t turn; /* member to begin with next time */
+    uint32_t name_len;
+    char name[];
+};
+
+static unsigned home_of(const struct nj_core *core, struct nj_bytes group, struct nj_bytes filter)
+{
+    return (unsigned)(nj_hash_seeded(filter, nj_hash_bytes(group)) % core->shard_count);
+}
+
+/* ---- at the member's worker */
+
+static struct nj_shared_sub **find_sub(struct nj_session *session, struct nj_bytes group,
+                                       struct nj_bytes filter)
+{
+    struct nj_shared_sub **at = &session->shared;
+    while (*at &&
+           !(nj_bytes_equal(nj_bytes((*at)->text, (*at)->group_len), group) &&
+             nj_bytes_equal(nj_bytes((*at)->text + (*at)->group_len, (*at)->filter_len), filter))) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static enum nj_err tell_home(struct nj_session *session, const struct nj_shared_sub *sub,
+                             uint16_t kind)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_bytes group = nj_bytes(sub->text, sub->group_len);
+    struct nj_bytes filter = nj_bytes(sub->text + sub->group_len, sub->filter_len);
+    uint32_t len = (uint32_t)sizeof(struct nj_record_member) + sub->group_len + sub->filter_len;
+    struct nj_record_member *record =
+        nj_shard_post(shard, home_of(shard->core, group, filter), kind, len, 1);
+    if (!record) {
+        return NJ_ENOMEM;
+    }
+    *record = (struct nj_record_member){
+        .session = session->id,
+        .worker = shard->id,
+        .group_len = sub->group_len,
+        .filter_len = sub->filter_len,
+        .is_online = session->link != NULL,
+        .is_stored = session->is_stored,
+    };
+    memcpy(record + 1, sub->text, sub->group_len + sub->filter_len);
+    return NJ_OK;
+}
+
+enum nj_err nj_share_join(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter,
+                          const struct nj_sub_options *options, bool *is_new)
+{
+    struct nj_shared_sub **at = find_sub(session, group, filter);
+    *is_new = !*at;
+    if (*at) {
+        (*at)->options = *options;
+        return NJ_OK;
+    }
+    struct nj_shared_sub *sub = nj_try_zalloc(sizeof(*sub) + group.len + filter.len);
+    if (!sub) {
+        return NJ_ENOMEM;
+    }
+    sub->options = *options;
+    sub->group_len = (uint32_t)group.len;
+    sub->filter_len = (uint32_t)filter.len;
+    memcpy(sub->text, group.ptr, group.len);
+    memcpy(sub->text + group.len, filter.ptr, filter.len);
+    if (tell_home(session, sub, NJ_RECORD_GROUP_JOIN) != NJ_OK) {
+        nj_free(sub);
+        return NJ_ENOMEM;
+    }
+    *at = sub;
+    NJ_STAT_ADD(session->shard, shared_subscriptions, 1);
+    return NJ_OK;
+}
+
+static void leave(struct nj_session *session, struct nj_shared_sub **at)
+{
+    struct nj_shared_sub *sub = *at;
+    *at = sub->next;
+    /* Without memory the home keeps a ghost; it is refused at the next delivery and leaves then. */
+    (void)tell_home(session, sub, NJ_RECORD_GROUP_LEAVE);
+    nj_free(sub);
+    NJ_STAT_SUB(session->shard, shared_subscriptions, 1);
+}
+
+bool nj_share_leave(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter)
+{
+    struct nj_shared_sub **at = find_sub(session, group, filter);
+    if (!*at) {
+        return false;
+    }
+    leave(session, at);
+    return true;
+}
+
+void nj_share_leave_all(struct nj_session *session)
+{
+    while (session->shared) {
+        leave(session, &session->shared);
+    }
+}
+
+void nj_share_tell_state(struct nj_session *session)
+{
+    for (struct nj_shared_sub *sub = session->shared; sub; sub = sub->next) {
+        (void)tell_home(session, sub, NJ_RECORD_GROUP_STATE);
+    }
+}
+
+/* ---- at the home */
+
+static struct nj_group *find_group(struct nj_filter *filter, struct nj_bytes name)
+{
+    struct nj_group *group = filter ? filter->groups : NULL;
+    while (group && !nj_bytes_equal(nj_bytes(group->name, group->name_len), name)) {
+        group = group->next;
+    }
+    return group;
+}
+
+static struct member *find_member(struct nj_group *group, uint64_t session)
+{
+    for (uint32_t i = 0; group && i < group->count; i++) {
+        if (group->members[i].session == session) {
+            return &group->members[i];
+        }
+    }
+    return NULL;
+}
+
+static struct nj_bytes record_group(const struct nj_record_member *record)
+{
+    return nj_bytes(record + 1, record->group_len);
+}
+
+static struct nj_bytes record_filter(const struct nj_record_member *record)
+{
+    return nj_bytes((const uint8_t *)(record + 1) + record->group_len, record->filter_len);
+}
+
+static struct nj_group *demand_group(struct nj_filter *filter, struct nj_bytes name)
+{
+    struct nj_group *group = find_group(filter, name);
+    if (group) {
+        return group;
+    }
+    group = nj_try_zalloc(sizeof(*group) + name.len);
+    if (group) {
+        group->filter = filter;
+        group->name_len = (uint32_t)name.len;
+        memcpy(group->name, name.ptr, name.len);
+        group->next = filter->groups;
+        filter->groups = group;
+    }
+    return group;
+}
+
+static void drop_if_empty(struct nj_shard *shard, struct nj_group *group, int stored_delta)
+{
+    struct nj_filter *filter = group->filter;
+    if (group->count == 0) {
+        struct nj_group **at = &filter->groups;
+        while (*at != group) {
+            at = &(*at)->next;
+        }
+        *at = group->next;
+        nj_free(group->members);
+        nj_free(group);
+    }
+    nj_filters_groups_changed(shard->filters, filter, stored_delta);
+}
+
+void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_member *record)
+{
+    struct nj_filter *filter = nj_filters_demand(shard->filters, record_filter(record));
+    struct nj_group *group = filter ? demand_group(filter, record_group(record)) : NULL;
+    if (!group) {
+        if (filter) {
+            nj_filters_groups_changed(shard->filters, filter, 0);
+        }
+        return;
+    }
+    if (find_member(group, record->session)) {
+        return;
+    }
+    if (group->count == group->cap) {
+        uint32_t cap = group->cap ? group->cap * 2 : 4;
+        struct member *grown = nj_try_realloc(group->members, cap * sizeof(*grown));
+        if (!grown) {
+            drop_if_empty(shard, group, 0);
+            return;
+        }
+        group->members = grown;
+        group->cap = cap;
+    }
+    group->members[group->count++] = (struct member){
+        .session = record->session,
+        .worker = record->worker,
+        .is_online = record->is_online,
+        .is_stored = record->is_stored,
+    };
+    nj_filters_groups_changed(shard->filters, filter, record->is_stored ? 1 : 0);
+}
+
+void nj_share_member_left(struct nj_shard *shard, const struct nj_record_member *record)
+{
+    struct nj_group *group =
+        find_group(nj_filters_find(shard->filters, record_filter(record)), record_group(record));
+    struct member *member = find_member(group, record->session);
+    if (!member) {
+        return;
+    }
+    int delta = member->is_stored ? -1 : 0;
+    *member = group->members[--group->count];
+    drop_if_empty(shard, group, delta);
+}
+
+void nj_share_member_state(struct nj_shard *shard, const struct nj_record_member *record)
+{
+    struct nj_group *group =
+        find_group(nj_filters_find(shard->filters, record_filter(record)), record_group(record));
+    struct member *member = find_member(group, record->session);
+    if (!member) {
+        return;
+    }
+    int delta = (int)record->is_stored - (int)member->is_stored;
+    member->is_online = record->is_online;
+    member->is_stored = record->is_stored;
+    if (delta) {
+        nj_filters_groups_changed(shard->filters, group->filter, delta);
+    }
+}
+
+/* The member whose turn it is: online members first. `tried` of them were asked in vain. */
+static struct member *pick(struct nj_group *group, uint32_t tried, bool online_first)
+{
+    uint32_t seen = 0;
+    for (int wants_online = 1; wants_online >= 0; wants_online--) {
+        for (uint32_t i = 0; i < group->count; i++) {
+            struct member *member = &group->members[(group->turn + i) % group->count];
+            bool is_candidate =
+                online_first ? member->is_online == (bool)wants_online : wants_online == 1;
+            if (is_candidate && seen++ == tried) {
+                return member;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Sends the message to the member's worker; on this worker that is a record, too, so that the
+ * order among members does not depend on where they live. */
+static bool send_to(struct nj_shard *shard, struct nj_group *group, const struct member *member,
+                    struct nj_record_group_deliver record)
+{
+    char filter[65536];
+    size_t filter_len = nj_filter_text(group->filter, filter, sizeof(filter));
+    uint32_t len = (uint32_t)(sizeof(record) + group->name_len + filter_len);
+    struct nj_record_group_deliver *out =
+        nj_shard_post(shard, member->worker, NJ_RECORD_GROUP_DELIVER, len, 1);
+    if (!out) {
+        return false;
+    }
+    record.session = member->session;
+    record.home = shard->id;
+    record.group_len = group->name_len;
+    record.filter_len = (uint32_t)filter_len;
+    *out = record;
+    memcpy(out + 1, group->name, group->name_len);
+    memcpy((char *)(out + 1) + group->name_len, filter, filter_len);
+    return true;
+}
+
+uint32_t nj_share_route(struct nj_shard *shard, struct nj_filter *filter,
+                        struct nj_publication *publication, uint64_t ticket)
+{
+    uint32_t sent = 0;
+    for (struct nj_group *group = filter->groups; group; group = group->next) {
+        struct member *member = pick(group, 0, shard->limits->share_skips_denied);
+        struct nj_message *message = member ? nj_publication_keep(publication) : NULL;
+        if (!message) {
+            continue;
+        }
+        group->turn = (uint32_t)(member - group->members + 1) % group->count;
+        struct nj_record_group_deliver record = {
+            .message = nj_message_ref(message),
+            .ticket = ticket,
+            .ticket_from = shard->id,
+        };
+        if (send_to(shard, group, member, record)) {
+            sent++;
+        } else {
+            nj_message_unref(message);
+            NJ_STAT_ADD(shard, dropped_memory, 1);
+            NJ_STAT_ADD(shard, publish_dropped, 1);
+        }
+    }
+    return sent;
+}
+
+/* ---- both */
+
+/* At the home: the member refused; the next one is asked, until all were. */
+static void try_next(struct nj_shard *shard, const struct nj_record_group_deliver *record)
+{
+    struct nj_bytes name = nj_bytes(record + 1, record->group_len);
+    struct nj_bytes text =
+        nj_bytes((const uint8_t *)(record + 1) + record->group_len, record->filter_len);
+    struct nj_group *group = find_group(nj_filters_find(shard->filters, text), name);
+    struct nj_record_group_deliver next = *record;
+    next.is_refused = false;
+    next.tried++;
+    struct member *member =
+        group && shard->limits->share_skips_denied ? pick(group, next.tried, true) : NULL;
+    if (member && send_to(shard, group, member, next)) {
+        return;
+    }
+    NJ_STAT_ADD(shard, publish_dropped, 1);
+    nj_message_unref(record->message);
+    if (record->ticket) {
+        nj_shard_ticket_reply(shard, record->ticket_from, record->ticket, (struct nj_wait){0},
+                              NJ_OK);
+    }
+}
+
+static bool give(struct nj_shard *shard, struct nj_session *session,
+                 const struct nj_record_group_deliver *record)
+{
+    struct nj_bytes name = nj_bytes(record + 1, record->group_len);
+    struct nj_bytes text =
+        nj_bytes((const uint8_t *)(record + 1) + record->group_len, record->filter_len);
+    struct nj_shared_sub *sub = session ? *find_sub(session, name, text) : NULL;
+    if (!sub) {
+        return false;
+    }
+    struct nj_publication publication = {
+        .view = nj_message_view(record->message),
+        .kept = nj_message_ref(record->message),
+    };
+    shard->publication++;
+    bool is_taken = nj_deliver(session, &publication, &sub->options);
+    nj_publication_fini(&publication);
+    return is_taken;
+}
+
+void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_group_deliver *record)
+{
+    if (record->is_refused) {
+        try_next(shard, record);
+        return;
+    }
+    if (!give(shard, nj_session_by_id(shard, record->session), record)) {
+        uint32_t len = (uint32_t)sizeof(*record) + record->group_len + record->filter_len;
+        struct nj_record_group_deliver *back =
+            nj_shard_post(shard, record->home, NJ_RECORD_GROUP_DELIVER, len, 1);
+        if (back) {
+            memcpy(back, record, len);
+            back->is_refused = true;
+            return;
+        }
+    }
+    nj_message_unref(record->message);
+    enum nj_err err;
+    uint64_t group = nj_shard_commit(shard, &err);
+    if (record->ticket) {
+        nj_shard_ticket_reply(shard, record->ticket_from, record->ticket,
+                              (struct nj_wait){.group = group}, err);
+    }
+}

@@ -1,0 +1,44 @@
+/* Shared subscriptions (MQTT5 4.8.2): $share/<group>/<filter>.
+ *
+ * A group is kept by one worker, the one that hash(group, filter) names: its *home*. The filter
+ * node of the home's subscription index carries the group, so a publication reaches the home like
+ * any subscriber; the home picks the next member and sends the message to that member's worker. A
+ * member that may not have it sends it back and the next one is tried. */
+#ifndef NJ_BROKER_SHARE_H
+#define NJ_BROKER_SHARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "broker/filters.h"
+
+struct nj_flow;
+struct nj_publication;
+struct nj_record_group_deliver;
+struct nj_record_member;
+struct nj_session;
+struct nj_shard;
+
+/* -- at the member's worker -- */
+enum nj_err nj_share_join(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter,
+                          const struct nj_sub_options *options, bool *is_new) NJ_NODISCARD;
+bool nj_share_leave(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter);
+void nj_share_leave_all(struct nj_session *session);
+/* The member came, went, or its place in stores changed. */
+void nj_share_tell_state(struct nj_session *session);
+
+/* -- at the home -- */
+void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_member *member);
+void nj_share_member_left(struct nj_shard *shard, const struct nj_record_member *member);
+void nj_share_member_state(struct nj_shard *shard, const struct nj_record_member *member);
+/* One copy for each group of the filter. Each asks for an answer to this worker's `ticket` unless
+ * that is 0; returns how many were sent. */
+uint32_t nj_share_route(struct nj_shard *shard, struct nj_filter *filter,
+                        struct nj_publication *publication, uint64_t ticket);
+
+/* -- both -- */
+void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_group_deliver *record);
+
+#endif

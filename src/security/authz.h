@@ -1,0 +1,63 @@
+/* The decision: may this subject do this with this topic? One function on every path of a message.
+ *
+ * Synchronous, without locks and without allocation on the way; any thread, as long as the policy
+ * is referenced. Each verdict names the rule that decided. */
+#ifndef NJ_SECURITY_AUTHZ_H
+#define NJ_SECURITY_AUTHZ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+struct nj_policy;
+struct nj_authz_cache;
+
+enum nj_action {
+    NJ_ACTION_PUBLISH,
+    NJ_ACTION_DELIVER, /* receive: live, queued, retained, shared */
+    NJ_ACTION_SUBSCRIBE,
+    NJ_ACTION_UNSUBSCRIBE,
+    NJ_ACTION_WILL, /* publish a will: at CONNECT, and again when it fires */
+    NJ_ACTION_COUNT
+};
+
+/* "publish", "receive", …: for logs. */
+const char *nj_action_name(enum nj_action action);
+
+enum nj_verdict_reason {
+    NJ_VERDICT_RULE,      /* rule_id of the scope's ACL decided */
+    NJ_VERDICT_NO_RULE,   /* there is an ACL, but no rule of it matches */
+    NJ_VERDICT_DEFAULT,   /* no ACL: acl_default */
+    NJ_VERDICT_RESERVED,  /* topics that no rule opens: $SYS writes, $share, $CONTROL */
+    NJ_VERDICT_UNCHECKED, /* compat: this action is not checked */
+    NJ_VERDICT_REASON_COUNT
+};
+
+struct nj_verdict {
+    bool allowed;
+    uint8_t reason; /* enum nj_verdict_reason */
+    uint32_t rule_id;
+};
+
+/* Who asks. Lives inside a session; owned by its thread. The texts belong to the caller and stay
+ * as long as the subject. */
+struct nj_subject {
+    struct nj_bytes user; /* ptr NULL = anonymous */
+    struct nj_bytes client_id;
+    unsigned scope;
+    uint32_t user_list;           /* of the ACL with `epoch`; see acl.h */
+    uint64_t epoch;               /* of the policy that user_list and cache belong to; 0 = none */
+    struct nj_authz_cache *cache; /* last verdicts; made at first use under an ACL */
+};
+
+void nj_subject_init(struct nj_subject *subject, struct nj_bytes user, struct nj_bytes client_id,
+                     unsigned scope);
+void nj_subject_fini(struct nj_subject *subject);
+
+/* `topic`: for SUBSCRIBE and UNSUBSCRIBE the filter as it was sent, $share/… included; else the
+ * topic name. After all rewriting (alias, mount point). */
+void nj_authz(const struct nj_policy *policy, struct nj_subject *subject, enum nj_action action,
+              struct nj_bytes topic, struct nj_verdict *out);
+
+#endif

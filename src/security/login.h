@@ -1,0 +1,60 @@
+/* The identity chain: who is it that connects, and is it true? (architecture: the way of a login)
+ *
+ * Each link says yes, no, or not mine; any doubt is no. What can be said without hashing is said at
+ * once, on the worker; a password goes to the auth pool (auth_pool.h), except when this very
+ * credential was verified before and is remembered. Refusals look the same to the client whatever
+ * the reason; the reason is for the log. */
+#ifndef NJ_SECURITY_LOGIN_H
+#define NJ_SECURITY_LOGIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct nj_policy;
+
+struct nj_login_request {
+    struct nj_bytes user; /* ptr NULL = none given; empty is a name */
+    struct nj_bytes password;
+    struct nj_bytes client_id;
+    struct nj_bytes certificate; /* identity from the client's certificate; ptr NULL = none asked */
+    unsigned scope;
+};
+
+enum nj_login_result {
+    NJ_LOGIN_ACCEPTED,
+    NJ_LOGIN_REFUSED,
+    NJ_LOGIN_VERIFY, /* `hash` (or an empty ticket) has to go through the auth pool */
+};
+
+struct nj_login_decision {
+    enum nj_login_result result;
+    struct nj_bytes user; /* accepted: the identity; ptr NULL = anonymous */
+    struct nj_bytes hash; /* to verify against; empty = unknown user, always refused */
+    uint64_t credential;  /* what holds the login up; 0 = nothing that can change */
+    const char *why;      /* refused: for the log */
+};
+
+/* Any thread; does not block. `policy` has to outlive the decision. */
+void nj_login_decide(const struct nj_policy *policy, const struct nj_login_request *request,
+                     struct nj_login_decision *out);
+
+/* Whether a session that got in with `credential` would still get in, as far as its password entry
+ * tells: unknown users and changed hashes do not. */
+bool nj_login_still_holds(const struct nj_policy *policy, unsigned scope, struct nj_bytes user,
+                          uint64_t credential);
+
+/* -- remembered credentials: only the hash computation is replaced, everything else is decided
+ * every time. A keyed digest of (user, password, stored hash) is kept for a while. Any thread. --
+ */
+struct nj_remembered;
+struct nj_remembered *nj_remembered_new(unsigned entries, uint64_t lifetime_ms);
+void nj_remembered_free(struct nj_remembered *remembered);
+bool nj_remembered_has(struct nj_remembered *remembered, struct nj_bytes user,
+                       struct nj_bytes password, struct nj_bytes hash, uint64_t now_ms);
+void nj_remembered_add(struct nj_remembered *remembered, struct nj_bytes user,
+                       struct nj_bytes password, struct nj_bytes hash, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,244 @@
+/* See password_file.h. */
+#include "security/password_file.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "mqtt/utf8.h"
+#include "security/password.h"
+
+#define FILE_MAX (512u * 1024u * 1024u)
+#define USER_MAX 65535u
+
+struct nj_passwords {
+    struct nj_buf text;
+    struct nj_password_entry *entries;
+    uint32_t *next; /* chain of the same bucket; 1-based, 0 = end */
+    uint32_t *buckets;
+    uint32_t mask;
+    uint32_t count;
+    uint32_t cap;
+};
+
+/* Takes the next line off *rest, without its end (LF or CRLF). */
+static bool take_line(struct nj_bytes *rest, struct nj_bytes *line)
+{
+    if (rest->len == 0) {
+        return false;
+    }
+    const uint8_t *end = memchr(rest->ptr, '\n', rest->len);
+    size_t len = end ? (size_t)(end - rest->ptr) : rest->len;
+    *line = nj_bytes(rest->ptr, len);
+    size_t used = len + (end ? 1 : 0);
+    *rest = nj_bytes(rest->ptr + used, rest->len - used);
+    if (line->len && line->ptr[line->len - 1] == '\r') {
+        line->len--;
+    }
+    return true;
+}
+
+static bool is_blank(struct nj_bytes line)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        if (line.ptr[i] != ' ' && line.ptr[i] != '\t') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool split(struct nj_bytes line, struct nj_bytes *user, struct nj_bytes *hash)
+{
+    const uint8_t *colon = line.len ? memchr(line.ptr, ':', line.len) : NULL;
+    if (!colon) {
+        return false;
+    }
+    *user = nj_bytes(line.ptr, (size_t)(colon - line.ptr));
+    *hash = nj_bytes(colon + 1, line.len - user->len - 1);
+    return true;
+}
+
+const struct nj_password_entry *nj_passwords_find(const struct nj_passwords *passwords,
+                                                  struct nj_bytes user)
+{
+    if (!passwords->buckets || !user.ptr) {
+        return NULL;
+    }
+    uint32_t at = passwords->buckets[(uint32_t)nj_hash_bytes(user) & passwords->mask];
+    while (at && !nj_bytes_equal(passwords->entries[at].user, user)) {
+        at = passwords->next[at];
+    }
+    return at ? &passwords->entries[at] : NULL;
+}
+
+static void grow(struct nj_passwords *passwords)
+{
+    uint32_t cap = passwords->cap ? passwords->cap * 2 : 64;
+    passwords->entries = nj_realloc(passwords->entries, cap * sizeof(*passwords->entries));
+    passwords->next = nj_realloc(passwords->next, cap * sizeof(uint32_t));
+    nj_free(passwords->buckets);
+    passwords->buckets = nj_zalloc(cap * sizeof(uint32_t));
+    passwords->cap = cap;
+    passwords->mask = cap - 1;
+    for (uint32_t i = 1; i <= passwords->count; i++) {
+        uint32_t bucket = (uint32_t)nj_hash_bytes(passwords->entries[i].user) & passwords->mask;
+        passwords->next[i] = passwords->buckets[bucket];
+        passwords->buckets[bucket] = i;
+    }
+}
+
+static void add(struct nj_passwords *passwords, struct nj_bytes user, struct nj_bytes hash)
+{
+    if (passwords->count + 1 >= passwords->cap) {
+        grow(passwords);
+    }
+    uint32_t at = ++passwords->count;
+    uint32_t bucket = (uint32_t)nj_hash_bytes(user) & passwords->mask;
+    passwords->entries[at] =
+        (struct nj_password_entry){.user = user, .hash = hash, .id = nj_hash_bytes(hash) | 1};
+    passwords->next[at] = passwords->buckets[bucket];
+    passwords->buckets[bucket] = at;
+}
+
+static const char *check_line(const struct nj_passwords *passwords, struct nj_bytes line,
+                              struct nj_bytes *user, struct nj_bytes *hash)
+{
+    if (memchr(line.ptr, 0, line.len) || !split(line, user, hash)) {
+        return "no colon between user name and hash";
+    }
+    if (user->len == 0 || user->len > USER_MAX || !nj_mqtt_utf8_is_valid(*user)) {
+        return "empty or invalid user name";
+    }
+    if (!nj_password_hash_is_valid(*hash)) {
+        return "this is not a password hash that can be verified";
+    }
+    return nj_passwords_find(passwords, *user) ? "duplicate user name" : NULL;
+}
+
+enum nj_err nj_passwords_parse(struct nj_bytes text, const char *path, struct nj_passwords **out,
+                               char *error, size_t error_size)
+{
+    struct nj_passwords *passwords = nj_zalloc(sizeof(*passwords));
+    nj_buf_init(&passwords->text);
+    if (nj_buf_append(&passwords->text, text.ptr, text.len) != NJ_OK) {
+        (void)snprintf(error, error_size, "Out of memory reading password file %s", path);
+        nj_passwords_free(passwords);
+        return NJ_ENOMEM;
+    }
+    struct nj_bytes rest = nj_buf_bytes(&passwords->text);
+    if (nj_bytes_starts_with(rest, NJ_BYTES_LIT("\xef\xbb\xbf"))) {
+        rest = nj_bytes(rest.ptr + 3, rest.len - 3);
+    }
+    struct nj_bytes line;
+    for (unsigned number = 1; take_line(&rest, &line); number++) {
+        struct nj_bytes user;
+        struct nj_bytes hash;
+        if (is_blank(line) || line.ptr[0] == '#') {
+            continue;
+        }
+        const char *why = check_line(passwords, line, &user, &hash);
+        if (why) {
+            (void)snprintf(error, error_size,
+                           "Error: Unable to decode line in password file %s, line %u: %s", path,
+                           number, why);
+            nj_passwords_free(passwords);
+            return NJ_EMALFORMED;
+        }
+        add(passwords, user, hash);
+    }
+    *out = passwords;
+    return NJ_OK;
+}
+
+enum nj_err nj_passwords_load(const char *path, bool nofollow, struct nj_passwords **out,
+                              char *error, size_t error_size)
+{
+    struct nj_buf text;
+    nj_buf_init(&text);
+    enum nj_err err = nj_file_read(path, FILE_MAX, nofollow, &text);
+    if (err != NJ_OK) {
+        (void)snprintf(error, error_size, "Unable to open password file \"%s\": %s", path,
+                       nj_err_text(err));
+    } else {
+        err = nj_passwords_parse(nj_buf_bytes(&text), path, out, error, error_size);
+    }
+    if (text.data) {
+        nj_wipe(text.data, text.len);
+    }
+    nj_buf_fini(&text);
+    return err;
+}
+
+void nj_passwords_free(struct nj_passwords *passwords)
+{
+    if (!passwords) {
+        return;
+    }
+    if (passwords->text.data) {
+        nj_wipe(passwords->text.data, passwords->text.len);
+    }
+    nj_buf_fini(&passwords->text);
+    nj_free(passwords->entries);
+    nj_free(passwords->next);
+    nj_free(passwords->buckets);
+    nj_free(passwords);
+}
+
+size_t nj_passwords_count(const struct nj_passwords *passwords)
+{
+    return passwords->count;
+}
+
+/* ---- editing */
+
+bool nj_password_user_is_valid(struct nj_bytes user)
+{
+    return user.len > 0 && user.len <= USER_MAX && !memchr(user.ptr, ':', user.len) &&
+           nj_mqtt_utf8_is_valid(user) && !nj_mqtt_utf8_has_control(user);
+}
+
+static enum nj_err put_entry(struct nj_buf *out, struct nj_bytes user, struct nj_bytes hash)
+{
+    enum nj_err err = nj_buf_append(out, user.ptr, user.len);
+    err = err == NJ_OK ? nj_buf_append(out, ":", 1) : err;
+    err = err == NJ_OK ? nj_buf_append(out, hash.ptr, hash.len) : err;
+    return err == NJ_OK ? nj_buf_append(out, "\n", 1) : err;
+}
+
+/* Copies all lines; those of `user` are replaced by `hash`, or left out when that is empty. */
+static enum nj_err edit(struct nj_bytes text, struct nj_bytes user, struct nj_bytes hash,
+                        struct nj_buf *out, bool *was_there)
+{
+    struct nj_bytes line;
+    enum nj_err err = NJ_OK;
+    *was_there = false;
+    while (err == NJ_OK && take_line(&text, &line)) {
+        struct nj_bytes name;
+        struct nj_bytes old;
+        if (line.len && line.ptr[0] != '#' && split(line, &name, &old) &&
+            nj_bytes_equal(name, user)) {
+            err = hash.len && !*was_there ? put_entry(out, user, hash) : NJ_OK;
+            *was_there = true;
+            continue;
+        }
+        err = nj_buf_append(out, line.ptr, line.len);
+        err = err == NJ_OK ? nj_buf_append(out, "\n", 1) : err;
+    }
+    return err;
+}
+
+enum nj_err nj_password_text_set(struct nj_bytes text, struct nj_bytes user, struct nj_bytes hash,
+                                 struct nj_buf *out, bool *was_there)
+{
+    enum nj_err err = edit(text, user, hash, out, was_there);
+    return err == NJ_OK && !*was_there ? put_entry(out, user, hash) : err;
+}
+
+enum nj_err nj_password_text_remove(struct nj_bytes text, struct nj_bytes user, struct nj_buf *out,
+                                    bool *was_there)
+{
+    return edit(text, user, nj_bytes(NULL, 0), out, was_there);
+}

@@ -1,0 +1,81 @@
+/* See policy.h. */
+#include "security/policy.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "security/acl.h"
+#include "security/password_file.h"
+
+struct nj_policy {
+    _Atomic uint32_t refs;
+    uint64_t epoch;
+    size_t scope_count;
+    struct nj_scope scopes[];
+};
+
+struct nj_policy *nj_policy_new(uint64_t epoch, const struct nj_scope *scopes, size_t count)
+{
+    struct nj_policy *policy = nj_alloc(sizeof(*policy) + count * sizeof(*scopes));
+    atomic_init(&policy->refs, 1);
+    policy->epoch = epoch;
+    policy->scope_count = count;
+    memcpy(policy->scopes, scopes, count * sizeof(*scopes));
+    return policy;
+}
+
+struct nj_policy *nj_policy_ref(struct nj_policy *policy)
+{
+    atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
+    return policy;
+}
+
+void nj_policy_unref(struct nj_policy *policy)
+{
+    if (!policy || atomic_fetch_sub_explicit(&policy->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    for (size_t i = 0; i < policy->scope_count; i++) {
+        nj_acl_free(policy->scopes[i].acl);
+        nj_passwords_free(policy->scopes[i].passwords);
+    }
+    nj_free(policy);
+}
+
+uint64_t nj_policy_epoch(const struct nj_policy *policy)
+{
+    return policy->epoch;
+}
+
+const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned scope)
+{
+    NJ_DEBUG_ASSERT(scope < policy->scope_count);
+    return &policy->scopes[scope];
+}
+
+bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user)
+{
+    const struct nj_passwords *passwords = policy->scopes[scope].passwords;
+    return !passwords || nj_passwords_find(passwords, user) != NULL;
+}
+
+const char *nj_policy_describe(const struct nj_policy *policy, unsigned scope,
+                               const struct nj_verdict *verdict, char *buf, size_t size)
+{
+    const struct nj_scope *settings = nj_policy_scope(policy, scope);
+    switch (verdict->reason) {
+    case NJ_VERDICT_RULE:
+        return settings->acl ? nj_acl_rule_text(settings->acl, verdict->rule_id, buf, size)
+                             : "a rule that is gone";
+    case NJ_VERDICT_NO_RULE:
+        return "no rule";
+    case NJ_VERDICT_DEFAULT:
+        return settings->acl_default_allow ? "acl_default allow"
+                                           : "no ACL configured (acl_default deny)";
+    case NJ_VERDICT_RESERVED:
+        return "reserved topic";
+    default:
+        return "not checked";
+    }
+}

@@ -1,0 +1,45 @@
+/* Everything that decides about access, as one immutable snapshot with an epoch. Made by the
+ * control thread, adopted by each worker at a turn boundary, reference counted. */
+#ifndef NJ_SECURITY_POLICY_H
+#define NJ_SECURITY_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "security/authz.h"
+
+struct nj_acl;
+struct nj_passwords;
+struct nj_policy;
+
+/* One set of security settings: the global one, or one for each listener
+ * (per_listener_settings). */
+struct nj_scope {
+    struct nj_acl *acl;             /* NULL = none configured */
+    struct nj_passwords *passwords; /* NULL = no source of identities */
+    bool acl_default_allow;         /* without an ACL */
+    bool allow_anonymous;
+    /* product.md, "Native mode and compat mode" */
+    bool unverified_user_counts; /* compat: a user name nobody can verify is taken as given */
+    bool checks_subscribe;       /* native: SUBSCRIBE under an ACL file is checked */
+    bool share_as_whole;         /* compat: $share/g/f is checked as one string */
+    bool default_covers_sys;     /* compat: acl_default covers $SYS */
+};
+
+/* Takes the scopes' contents over. Epochs begin at 1. */
+struct nj_policy *nj_policy_new(uint64_t epoch, const struct nj_scope *scopes, size_t count);
+struct nj_policy *nj_policy_ref(struct nj_policy *policy);
+void nj_policy_unref(struct nj_policy *policy);
+
+uint64_t nj_policy_epoch(const struct nj_policy *policy);
+const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned scope);
+/* Whether the scope's identity source knows the user; true when it has none to ask. */
+bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user);
+/* "FILE:LINE: text", "no rule", …: why a verdict came out as it did. Returns buf. */
+const char *nj_policy_describe(const struct nj_policy *policy, unsigned scope,
+                               const struct nj_verdict *verdict, char *buf, size_t size);
+
+#endif
