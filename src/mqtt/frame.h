@@ -58,4 +58,36 @@ static inline bool nj_mqtt_flags_are_valid(enum nj_mqtt_type type, uint8_t flags
     }
 }
 
+/* MQTT 3.1 marks a repeated PUBREL, SUBSCRIBE or UNSUBSCRIBE with DUP (MQTT 3.1 section 2.1). */
+static inline bool nj_mqtt_flags_are_valid_in(enum nj_mqtt_type type, uint8_t flags,
+                                              enum nj_mqtt_version version)
+{
+    bool may_repeat =
+        version == NJ_MQTT_31 &&
+        (type == NJ_MQTT_PUBREL || type == NJ_MQTT_SUBSCRIBE || type == NJ_MQTT_UNSUBSCRIBE);
+    return nj_mqtt_flags_are_valid(type, may_repeat ? flags & 7 : flags);
+}
+
+/* AUTH came with MQTT 5; before, type 15 is malformed. */
+static inline bool nj_mqtt_type_is_known(enum nj_mqtt_type type, enum nj_mqtt_version version)
+{
+    return type >= NJ_MQTT_CONNECT &&
+           type <= (version == NJ_MQTT_5 ? NJ_MQTT_AUTH : NJ_MQTT_DISCONNECT);
+}
+
+/* Size of a whole packet with a body of `body_len` bytes; 0 when that is too long for MQTT. */
+static inline size_t nj_mqtt_frame_size(size_t body_len)
+{
+    return body_len > NJ_MQTT_VARINT_MAX ? 0
+                                         : 1 + nj_mqtt_varint_size((uint32_t)body_len) + body_len;
+}
+
+/* Writes the fixed header; returns its end. */
+static inline uint8_t *nj_mqtt_frame_put(uint8_t *at, enum nj_mqtt_type type, uint8_t flags,
+                                         size_t body_len)
+{
+    *at++ = (uint8_t)(type << 4 | flags);
+    return nj_mqtt_varint_put(at, (uint32_t)body_len);
+}
+
 #endif

@@ -77,9 +77,13 @@ struct nj_mqtt_props {
     struct nj_bytes response_info;
     struct nj_bytes server_reference;
     struct nj_bytes reason_string;
-    struct nj_bytes raw; /* the whole block, without its length */
+    struct nj_bytes raw; /* decoding: the whole block, without its length */
+    /* Encoding: the user properties, already encoded with nj_mqtt_prop_put_user; they go out last.
+     * Decoding leaves it empty; nj_mqtt_props_next_user reads them. */
+    struct nj_bytes users;
 };
 
+/* Fields that are not present are 0. */
 static inline bool nj_mqtt_props_has(const struct nj_mqtt_props *props, enum nj_mqtt_prop prop)
 {
     return (props->present >> prop & 1) != 0;
@@ -91,13 +95,35 @@ static inline bool nj_mqtt_props_has(const struct nj_mqtt_props *props, enum nj_
 enum nj_err nj_mqtt_props_decode(struct nj_mqtt_reader *reader, unsigned type,
                                  struct nj_mqtt_props *out) NJ_NODISCARD;
 
+/* The same for a block whose length is already taken off. */
+enum nj_err nj_mqtt_props_parse(struct nj_bytes raw, unsigned type, struct nj_mqtt_props *out)
+    NJ_NODISCARD;
+
 /* User properties of a decoded block. Start with *at = 0; false at the end. */
 bool nj_mqtt_props_next_user(const struct nj_mqtt_props *props, size_t *at, struct nj_bytes *key,
                              struct nj_bytes *value);
+/* All subscription identifiers of a decoded block, also those beyond the array. */
+bool nj_mqtt_props_next_subscription_id(const struct nj_mqtt_props *props, size_t *at,
+                                        uint32_t *id);
 
-/* -- encoding: one property after the other into room that the caller has made -- */
+/* -- encoding a struct: what is in `present`, and `users` -- */
 
-/* Size of a property with its identifier byte; `len` is that of a string or binary value. */
+/* Size of the property length and the block; 0 when it cannot be expressed (a text above 65,535
+ * bytes). NULL stands for no properties. The order on the wire is fixed; for CONNACK it is
+ * Mosquitto's: server keep alive, topic alias maximum, assigned client id, …, retain available,
+ * maximum packet size, receive maximum, maximum QoS. */
+size_t nj_mqtt_props_size(const struct nj_mqtt_props *props);
+uint8_t *nj_mqtt_props_encode(const struct nj_mqtt_props *props, uint8_t *at);
+/* To be set with the field. */
+static inline void nj_mqtt_props_mark(struct nj_mqtt_props *props, enum nj_mqtt_prop prop)
+{
+    props->present |= 1ull << prop;
+}
+
+/* -- encoding one property after the other into room that the caller has made -- */
+
+/* Size of a property with its identifier byte. `len` is that of a string or binary value, the sum
+ * of both for a user property, and the value itself for a subscription identifier. */
 size_t nj_mqtt_prop_size(enum nj_mqtt_prop prop, size_t len);
 uint8_t *nj_mqtt_prop_put_int(uint8_t *at, enum nj_mqtt_prop prop, uint32_t value);
 uint8_t *nj_mqtt_prop_put_bytes(uint8_t *at, enum nj_mqtt_prop prop, struct nj_bytes value);

@@ -149,7 +149,7 @@ bool nj_mqtt_filter_covers(struct nj_bytes pattern, struct nj_bytes filter)
     return !filter.ptr;
 }
 
-bool nj_mqtt_filters_overlap(struct nj_bytes a, struct nj_bytes b)
+bool nj_mqtt_filter_overlaps(struct nj_bytes a, struct nj_bytes b)
 {
     if ((is_hidden(a) && begins_wild(b)) || (is_hidden(b) && begins_wild(a))) {
         return false;

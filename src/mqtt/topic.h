@@ -18,7 +18,8 @@ bool nj_mqtt_filter_has_wildcard(struct nj_bytes filter);
 /* Whether the filter begins with "$share/" (valid or not). */
 bool nj_mqtt_is_share(struct nj_bytes filter);
 /* Takes $share/<group>/<filter> apart. False when it does not begin so, the group is empty or holds
- * a wildcard, or the filter is empty. The filter's own grammar is not checked. */
+ * a wildcard, or the filter is empty or itself shared. The filter's own grammar is not checked.
+ * False does not make it an ordinary filter: ask nj_mqtt_subscription_is_valid before. */
 bool nj_mqtt_share_parse(struct nj_bytes text, struct nj_bytes *group, struct nj_bytes *filter);
 /* A filter as it may stand in SUBSCRIBE: shared or not. */
 bool nj_mqtt_subscription_is_valid(struct nj_bytes text, unsigned levels_max);
@@ -29,7 +30,7 @@ bool nj_mqtt_topic_matches(struct nj_bytes filter, struct nj_bytes topic);
 /* Whether every topic that `filter` matches is matched by `pattern`. */
 bool nj_mqtt_filter_covers(struct nj_bytes pattern, struct nj_bytes filter);
 /* Whether some topic could be matched by both. */
-bool nj_mqtt_filters_overlap(struct nj_bytes a, struct nj_bytes b);
+bool nj_mqtt_filter_overlaps(struct nj_bytes a, struct nj_bytes b);
 
 /* Takes the first level off *rest (ptr becomes NULL after the last one). False when none is left.
  * An empty level counts. */
