@@ -121,11 +121,27 @@ static enum nj_err fail_verify(struct nj_tls_conn *conn)
                            conn->server != NULL ? "client" : "server", reason);
 }
 
+/* The newest error of the SSL library: others below it only say what led there. */
+static unsigned long newest_ssl_error(void)
+{
+    unsigned long newest = 0;
+    unsigned long code;
+    while ((code = ERR_get_error()) != 0) {
+        if (ERR_GET_LIB(code) == ERR_LIB_SSL || ERR_GET_LIB(newest) != ERR_LIB_SSL) {
+            newest = code;
+        }
+    }
+    return newest;
+}
+
 static enum nj_err fail_ssl(struct nj_tls_conn *conn)
 {
-    unsigned long code = ERR_peek_error();
+    unsigned long code = newest_ssl_error();
     int reason = ERR_GET_REASON(code);
     conn->is_broken = true;
+    if (conn->verify_reason != NULL) {
+        return fail_verify(conn);
+    }
     if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
         if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
             return fail(conn, NJ_ENOENT, "the client did not provide a certificate");

@@ -199,9 +199,11 @@ static int ticket_make_callback(SSL *ssl, void *arg)
     SSL_SESSION *session = SSL_get_session(ssl);
     void *had = NULL;
     size_t had_len = 0;
-    if (SSL_session_reused(ssl) && SSL_SESSION_get0_ticket_appdata(session, &had, &had_len) == 1 &&
-        had_len >= NOTE_HEAD) {
-        return 1; /* a renewed ticket says what the first one said */
+    if (SSL_session_reused(ssl)) {
+        /* A renewed ticket says what the first one said. It always does; if not, no connection is
+         * better than one that promises too much. */
+        return SSL_SESSION_get0_ticket_appdata(session, &had, &had_len) == 1 &&
+               had_len >= NOTE_HEAD;
     }
     int64_t valid_until_s = INT64_MAX;
     if (conn->server->require_certificate) {
@@ -266,7 +268,6 @@ static SSL_TICKET_RETURN ticket_use_callback(SSL *ssl, SSL_SESSION *session,
                                              const unsigned char *name, size_t name_len,
                                              SSL_TICKET_STATUS status, void *arg)
 {
-    (void)ssl;
     (void)name;
     (void)name_len;
     (void)arg;
@@ -281,7 +282,9 @@ static SSL_TICKET_RETURN ticket_use_callback(SSL *ssl, SSL_SESSION *session,
         /* Something in the chain has expired: a full handshake finds out and says what. */
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
-    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+    /* TLS 1.3 clients use a ticket once (RFC 8446 C.4), so they need a new one each time. */
+    bool is_renewed = status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) == TLS1_3_VERSION;
+    return is_renewed ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
 }
 
 void nj_tls_tickets_install(SSL_CTX *ctx)

@@ -182,7 +182,7 @@ static void set_extensions(X509 *cert, X509 *issuer, const struct pki_shape *sha
                            shape->path_len - 1);
         }
         add_extension(cert, issuer, NID_basic_constraints, value);
-        add_extension(cert, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
+        add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature,keyCertSign,cRLSign");
         add_extension(cert, issuer, NID_subject_key_identifier, "hash");
     }
     if (shape->eku != NULL) {
