@@ -89,7 +89,8 @@ static inline bool nj_mqtt_props_has(const struct nj_mqtt_props *props, enum nj_
     return (props->present >> prop & 1) != 0;
 }
 
-/* Reads the property length and the properties of a packet of `type` (or NJ_MQTT_WILL_PROPS).
+/* Reads the property length and the properties of a packet of `type` (or NJ_MQTT_WILL_PROPS). On an
+ * error *out is undefined.
  * NJ_EMALFORMED: lengths, UTF-8, unknown or misplaced identifiers. NJ_EPROTOCOL: one given twice,
  * or a value that its property may not have. */
 enum nj_err nj_mqtt_props_decode(struct nj_mqtt_reader *reader, unsigned type,
@@ -97,6 +98,10 @@ enum nj_err nj_mqtt_props_decode(struct nj_mqtt_reader *reader, unsigned type,
 
 /* The same for a block whose length is already taken off. */
 enum nj_err nj_mqtt_props_parse(struct nj_bytes raw, unsigned type, struct nj_mqtt_props *out)
+    NJ_NODISCARD;
+
+/* Takes the property length and that many bytes off, without looking at them. */
+enum nj_err nj_mqtt_props_read_block(struct nj_mqtt_reader *reader, struct nj_bytes *raw)
     NJ_NODISCARD;
 
 /* User properties of a decoded block. Start with *at = 0; false at the end. */

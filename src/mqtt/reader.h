@@ -16,7 +16,9 @@ struct nj_mqtt_reader {
 
 static inline struct nj_mqtt_reader nj_mqtt_reader(struct nj_bytes bytes)
 {
-    return (struct nj_mqtt_reader){bytes.ptr, bytes.ptr + bytes.len, false};
+    /* No arithmetic with the NULL of an empty view. */
+    const uint8_t *end = bytes.len ? bytes.ptr + bytes.len : bytes.ptr;
+    return (struct nj_mqtt_reader){bytes.ptr, end, false};
 }
 
 static inline size_t nj_mqtt_left(const struct nj_mqtt_reader *reader)

@@ -1,6 +1,8 @@
 /* See topic.h. */
 #include "mqtt/topic.h"
 
+#include "mqtt/swar_priv.h"
+
 #define TOPIC_MAX 65535u
 
 static unsigned count_levels(struct nj_bytes text)
@@ -18,14 +20,9 @@ static bool has_bad_size(struct nj_bytes text, unsigned levels_max)
            (levels_max && text.len >= levels_max && count_levels(text) > levels_max);
 }
 
-static bool has_any(struct nj_bytes text, const char *set)
+static bool is_wildcard(uint8_t byte)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] && strchr(set, text.ptr[i])) {
-            return true;
-        }
-    }
-    return false;
+    return byte == '+' || byte == '#';
 }
 
 bool nj_mqtt_topic_is_valid(struct nj_bytes topic, unsigned levels_max)
@@ -33,8 +30,22 @@ bool nj_mqtt_topic_is_valid(struct nj_bytes topic, unsigned levels_max)
     if (has_bad_size(topic, levels_max)) {
         return false;
     }
-    return !memchr(topic.ptr, '+', topic.len) && !memchr(topic.ptr, '#', topic.len) &&
-           !memchr(topic.ptr, 0, topic.len);
+    /* Every PUBLISH comes through here: eight bytes at a time. */
+    size_t i = 0;
+    for (; topic.len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, topic.ptr + i, sizeof(word));
+        if (nj_mqtt_zero_byte_in(word) | nj_mqtt_zero_byte_in(word ^ NJ_MQTT_EACH_BYTE('+')) |
+            nj_mqtt_zero_byte_in(word ^ NJ_MQTT_EACH_BYTE('#'))) {
+            return false;
+        }
+    }
+    for (; i < topic.len; i++) {
+        if (topic.ptr[i] == 0 || is_wildcard(topic.ptr[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool nj_mqtt_filter_is_valid(struct nj_bytes filter, unsigned levels_max)
@@ -42,12 +53,14 @@ bool nj_mqtt_filter_is_valid(struct nj_bytes filter, unsigned levels_max)
     if (has_bad_size(filter, levels_max) || memchr(filter.ptr, 0, filter.len)) {
         return false;
     }
-    struct nj_bytes level;
-    while (nj_mqtt_next_level(&filter, &level)) {
-        if (level.len > 1 && has_any(level, "+#")) {
-            return false;
+    for (size_t i = 0; i < filter.len; i++) {
+        if (!is_wildcard(filter.ptr[i])) {
+            continue;
         }
-        if (nj_mqtt_level_is(level, '#') && filter.ptr) {
+        bool begins_level = i == 0 || filter.ptr[i - 1] == '/';
+        bool ends_filter = i + 1 == filter.len;
+        bool ends_level = ends_filter || (filter.ptr[i] == '+' && filter.ptr[i + 1] == '/');
+        if (!begins_level || !ends_level) {
             return false;
         }
     }
@@ -56,7 +69,8 @@ bool nj_mqtt_filter_is_valid(struct nj_bytes filter, unsigned levels_max)
 
 bool nj_mqtt_filter_has_wildcard(struct nj_bytes filter)
 {
-    return has_any(filter, "+#");
+    return filter.len &&
+           (memchr(filter.ptr, '+', filter.len) || memchr(filter.ptr, '#', filter.len));
 }
 
 bool nj_mqtt_is_share(struct nj_bytes filter)
@@ -71,8 +85,8 @@ bool nj_mqtt_share_parse(struct nj_bytes text, struct nj_bytes *group, struct nj
         return false;
     }
     struct nj_bytes rest = nj_bytes(text.ptr + 7, text.len - 7);
-    if (!nj_mqtt_next_level(&rest, group) || group->len == 0 || has_any(*group, "+#") ||
-        rest.len == 0) {
+    if (!nj_mqtt_next_level(&rest, group) || group->len == 0 ||
+        nj_mqtt_filter_has_wildcard(*group) || rest.len == 0 || nj_mqtt_is_share(rest)) {
         return false;
     }
     *filter = rest;
@@ -86,7 +100,7 @@ bool nj_mqtt_subscription_is_valid(struct nj_bytes text, unsigned levels_max)
     }
     struct nj_bytes group;
     struct nj_bytes filter;
-    return nj_mqtt_share_parse(text, &group, &filter) && !nj_mqtt_is_share(filter) &&
+    return nj_mqtt_share_parse(text, &group, &filter) &&
            nj_mqtt_filter_is_valid(filter, levels_max);
 }
 
@@ -97,7 +111,7 @@ static bool is_hidden(struct nj_bytes text)
 
 static bool begins_wild(struct nj_bytes filter)
 {
-    return filter.len && (filter.ptr[0] == '+' || filter.ptr[0] == '#');
+    return filter.len && is_wildcard(filter.ptr[0]);
 }
 
 bool nj_mqtt_topic_matches(struct nj_bytes filter, struct nj_bytes topic)
@@ -127,8 +141,12 @@ bool nj_mqtt_topic_matches(struct nj_bytes filter, struct nj_bytes topic)
 
 bool nj_mqtt_filter_covers(struct nj_bytes pattern, struct nj_bytes filter)
 {
-    if (is_hidden(filter) != is_hidden(pattern) && begins_wild(pattern)) {
+    if (is_hidden(filter) && begins_wild(pattern)) {
         return false;
+    }
+    /* Every topic has a first level, so this is all of them, too. */
+    if (nj_bytes_equal(pattern, NJ_BYTES_LIT("+/#"))) {
+        return true;
     }
     struct nj_bytes want;
     struct nj_bytes have;
@@ -142,6 +160,7 @@ bool nj_mqtt_filter_covers(struct nj_bytes pattern, struct nj_bytes filter)
         if (!nj_mqtt_level_is(want, '+') && !nj_bytes_equal(want, have)) {
             return false;
         }
+        /* "a/#" covers "a". */
         if (!filter.ptr && pattern.ptr) {
             return nj_bytes_equal(pattern, NJ_BYTES_LIT("#"));
         }

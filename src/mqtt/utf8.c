@@ -1,6 +1,8 @@
 /* See utf8.h. */
 #include "mqtt/utf8.h"
 
+#include "mqtt/swar_priv.h"
+
 /* Decodes one character of more than one byte; 0 when it is malformed. */
 static size_t decode(const uint8_t *at, size_t left, uint32_t *code)
 {
@@ -29,30 +31,40 @@ static bool is_allowed(uint32_t code)
            !(code >= 0xfdd0 && code <= 0xfdef) && (code & 0xfffe) != 0xfffe;
 }
 
+/* Eight plain characters: no high bit, no zero byte. */
+static inline bool is_plain(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return !((word & NJ_MQTT_EACH_BYTE(0x80)) | nj_mqtt_zero_byte_in(word));
+}
+
+/* What is at `i` when it is not eight plain characters: one character. 0 = not allowed. */
+static size_t check_char(struct nj_bytes text, size_t i)
+{
+    uint32_t code;
+    if (text.ptr[i] < 0x80) {
+        return text.ptr[i] != 0;
+    }
+    size_t len = decode(text.ptr + i, text.len - i, &code);
+    return len && is_allowed(code) ? len : 0;
+}
+
 bool nj_mqtt_utf8_is_valid(struct nj_bytes text)
 {
     size_t i = 0;
     while (i < text.len) {
-        /* Eight plain characters at a time: no high bit, no zero byte. */
-        uint64_t word;
-        if (text.len - i >= sizeof(word)) {
-            memcpy(&word, text.ptr + i, sizeof(word));
-            uint64_t zero = (word - 0x0101010101010101ull) & ~word & 0x8080808080808080ull;
-            if (!((word & 0x8080808080808080ull) | zero)) {
-                i += sizeof(word);
+        if (text.len - i >= sizeof(uint64_t)) {
+            if (is_plain(text.ptr + i)) {
+                i += sizeof(uint64_t);
                 continue;
             }
+        } else if (text.len >= sizeof(uint64_t) &&
+                   is_plain(text.ptr + text.len - sizeof(uint64_t))) {
+            return true; /* the rest, with some bytes of before */
         }
-        if (text.ptr[i] < 0x80) {
-            if (text.ptr[i] == 0) {
-                return false;
-            }
-            i++;
-            continue;
-        }
-        uint32_t code;
-        size_t len = decode(text.ptr + i, text.len - i, &code);
-        if (len == 0 || !is_allowed(code)) {
+        size_t len = check_char(text, i);
+        if (len == 0) {
             return false;
         }
         i += len;
