@@ -403,7 +403,10 @@ static enum nj_err conn_new(int fd, SSL_CTX *ctx, struct nj_tls_conn **out)
     nj_stream_init(&conn->base, &tls_ops, fd);
     conn->valid_until_s = INT64_MAX;
     conn->ssl = SSL_new(ctx);
-    BIO *bio = bio_method != NULL && conn->ssl != NULL ? BIO_new(bio_method) : NULL;
+    BIO *bio = NULL;
+    if (bio_method != NULL && conn->ssl != NULL && SSL_set_app_data(conn->ssl, conn) == 1) {
+        bio = BIO_new(bio_method);
+    }
     if (bio == NULL) {
         SSL_free(conn->ssl);
         nj_free(conn);
@@ -413,7 +416,6 @@ static enum nj_err conn_new(int fd, SSL_CTX *ctx, struct nj_tls_conn **out)
     BIO_set_data(bio, conn);
     BIO_set_init(bio, 1);
     SSL_set_bio(conn->ssl, bio, bio);
-    SSL_set_app_data(conn->ssl, conn);
     X509_VERIFY_PARAM_set_time(SSL_get0_param(conn->ssl), (time_t)nj_clock_wall_s());
     *out = conn;
     return NJ_OK;

@@ -342,8 +342,10 @@ static enum nj_err ws_read(struct nj_stream *stream, void *buf, size_t len, size
 static bool ws_has_pending(const struct nj_stream *stream)
 {
     const struct ws_stream *ws = ws_of(stream);
-    return ws->has_end_to_tell || ws->early.len > 0 ||
-           (ws->state == WS_OPEN && nj_stream_has_pending(ws->inner));
+    if (ws->state != WS_OPEN) {
+        return ws->has_end_to_tell;
+    }
+    return ws->early.len > 0 || nj_stream_has_pending(ws->inner);
 }
 
 /* ---- writing frames ---- */

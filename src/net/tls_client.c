@@ -115,8 +115,7 @@ enum nj_err nj_tls_client_new(const struct nj_tls_client_config *config, struct 
     client->is_insecure = config->is_insecure;
     enum nj_err err = NJ_ENOMEM;
     client->ctx = nj_tls_context_new(TLS_client_method());
-    if (client->ctx != NULL) {
-        SSL_CTX_set_app_data(client->ctx, client);
+    if (client->ctx != NULL && SSL_CTX_set_app_data(client->ctx, client) == 1) {
         err = configure(client, config, error);
     }
     ERR_clear_error();

@@ -208,10 +208,9 @@ enum nj_err nj_tls_server_new(const struct nj_tls_server_config *config,
     server->is_alpn_strict = config->is_alpn_strict;
     enum nj_err err = NJ_ENOMEM;
     server->ctx = nj_tls_context_new(TLS_server_method());
-    if (server->ctx == NULL) {
+    if (server->ctx == NULL || SSL_CTX_set_app_data(server->ctx, server) != 1) {
         goto fail;
     }
-    SSL_CTX_set_app_data(server->ctx, server);
     (void)SSL_CTX_set_min_proto_version(
         server->ctx, config->min_version == NJ_TLS_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_alpn_select_cb(server->ctx, alpn_callback, NULL);

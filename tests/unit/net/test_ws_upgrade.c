@@ -367,6 +367,21 @@ static void B_210_bytes_behind_the_request_are_frames(void **state)
     finish(&end);
 }
 
+static void bytes_behind_a_bad_frame_are_not_pending_for_ever(void **state)
+{
+    (void)state;
+    const struct nj_ws_server_config config = {0};
+    struct end end = begin(&config);
+    static const char all[] = GOOD MQTT "\r\n\x82\x05hello, and a lot more after it";
+    say(&end, all, sizeof(all) - 1);
+    assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
+    char buf[8];
+    size_t got = 0;
+    assert_int_equal(nj_stream_read(end.stream, buf, sizeof(buf), &got), NJ_EPROTOCOL);
+    assert_false(nj_stream_has_pending(end.stream));
+    finish(&end);
+}
+
 static void B_207_a_request_in_one_byte_pieces_works_and_waits(void **state)
 {
     (void)state;
@@ -504,6 +519,7 @@ int main(void)
         cmocka_unit_test(B_207_a_request_in_one_byte_pieces_works_and_waits),
         cmocka_unit_test(B_209_odd_paths_are_400),
         cmocka_unit_test(B_210_bytes_behind_the_request_are_frames),
+        cmocka_unit_test(bytes_behind_a_bad_frame_are_not_pending_for_ever),
         cmocka_unit_test(B_224_B_225_extensions_and_forwarded_addresses_are_not_taken),
         cmocka_unit_test(the_client_side_agrees_and_checks_what_comes_back),
     };
