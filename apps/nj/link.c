@@ -1,0 +1,237 @@
+/* See link.h. */
+#include "link.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "mqtt/props.h"
+#include "texts.h"
+
+void nj_link_say(const struct nj_link *link, const char *fmt, ...)
+{
+    if (link->opts->is_quiet) {
+        return;
+    }
+    va_list args;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+}
+
+void nj_link_trace(const struct nj_link *link, const char *line)
+{
+    fprintf(link->opts->command->is_compat ? stdout : stderr, "%s\n", line);
+}
+
+static void take_props(struct nj_client_props *out, const struct nj_opts_props *props,
+                       bool has_room)
+{
+    size_t count = props->count + (has_room ? 1 : 0);
+    if (count == 0) {
+        return;
+    }
+    struct nj_client_prop *items = nj_zalloc(count * sizeof(*items));
+    for (size_t i = 0; i < props->count; i++) {
+        items[i] = (struct nj_client_prop){
+            .id = props->items[i].id,
+            .number = props->items[i].number,
+            .name = nj_bytes_of(props->items[i].name),
+            .text = nj_bytes_of(props->items[i].text),
+        };
+    }
+    out->items = items;
+    out->count = props->count;
+}
+
+static void take_all_props(struct nj_link *link)
+{
+    const struct nj_opts *opts = link->opts;
+    bool has_expiry = opts->version == NJ_MQTT_5 && opts->session_expiry > 0;
+    for (size_t i = 0; i < NJ_OPTS_PACKET_COUNT; i++) {
+        take_props(&link->props[i], &opts->props[i], i == NJ_OPTS_CONNECT && has_expiry);
+    }
+    if (has_expiry) {
+        struct nj_client_props *connect = &link->props[NJ_OPTS_CONNECT];
+        struct nj_client_prop *items = (struct nj_client_prop *)connect->items;
+        items[connect->count++] = (struct nj_client_prop){.id = NJ_PROP_SESSION_EXPIRY,
+                                                          .number = (uint32_t)opts->session_expiry};
+    }
+}
+
+static bool take_tls_version(const struct nj_link *link, struct nj_tls_client_config *config)
+{
+    const char *version = link->opts->tls.version;
+    config->min_version = NJ_TLS_12;
+    config->max_version = NJ_TLS_13;
+    if (version == NULL || strcmp(version, "tlsv1.2") == 0) {
+        return true;
+    }
+    if (strcmp(version, "tlsv1.3") == 0) {
+        config->min_version = NJ_TLS_13;
+        return true;
+    }
+    if (strcmp(version, "tlsv1.1") == 0) {
+        nj_link_say(link, "Error: TLS 1.1 is not available any more, use tlsv1.2 or tlsv1.3.\n");
+    } else {
+        nj_link_say(link, "Error: Problem setting TLS options, check the options are valid.\n");
+    }
+    return false;
+}
+
+static bool take_tls(struct nj_link *link)
+{
+    const struct nj_opts_tls *tls = &link->opts->tls;
+    bool has_ca = tls->cafile != NULL || tls->capath != NULL;
+    struct nj_tls_client_config config = {
+        .cafile = tls->cafile,
+        .capath = tls->capath,
+        .use_os_certs = tls->use_os_certs || !has_ca,
+        .certfile = tls->certfile,
+        .keyfile = tls->keyfile,
+        .ciphers = tls->ciphers,
+        .alpn = tls->alpn,
+        .keylog_file = tls->keylog,
+        .is_insecure = tls->is_insecure,
+    };
+    if (!take_tls_version(link, &config)) {
+        return false;
+    }
+    struct nj_net_error error = {""};
+    enum nj_err err = nj_tls_client_new(&config, &link->config.tls, &error);
+    if (err == NJ_OK) {
+        return true;
+    }
+    bool is_missing = err == NJ_ENOENT || err == NJ_EACCES;
+    nj_link_say(link, "Error: Problem setting TLS options: %s.\n",
+                is_missing && link->opts->command->is_compat ? "File not found" : error.text);
+    return false;
+}
+
+static void take_session(struct nj_link *link)
+{
+    const struct nj_opts *opts = link->opts;
+    struct nj_client_config *config = &link->config;
+    if (opts->id_prefix != NULL) {
+        size_t size = strlen(opts->id_prefix) + 24;
+        link->prefixed_id = nj_alloc(size);
+        (void)snprintf(link->prefixed_id, size, "%s%d", opts->id_prefix, (int)getpid());
+    }
+    config->client_id = link->prefixed_id != NULL ? link->prefixed_id : opts->id;
+    config->is_clean_start = opts->clean_session;
+    config->keep_alive_s = (uint16_t)opts->keepalive;
+    config->username = opts->username;
+    config->password = nj_bytes_of(opts->password);
+    config->max_inflight = opts->max_inflight > 0 ? (uint16_t)opts->max_inflight : 0;
+    config->connect_props = link->props[NJ_OPTS_CONNECT];
+    if (opts->will.topic != NULL) {
+        config->will = (struct nj_client_will){
+            .topic = opts->will.topic,
+            .payload = nj_bytes_of(opts->will.payload),
+            .qos = (uint8_t)opts->will.qos,
+            .retain = opts->will.retain,
+            .props = link->props[NJ_OPTS_WILL],
+        };
+    }
+}
+
+bool nj_link_init(struct nj_link *link, const struct nj_opts *opts)
+{
+    *link = (struct nj_link){.opts = opts};
+    if (opts->password != NULL && opts->username == NULL && opts->version != NJ_MQTT_5) {
+        nj_link_say(link, opts->command->is_compat
+                              ? "Error: Problem setting username and/or password.\n"
+                              : "Error: MQTT 3 has no password without a user name; add -u.\n");
+        return false;
+    }
+    link->config = (struct nj_client_config){
+        .version = opts->version,
+        .host = opts->host,
+        .port = (uint16_t)nj_opts_port(opts),
+        .unix_path = opts->unix_path,
+        .bind_address = opts->bind_address,
+        .proxy = {opts->proxy.host, (uint16_t)opts->proxy.port, opts->proxy.username,
+                  opts->proxy.password},
+        .is_websocket = opts->is_ws,
+        .ws_path = opts->ws_path,
+    };
+    take_all_props(link);
+    take_session(link);
+    if (nj_opts_use_tls(opts) && !take_tls(link)) {
+        nj_link_fini(link);
+        return false;
+    }
+    return true;
+}
+
+void nj_link_fini(struct nj_link *link)
+{
+    nj_tls_client_unref(link->config.tls);
+    for (size_t i = 0; i < NJ_OPTS_PACKET_COUNT; i++) {
+        nj_free((void *)link->props[i].items);
+    }
+    nj_free(link->prefixed_id);
+    *link = (struct nj_link){0};
+}
+
+static void say_connect_error(const struct nj_link *link, enum nj_err err, int cause,
+                              const char *text)
+{
+    if (!link->opts->command->is_compat) {
+        nj_link_say(link, "Error: %s.\n", text);
+        return;
+    }
+    switch (err) {
+    case NJ_ENOENT:
+        nj_link_say(link, "Unable to connect (Lookup error.).\n");
+        break;
+    case NJ_ETLS:
+    case NJ_EAUTH:
+        nj_link_say(link, "Error: %s\n", text);
+        nj_link_say(link, "Unable to connect (%s).\n", nj_text_original(NJ_ORIGINAL_TLS));
+        break;
+    case NJ_EPROTOCOL:
+        nj_link_say(link, "Error: %s\n", text);
+        break;
+    default:
+        nj_link_say(link, "Error: %s\n", cause != 0 ? strerror(cause) : text);
+        break;
+    }
+}
+
+int nj_link_connect(const struct nj_link *link, struct nj_client *client)
+{
+    struct nj_net_error error = {""};
+    errno = 0;
+    enum nj_err err = nj_client_connect(client, &error);
+    if (err == NJ_OK) {
+        return 0;
+    }
+    say_connect_error(link, err, errno, error.text);
+    return 1;
+}
+
+int nj_link_refused(const struct nj_link *link, const struct nj_client_connack *connack)
+{
+    enum nj_mqtt_version version = link->opts->version;
+    const char *text = nj_text_connack(version, connack->code);
+    const char *hint = "";
+    bool is_wrong_version = version == NJ_MQTT_5
+                                ? connack->code == NJ_RC_UNSUPPORTED_PROTOCOL_VERSION
+                                : connack->code == 1 && !link->opts->command->is_compat;
+    if (is_wrong_version) {
+        hint = version == NJ_MQTT_5
+                   ? ". Try connecting to an MQTT v5 broker, or use MQTT v3.x mode."
+                   : " Try another version with -V.";
+    }
+    if (connack->reason.len > 0 && !link->opts->command->is_compat) {
+        nj_link_say(link, "Connection error: %s (%.*s)%s\n", text, (int)connack->reason.len,
+                    (const char *)connack->reason.ptr, hint);
+    } else {
+        nj_link_say(link, "Connection error: %s%s\n", text, hint);
+    }
+    return connack->code;
+}

@@ -1,0 +1,465 @@
+/* `nj passwd` / mosquitto_passwd: users of a password file. The file is always old or new, never
+ * half; whatever goes wrong, it is intact (B-351, L-054). */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "command.h"
+#include "mqtt/utf8.h"
+#include "opts.h"
+#include "passwd_file.h"
+#include "prompt.h"
+#include "security/password.h"
+#include "security/password_file.h"
+
+#define COMPAT_ITERATIONS 1000
+#define TEXT_MAX          65535
+
+struct job {
+    const struct nj_command *command;
+    struct nj_hash_cost cost;
+    bool is_create;  /* -c */
+    bool is_batch;   /* -b */
+    bool is_delete;  /* -D */
+    bool is_upgrade; /* -U */
+    bool is_forced;  /* --force */
+    const char *path;
+    const char *user;
+    struct nj_buf password;
+};
+
+static void print_usage(const struct nj_command *command, FILE *out)
+{
+    const char *name = command->name;
+    fprintf(out,
+            "%s manages the password file of an MQTT broker.\n\n"
+            "Usage: %s [-H hash] [-c%s | -D] passwordfile username\n"
+            "       %s [-H hash] [-c%s] -b passwordfile username password\n"
+            "       %s [-H hash] -U passwordfile\n\n"
+            " -b : take the password from the command line, where others can see it.\n"
+            " -c : create a new file%s. `-` writes to standard output.\n"
+            " -D : delete the user.\n"
+            " -H : argon2id%s, sha512-pbkdf2%s or sha512.\n"
+            " -I : iterations of the hash.\n"
+            " -U : replace the plain passwords in the file by hashes.\n",
+            name, name, command->is_compat ? "" : " [--force]", name,
+            command->is_compat ? "" : " [--force]", name,
+            command->is_compat ? "" : ", with --force in place of an existing one",
+            command->is_compat ? "" : " (default)", command->is_compat ? " (default)" : "");
+}
+
+/* ---- options ---- */
+
+static bool set_kind(struct job *job, const char *name)
+{
+    static const char *const NAMES[NJ_HASH_KIND_COUNT] = {
+        [NJ_HASH_SHA512] = "sha512",
+        [NJ_HASH_PBKDF2] = "sha512-pbkdf2",
+        [NJ_HASH_ARGON2ID] = "argon2id",
+    };
+    for (int i = 0; i < NJ_HASH_KIND_COUNT; i++) {
+        if (strcmp(NAMES[i], name) == 0) {
+            job->cost.kind = (enum nj_hash_kind)i;
+            return true;
+        }
+    }
+    fprintf(stderr, "Error: Unknown hash type '%s'\n", name);
+    return false;
+}
+
+static bool set_iterations(struct job *job, const char *text)
+{
+    char *end = NULL;
+    long n = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || n < 1) {
+        fprintf(stderr, "Error: Number of iterations must be > 0.\n");
+        return false;
+    }
+    if (n > 10000000) {
+        fprintf(stderr, "Error: Number of iterations must be at most 10000000.\n");
+        return false;
+    }
+    job->cost.iterations = (uint32_t)n;
+    return true;
+}
+
+enum parsed {
+    PARSED_OK,
+    PARSED_BAD,  /* said */
+    PARSED_USAGE /* help is the answer */
+};
+
+static enum parsed parse_valued(struct job *job, char letter, const char *value)
+{
+    if (value == NULL) {
+        fprintf(stderr, "Error: -%c argument given but not enough other arguments.\n", letter);
+        return PARSED_BAD;
+    }
+    bool is_good = letter == 'H' ? set_kind(job, value) : set_iterations(job, value);
+    return is_good ? PARSED_OK : PARSED_BAD;
+}
+
+static enum parsed parse_options(struct job *job, int argc, char **argv, int *used)
+{
+    int i = 1;
+    for (; i < argc; i++) {
+        char plain[16];
+        const char *arg = nj_opts_plain_dashes(argv[i], plain, sizeof(plain));
+        if (arg[0] != '-' || arg[1] == '\0') {
+            break;
+        }
+        if (strcmp(arg, "--") == 0) {
+            i++;
+            break;
+        }
+        if (strcmp(arg, "--force") == 0 && !job->command->is_compat) {
+            job->is_forced = true;
+        } else if (arg[2] != '\0') {
+            return PARSED_USAGE;
+        } else if (arg[1] == 'H' || arg[1] == 'I') {
+            i++;
+            enum parsed parsed = parse_valued(job, arg[1], i < argc ? argv[i] : NULL);
+            if (parsed != PARSED_OK) {
+                return parsed;
+            }
+        } else if (arg[1] == 'b') {
+            job->is_batch = true;
+        } else if (arg[1] == 'c') {
+            job->is_create = true;
+        } else if (arg[1] == 'D') {
+            job->is_delete = true;
+        } else if (arg[1] == 'U') {
+            job->is_upgrade = true;
+        } else {
+            return PARSED_USAGE;
+        }
+    }
+    *used = i;
+    return PARSED_OK;
+}
+
+static const char *contradiction(const struct job *job)
+{
+    if (job->is_create && job->is_delete) {
+        return "Error: -c and -D cannot be used together.\n";
+    }
+    if (job->is_create && job->is_upgrade) {
+        return "Error: -c and -U cannot be used together.\n";
+    }
+    if (job->is_delete && job->is_upgrade) {
+        return "Error: -D and -U cannot be used together.\n";
+    }
+    if (job->is_delete && job->is_batch) {
+        return "Error: -b and -D cannot be used together.\n";
+    }
+    return NULL;
+}
+
+/* What is said when there are too few arguments; NULL = the usage text. */
+static const char *missing_text(const struct job *job)
+{
+    if (job->is_create) {
+        return job->is_batch
+                   ? "Error: -c argument given but password file, username, or password missing.\n"
+                   : "Error: -c argument given but password file or username missing.\n";
+    }
+    if (job->is_delete) {
+        return "Error: -D argument given but password file or username missing.\n";
+    }
+    return job->is_upgrade ? "Error: -U argument given but password file missing.\n" : NULL;
+}
+
+static enum parsed take_password(struct job *job, char *password)
+{
+    size_t len = strlen(password);
+    if (len > TEXT_MAX) {
+        fprintf(stderr, "Error: Password must be less than 65536 characters long.\n");
+        return PARSED_BAD;
+    }
+    if (len == 0) {
+        fprintf(stderr, "Error: Empty password.\n");
+        return PARSED_BAD;
+    }
+    if (nj_buf_append(&job->password, password, len) != NJ_OK) {
+        fprintf(stderr, "Error: Out of memory.\n");
+        return PARSED_BAD;
+    }
+    nj_wipe(password, len); /* ps shows it no longer */
+    return PARSED_OK;
+}
+
+static enum parsed parse(struct job *job, int argc, char **argv)
+{
+    int at = 0;
+    enum parsed parsed = parse_options(job, argc, argv, &at);
+    if (parsed != PARSED_OK) {
+        return parsed;
+    }
+    const char *text = contradiction(job);
+    if (text != NULL) {
+        fputs(text, stderr);
+        return PARSED_BAD;
+    }
+    int needed = job->is_upgrade ? 1 : job->is_batch ? 3 : 2;
+    if (argc - at != needed) {
+        text = argc - at < needed ? missing_text(job) : NULL;
+        if (text == NULL) {
+            return PARSED_USAGE;
+        }
+        fputs(text, stderr);
+        return PARSED_BAD;
+    }
+    job->path = argv[at];
+    job->user = needed > 1 ? argv[at + 1] : NULL;
+    return job->is_batch && needed == 3 ? take_password(job, argv[at + 2]) : PARSED_OK;
+}
+
+static bool check_user(const char *user)
+{
+    struct nj_bytes name = nj_bytes_of(user);
+    const char *text = NULL;
+    if (name.len > TEXT_MAX) {
+        text = "Error: Username must be less than 65536 characters long.\n";
+    } else if (memchr(user, ':', name.len) != NULL) {
+        text = "Error: Username must not contain the ':' character.\n";
+    } else if (nj_mqtt_utf8_is_valid(name) && nj_mqtt_utf8_has_control(name)) {
+        text = "Error: Username must not contain control characters.\n";
+    } else if (user[0] == '#') {
+        text = "Error: Username must not begin with '#', which marks a comment.\n";
+    } else if (!nj_password_user_is_valid(name)) {
+        text = name.len == 0 ? "Error: Empty username.\n" : "Error: Invalid username.\n";
+    }
+    if (text != NULL) {
+        fputs(text, stderr);
+    }
+    return text == NULL;
+}
+
+/* ---- passwords ---- */
+
+static bool equal(const struct nj_buf *a, const struct nj_buf *b)
+{
+    return nj_bytes_equal(nj_buf_bytes(a), nj_buf_bytes(b));
+}
+
+static void wipe(struct nj_buf *buf)
+{
+    if (buf->data != NULL) {
+        nj_wipe(buf->data, buf->cap);
+    }
+    nj_buf_fini(buf);
+}
+
+static bool ask_password(struct job *job, FILE *out)
+{
+    struct nj_buf again;
+    nj_buf_init(&again);
+    bool is_good = false;
+    if (!nj_prompt_password("Password: ", out, &job->password) || job->password.len == 0) {
+        fprintf(stderr, job->password.len >= NJ_PROMPT_MAX
+                            ? "Error: Password must be less than 65536 characters long.\n"
+                            : "Error: Empty password.\n");
+    } else if (!nj_prompt_password("Reenter password: ", out, &again)) {
+        fprintf(stderr, "Error: Empty password.\n");
+    } else if (!equal(&job->password, &again)) {
+        fprintf(stderr, "Error: Passwords do not match.\n");
+    } else {
+        is_good = true;
+    }
+    wipe(&again);
+    return is_good;
+}
+
+static bool hash(const struct job *job, struct nj_bytes password, char out[NJ_HASH_TEXT_MAX])
+{
+    if (nj_password_hash(password, &job->cost, out) == NJ_OK) {
+        return true;
+    }
+    fprintf(stderr, "Error: Unable to hash password.\n");
+    return false;
+}
+
+/* ---- the jobs ---- */
+
+static int create(struct job *job)
+{
+    bool to_stdout = strcmp(job->path, "-") == 0;
+    FILE *talk = to_stdout ? stderr : stdout;
+    char text[NJ_HASH_TEXT_MAX];
+    struct nj_buf line;
+    nj_buf_init(&line);
+    if ((!job->is_batch && !ask_password(job, talk)) ||
+        !hash(job, nj_buf_bytes(&job->password), text)) {
+        return 1;
+    }
+    if (nj_buf_printf(&line, "%s:%s\n", job->user, text) != NJ_OK) {
+        fprintf(stderr, "Error: Out of memory.\n");
+        return 1;
+    }
+    if (to_stdout) {
+        (void)fwrite(line.data, 1, line.len, stdout);
+        nj_buf_fini(&line);
+        return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+    }
+    enum nj_err err = job->is_forced ? nj_file_replace(job->path, line.data, line.len, 0600)
+                                     : nj_passwd_file_create(job->path, nj_buf_bytes(&line));
+    nj_buf_fini(&line);
+    if (err == NJ_EEXIST && !job->command->is_compat) {
+        fprintf(stderr,
+                "Error: %s exists. Leave -c out to add or change one user, or use --force to start "
+                "anew.\n",
+                job->path);
+        return 1;
+    }
+    if (err != NJ_OK) {
+        fprintf(stderr, "Error: Unable to open file %s for writing. %s.\n", job->path,
+                strerror(errno));
+        return 1;
+    }
+    printf("Adding password for user %s\n", job->user);
+    return 0;
+}
+
+static int update(struct job *job, struct nj_passwd_file *file)
+{
+    char text[NJ_HASH_TEXT_MAX];
+    struct nj_buf out;
+    bool was_there = false;
+    if (!job->is_batch && !ask_password(job, stdout)) {
+        return 1;
+    }
+    if (!hash(job, nj_buf_bytes(&job->password), text)) {
+        return 1;
+    }
+    nj_buf_init(&out);
+    enum nj_err err = nj_password_text_set(nj_buf_bytes(&file->text), nj_bytes_of(job->user),
+                                           nj_bytes_of(text), &out, &was_there);
+    bool is_done = false;
+    if (err != NJ_OK) {
+        fprintf(stderr, "Error: %s.\n", nj_err_text(err));
+    } else {
+        is_done = nj_passwd_file_replace(file, nj_buf_bytes(&out));
+    }
+    nj_buf_fini(&out);
+    if (is_done) {
+        printf("%s password for user %s\n", was_there ? "Updating" : "Adding", job->user);
+    }
+    return is_done ? 0 : 1;
+}
+
+static int delete (const struct job *job, struct nj_passwd_file *file)
+{
+    struct nj_buf out;
+    bool was_there = false;
+    nj_buf_init(&out);
+    enum nj_err err = nj_password_text_remove(nj_buf_bytes(&file->text), nj_bytes_of(job->user),
+                                              &out, &was_there);
+    bool is_done = false;
+    if (err != NJ_OK) {
+        fprintf(stderr, "Error: %s.\n", nj_err_text(err));
+    } else if (!was_there) {
+        fprintf(stderr, "Warning: User %s not found in password file.\n", job->user);
+    } else {
+        is_done = nj_passwd_file_replace(file, nj_buf_bytes(&out));
+    }
+    nj_buf_fini(&out);
+    return is_done ? 0 : 1;
+}
+
+/* One line of a plain file. Hashes stay as they are: hashing them again would lock everybody out,
+ * as it does in the original. */
+static bool upgrade_line(const struct job *job, struct nj_bytes line, int number,
+                         struct nj_buf *out)
+{
+    char text[NJ_HASH_TEXT_MAX];
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r') {
+        line.len--;
+    }
+    const uint8_t *colon = line.len > 0 ? memchr(line.ptr, ':', line.len) : NULL;
+    enum nj_err err;
+    if (line.len == 0 || line.ptr[0] == '#') {
+        err = nj_buf_printf(out, "%.*s\n", (int)line.len, (const char *)line.ptr);
+        return err == NJ_OK;
+    }
+    size_t name_len = colon != NULL ? (size_t)(colon - line.ptr) : 0;
+    struct nj_bytes password =
+        colon != NULL ? nj_bytes(colon + 1, line.len - name_len - 1) : nj_bytes(NULL, 0);
+    if (name_len == 0 || password.len == 0 || password.len > TEXT_MAX) {
+        fprintf(stderr, "Error: Corrupt password file at line %d.\n", number);
+        return false;
+    }
+    if (nj_password_hash_is_valid(password)) {
+        fprintf(stderr, "Warning: line %d is hashed already, left as it is.\n", number);
+        err = nj_buf_printf(out, "%.*s\n", (int)line.len, (const char *)line.ptr);
+        return err == NJ_OK;
+    }
+    return hash(job, password, text) &&
+           nj_buf_printf(out, "%.*s:%s\n", (int)name_len, (const char *)line.ptr, text) == NJ_OK;
+}
+
+static int upgrade(const struct job *job, struct nj_passwd_file *file)
+{
+    struct nj_buf out;
+    struct nj_bytes rest = nj_buf_bytes(&file->text);
+    bool is_good = true;
+    nj_buf_init(&out);
+    for (int number = 1; is_good && rest.len > 0; number++) {
+        const uint8_t *newline = memchr(rest.ptr, '\n', rest.len);
+        size_t len = newline != NULL ? (size_t)(newline - rest.ptr) : rest.len;
+        size_t used = newline != NULL ? len + 1 : len;
+        is_good = upgrade_line(job, nj_bytes(rest.ptr, len), number, &out);
+        rest = nj_bytes(rest.ptr + used, rest.len - used);
+    }
+    is_good = is_good && nj_passwd_file_replace(file, nj_buf_bytes(&out));
+    nj_buf_fini(&out);
+    return is_good ? 0 : 1;
+}
+
+static int run(struct job *job)
+{
+    if (job->user != NULL && !check_user(job->user)) {
+        return 1;
+    }
+    if (job->is_create) {
+        return create(job);
+    }
+    struct nj_passwd_file file;
+    if (!nj_passwd_file_open(&file, job->path, !job->command->is_compat)) {
+        return 1;
+    }
+    int status = job->is_upgrade  ? upgrade(job, &file)
+                 : job->is_delete ? delete (job, &file)
+                                  : update(job, &file);
+    if (file.text.data != NULL) {
+        nj_wipe(file.text.data, file.text.cap); /* plain passwords, with -U */
+    }
+    nj_passwd_file_close(&file);
+    return status;
+}
+
+int nj_cmd_passwd(const struct nj_command *command, int argc, char **argv)
+{
+    struct job job = {
+        .command = command,
+        .cost = {.kind = command->is_compat ? NJ_HASH_PBKDF2 : NJ_HASH_ARGON2ID},
+    };
+    nj_buf_init(&job.password);
+    bool wants_help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+    int status = 1;
+    enum parsed parsed = wants_help ? PARSED_USAGE : parse(&job, argc, argv);
+    if (parsed == PARSED_USAGE) {
+        print_usage(command, command->is_compat || wants_help ? stdout : stderr);
+        status = wants_help && !command->is_compat ? 0 : 1;
+    } else if (parsed == PARSED_OK) {
+        if (command->is_compat && job.cost.kind == NJ_HASH_PBKDF2 && job.cost.iterations == 0) {
+            job.cost.iterations = COMPAT_ITERATIONS;
+        }
+        status = run(&job);
+    }
+    wipe(&job.password);
+    return status;
+}

@@ -1,0 +1,96 @@
+/* See prompt.h. Reads byte by byte without stdio, so that no copy of the password stays in a
+ * buffer that nobody wipes, and what follows the line stays for the next prompt. */
+#include "prompt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* The handler's only job is to make read() return. */
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+    caught = number;
+}
+
+struct guard {
+    struct termios old;
+    struct sigaction old_int;
+    struct sigaction old_term;
+    struct sigaction old_hup;
+    bool is_quiet;
+};
+
+static void silence(struct guard *guard)
+{
+    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
+    sigemptyset(&action.sa_mask);
+    caught = 0;
+    (void)sigaction(SIGINT, &action, &guard->old_int);
+    (void)sigaction(SIGTERM, &action, &guard->old_term);
+    (void)sigaction(SIGHUP, &action, &guard->old_hup);
+    guard->is_quiet = tcgetattr(STDIN_FILENO, &guard->old) == 0;
+    if (guard->is_quiet) {
+        struct termios quiet = guard->old;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        quiet.c_lflag |= ECHONL;
+        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    }
+}
+
+static void restore(const struct guard *guard)
+{
+    if (guard->is_quiet) {
+        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &guard->old);
+    }
+    (void)sigaction(SIGINT, &guard->old_int, NULL);
+    (void)sigaction(SIGTERM, &guard->old_term, NULL);
+    (void)sigaction(SIGHUP, &guard->old_hup, NULL);
+    if (caught != 0) {
+        (void)raise(caught);
+    }
+}
+
+/* Room was reserved: appending cannot move the bytes and leave a copy behind. */
+static bool read_line(struct nj_buf *password)
+{
+    for (;;) {
+        char c = 0;
+        ssize_t n = read(STDIN_FILENO, &c, 1);
+        if (n < 0 && errno == EINTR && caught == 0) {
+            continue;
+        }
+        if (n <= 0) {
+            return n == 0 && password->len > 0;
+        }
+        if (c == '\n') {
+            return true;
+        }
+        if (password->len == NJ_PROMPT_MAX || nj_buf_append(password, &c, 1) != NJ_OK) {
+            return false;
+        }
+    }
+}
+
+bool nj_prompt_password(const char *text, FILE *out, struct nj_buf *password)
+{
+    password->len = 0;
+    if (nj_buf_reserve(password, NJ_PROMPT_MAX) != NJ_OK) {
+        return false;
+    }
+    fputs(text, out);
+    fflush(out);
+    struct guard guard;
+    silence(&guard);
+    bool is_good = read_line(password);
+    if (!guard.is_quiet) {
+        fputc('\n', out);
+    }
+    restore(&guard);
+    if (password->len > 0 && password->data[password->len - 1] == '\r') {
+        password->len--;
+    }
+    return is_good;
+}
