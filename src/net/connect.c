@@ -25,7 +25,7 @@ enum nj_err nj_resolve(const char *host, uint16_t port, enum nj_socket_domain do
     int rc = getaddrinfo(host, service, &hints, out);
     if (rc != 0) {
         nj_net_error_set(error, "cannot resolve %s: %s", host != NULL ? host : "the local host",
-                         rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+                         rc == EAI_SYSTEM ? nj_net_errno_text(errno) : gai_strerror(rc));
         return NJ_ENOENT;
     }
     return NJ_OK;
@@ -131,7 +131,7 @@ static enum nj_err bind_local(int fd, const char *address, int family, struct nj
         return err;
     }
     if (bind(fd, list->ai_addr, list->ai_addrlen) != 0) {
-        nj_net_error_set(error, "cannot bind to %s: %s", address, strerror(errno));
+        nj_net_error_set(error, "cannot bind to %s: %s", address, nj_net_errno_text(errno));
         err = NJ_ESYS;
     }
     freeaddrinfo(list);
@@ -164,7 +164,7 @@ static enum nj_err connect_one(const struct nj_connect_options *options, const s
     }
     int cause = errno;
     if (!is_told) {
-        nj_net_error_set(error, "cannot connect to %s: %s", name, strerror(cause));
+        nj_net_error_set(error, "cannot connect to %s: %s", name, nj_net_errno_text(cause));
     }
     if (fd >= 0) {
         (void)close(fd);

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void nj_net_error_set(struct nj_net_error *error, const char *fmt, ...)
 {
@@ -13,4 +14,10 @@ void nj_net_error_set(struct nj_net_error *error, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(error->text, sizeof(error->text), fmt, args);
     va_end(args);
+}
+
+const char *nj_net_errno_text(int cause)
+{
+    const char *text = strerrordesc_np(cause);
+    return text != NULL ? text : "unknown error";
 }

@@ -13,4 +13,7 @@ struct nj_net_error {
 /* Formats into `error` when it is not NULL; too long texts are cut. */
 void nj_net_error_set(struct nj_net_error *error, const char *fmt, ...) NJ_PRINTF(2, 3);
 
+/* The sentence for an errno value, as strerror, but safe on any thread. Never NULL. */
+const char *nj_net_errno_text(int cause);
+
 #endif

@@ -37,7 +37,7 @@ static enum nj_err fail_fd(int fd, const char *what, const char *where, struct n
     if (fd >= 0) {
         (void)close(fd);
     }
-    nj_net_error_set(error, "%s %s: %s", what, where, strerror(cause));
+    nj_net_error_set(error, "%s %s: %s", what, where, nj_net_errno_text(cause));
     errno = cause;
     return err_of_errno();
 }

@@ -24,7 +24,7 @@ void nj_stream_init(struct nj_stream *stream, const struct nj_stream_ops *ops, i
 static void forget_error(struct nj_stream *stream)
 {
     if (stream->is_error_owned) {
-        nj_free((void *)(uintptr_t)stream->error);
+        nj_free((void *)stream->error);
     }
     stream->error = NULL;
     stream->is_error_owned = false;
@@ -140,7 +140,7 @@ static bool tcp_has_pending(const struct nj_stream *stream)
 static enum nj_err tcp_writev(struct nj_stream *stream, const struct iovec *iov, int iov_count,
                               size_t *written)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+    struct msghdr msg = {.msg_iov = (struct iovec *)iov,
                          .msg_iovlen = (size_t)(iov_count < 1024 ? iov_count : 1024)};
     ssize_t done;
     do {

@@ -26,7 +26,7 @@
 
 static struct nj_tls_conn *conn_of(const struct nj_stream *stream)
 {
-    return (struct nj_tls_conn *)(uintptr_t)stream;
+    return (struct nj_tls_conn *)stream;
 }
 
 /* ---- the BIO ---- */
@@ -309,6 +309,16 @@ static enum nj_err write_record(struct nj_tls_conn *conn, const void *data, size
     return err == NJ_OK ? NJ_EAGAIN : err;
 }
 
+/* How much goes into the next record: all of a sealed one, which cannot be changed any more. */
+static size_t record_bytes(const struct nj_tls_conn *conn, size_t left)
+{
+    if (conn->sealed_len == 0) {
+        return left < RECORD_BYTES ? left : RECORD_BYTES;
+    }
+    NJ_ASSERT(left >= conn->sealed_len);
+    return conn->sealed_len;
+}
+
 static enum nj_err tls_writev(struct nj_stream *stream, const struct iovec *iov, int iov_count,
                               size_t *written)
 {
@@ -320,11 +330,7 @@ static enum nj_err tls_writev(struct nj_stream *stream, const struct iovec *iov,
     size_t sum = 0;
     enum nj_err err = NJ_OK;
     while (err == NJ_OK && sum < total) {
-        size_t want = total - sum < RECORD_BYTES ? total - sum : RECORD_BYTES;
-        if (conn->sealed_len > 0) {
-            NJ_ASSERT(want >= conn->sealed_len);
-            want = conn->sealed_len;
-        }
+        size_t want = record_bytes(conn, total - sum);
         const void *data = record;
         if (iov_count == 1) {
             data = (const uint8_t *)iov[0].iov_base + sum;

@@ -76,7 +76,7 @@ struct ws_stream {
 
 static struct ws_stream *ws_of(const struct nj_stream *stream)
 {
-    return (struct ws_stream *)(uintptr_t)stream;
+    return (struct ws_stream *)stream;
 }
 
 static bool is_client(const struct ws_stream *ws)
@@ -236,12 +236,11 @@ static void handle_close(struct ws_stream *ws)
 /* The payload of a frame is complete. */
 static void frame_end(struct ws_stream *ws)
 {
-    struct control *control = ws->control;
     ws->in.in_payload = false;
     if (ws->in.opcode == NJ_WS_CLOSE) {
         handle_close(ws);
     } else if (ws->in.opcode == NJ_WS_PING) {
-        control = control_get(ws);
+        struct control *control = control_get(ws);
         if (control != NULL) {
             memcpy(control->pong, control->in, control->in_len);
             control->pong_len = control->in_len;
@@ -370,7 +369,7 @@ static int build_vector(const struct ws_stream *ws, const struct iovec *iov, int
 {
     int count = 0;
     if (ws->out_head_at < ws->out_head_len) {
-        out[count++] = (struct iovec){(void *)(uintptr_t)(ws->out_head + ws->out_head_at),
+        out[count++] = (struct iovec){(void *)(ws->out_head + ws->out_head_at),
                                       (size_t)(ws->out_head_len - ws->out_head_at)};
     }
     uint64_t left = ws->out_left;

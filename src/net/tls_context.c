@@ -84,7 +84,8 @@ enum nj_err nj_tls_keylog_open(const char *path, int *fd, struct nj_net_error *e
     *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0) {
         int cause = errno;
-        nj_net_error_set(error, "cannot open the TLS key log %s: %s", path, strerror(cause));
+        nj_net_error_set(error, "cannot open the TLS key log %s: %s", path,
+                         nj_net_errno_text(cause));
         return cause == EACCES ? NJ_EACCES : NJ_ESYS;
     }
     return NJ_OK;
@@ -96,7 +97,7 @@ void nj_tls_keylog_write(int fd, const char *line)
         return;
     }
     /* One call per line, so that lines of several threads do not mix. */
-    struct iovec iov[2] = {{(void *)(uintptr_t)line, strlen(line)}, {(void *)(uintptr_t) "\n", 1}};
+    struct iovec iov[2] = {{(void *)line, strlen(line)}, {(void *)"\n", 1}};
     ssize_t done = writev(fd, iov, 2);
     (void)done;
 }

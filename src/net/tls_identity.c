@@ -122,7 +122,7 @@ static enum nj_err fingerprint_of(const X509 *cert, char out[65])
         ERR_clear_error();
         return NJ_ENOMEM;
     }
-    for (unsigned i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         out[2 * i] = hex[digest[i] >> 4];
         out[2 * i + 1] = hex[digest[i] & 15];
     }

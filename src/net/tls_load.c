@@ -69,7 +69,7 @@ static enum nj_err read_file(const char *option, const char *path, struct nj_buf
         return err;
     default:
         nj_net_error_set(error, "%s %s: %s", option, path,
-                         cause != 0 ? strerror(cause) : nj_err_text(err));
+                         cause != 0 ? nj_net_errno_text(cause) : nj_err_text(err));
         return cause == EACCES ? NJ_EACCES : NJ_ENOENT;
     }
 }
@@ -173,7 +173,7 @@ static enum nj_err add_crl(struct nj_tls_bag *bag, X509_CRL *crl)
 /* Everything in a PEM source. Keys in it are passed over. */
 static enum nj_err read_infos(BIO *bio, STACK_OF(X509_INFO) * *out, const char **why)
 {
-    *out = PEM_X509_INFO_read_bio(bio, NULL, NULL, (void *)(uintptr_t) "");
+    *out = PEM_X509_INFO_read_bio(bio, NULL, NULL, (void *)"");
     if (*out == NULL) {
         *why = nj_tls_openssl_reason();
         return NJ_EMALFORMED;
@@ -377,7 +377,7 @@ enum nj_err nj_tls_bag_add_capath(struct nj_tls_bag *bag, const char *path, bool
     int count = scandir(path, &entries, NULL, alphasort);
     if (count < 0) {
         int cause = errno;
-        nj_net_error_set(error, "capath %s: %s", path, strerror(cause));
+        nj_net_error_set(error, "capath %s: %s", path, nj_net_errno_text(cause));
         return cause == EACCES ? NJ_EACCES : NJ_ENOENT;
     }
     size_t before = bag->ca_count;
@@ -424,7 +424,7 @@ enum nj_err nj_tls_bag_digest(struct nj_tls_bag *bag, const void *seed, size_t s
 
 static enum nj_err use_chain(SSL_CTX *ctx, BIO *bio, const char *path, struct nj_net_error *error)
 {
-    X509 *leaf = PEM_read_bio_X509_AUX(bio, NULL, NULL, (void *)(uintptr_t) "");
+    X509 *leaf = PEM_read_bio_X509_AUX(bio, NULL, NULL, (void *)"");
     if (leaf == NULL) {
         if (is_end_of_pem()) {
             ERR_clear_error();
@@ -443,7 +443,7 @@ static enum nj_err use_chain(SSL_CTX *ctx, BIO *bio, const char *path, struct nj
         return NJ_EINVAL;
     }
     X509 *next;
-    while ((next = PEM_read_bio_X509(bio, NULL, NULL, (void *)(uintptr_t) "")) != NULL) {
+    while ((next = PEM_read_bio_X509(bio, NULL, NULL, (void *)"")) != NULL) {
         if (SSL_CTX_add0_chain_cert(ctx, next) != 1) {
             X509_free(next);
             nj_net_error_set(error, "certfile %s: a chain certificate cannot be used (%s)", path,
@@ -475,6 +475,7 @@ enum nj_err nj_tls_load_certfile(SSL_CTX *ctx, const char *path, struct nj_net_e
 }
 
 /* Never asks a terminal: notes that a passphrase is wanted and gives none. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's. */
 static int no_passphrase(char *buf, int size, int for_writing, void *is_wanted)
 {
     (void)buf;
