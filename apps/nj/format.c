@@ -204,6 +204,16 @@ static void put_user_props(struct writer *w)
     }
 }
 
+/* The width is the least; for the original's payload it is also the most. */
+static void put_payload(struct writer *w, const struct spec *spec)
+{
+    struct nj_bytes payload = w->message->payload;
+    if (w->options->is_compat && spec->width > 0 && payload.len > (size_t)spec->width) {
+        payload.len = (size_t)spec->width;
+    }
+    put_field(w, spec, payload, true);
+}
+
 /* The payload in hexadecimal; a precision cuts it into groups of that many digits. */
 static void put_hex(struct writer *w, const struct spec *spec)
 {
@@ -329,13 +339,16 @@ static void print_text(struct writer *w, const struct spec *spec)
         put_user_props(w);
         break;
     case 'R':
-        put_string_prop(w, spec, NJ_CLIENT_RESPONSE_TOPIC);
+        /* As the original: no response topic, no field, whatever its width. */
+        if (nj_client_message_prop(w->message, NJ_CLIENT_RESPONSE_TOPIC) != NULL) {
+            put_string_prop(w, spec, NJ_CLIENT_RESPONSE_TOPIC);
+        }
         break;
     case 't':
         put_string(w, spec, w->message->topic);
         break;
     case 'p':
-        put_field(w, spec, w->message->payload, true);
+        put_payload(w, spec);
         break;
     default:
         put_hex(w, spec);

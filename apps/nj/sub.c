@@ -367,14 +367,20 @@ static enum nj_err run_connection(struct run *run)
     return NJ_OK;
 }
 
-/* Waits before the next attempt, as long as nothing ends the run. */
-static void pause_before_reconnect(struct run *run)
+static sigset_t end_signals(void)
 {
-    uint64_t until_ms = nj_clock_mono_ms() + (uint64_t)run->reconnect_ms;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    return set;
+}
+
+/* Waits before the next attempt, as long as nothing ends the run. */
+static void pause_before_reconnect(struct run *run)
+{
+    uint64_t until_ms = nj_clock_mono_ms() + (uint64_t)run->reconnect_ms;
+    const sigset_t set = end_signals();
     uint64_t now_ms = nj_clock_mono_ms();
     while (now_ms < until_ms && !run->is_over) {
         int wait_ms = sooner(next_timeout(run), until_ms, now_ms);
@@ -389,6 +395,20 @@ static void pause_before_reconnect(struct run *run)
         int longer_ms = run->reconnect_ms * 2;
         run->reconnect_ms = longer_ms < RECONNECT_MAX_MS ? longer_ms : RECONNECT_MAX_MS;
     }
+}
+
+/* Connecting blocks, so the signals do what they always do: there is no session to end. */
+static enum nj_err reconnect(struct run *run)
+{
+    struct nj_net_error error;
+    const sigset_t set = end_signals();
+    if (run->is_over) {
+        return NJ_OK;
+    }
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    enum nj_err err = nj_client_connect(run->client, &error);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    return err;
 }
 
 /* Errors that another attempt would only repeat. */
@@ -419,9 +439,8 @@ static void run_all(struct run *run)
                         nj_client_error(run->client));
         }
         do {
-            struct nj_net_error error;
             pause_before_reconnect(run);
-            err = run->is_over ? NJ_OK : nj_client_connect(run->client, &error);
+            err = reconnect(run);
         } while (err != NJ_OK);
         if (run->is_over) {
             return;
@@ -432,10 +451,7 @@ static void run_all(struct run *run)
 /* Signals come through the loop from here on; during the first connect they end the process. */
 static bool watch_signals(struct run *run)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
+    const sigset_t set = end_signals();
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
         return false;
     }
