@@ -1,6 +1,6 @@
-/* Everything that can be configured, as plain values. Filled by config/config.c from a file and the
- * command line; read by everybody else. Owned strings, freed by nj_settings_free. Immutable once
- * loaded. */
+/* Everything that can be configured, as plain values. Filled by config/load.c and config/reload.c
+ * from a file and the command line; read by everybody else. Owned strings, freed by
+ * nj_settings_free. Immutable once loaded, so any thread may read them. */
 #ifndef NJ_CONFIG_SETTINGS_H
 #define NJ_CONFIG_SETTINGS_H
 
@@ -31,11 +31,15 @@ enum nj_durability {
     NJ_DURABILITY_MEMORY
 };
 
-/* Security settings of one scope: global, or of one listener (per_listener_settings). */
+/* Security settings of one scope: global, or of one listener (per_listener_settings). Ask
+ * nj_settings_scope and the other functions below for what holds on a listener. */
 struct nj_scope_settings {
     enum nj_tristate allow_anonymous;
-    char *acl_file;
-    char *password_file;
+    enum nj_tristate allow_zero_length_clientid;
+    char *acl_file;      /* an empty file denies everything; NULL = none configured */
+    char *password_file; /* NULL = none configured */
+    char *psk_file;      /* not built: NULL in loaded settings */
+    char *auto_id_prefix;
 };
 
 struct nj_listener_settings {
@@ -43,7 +47,7 @@ struct nj_listener_settings {
     char *host;      /* NULL = every address */
     char *unix_path; /* then port is 0 */
     enum nj_protocol protocol;
-    int socket_domain; /* 0 both, 4, 6 */
+    int socket_domain; /* 0 both, 4, 6 (never with unix_path) */
     char *bind_interface;
     int max_connections; /* -1 = no limit */
     int max_qos;
@@ -53,8 +57,8 @@ struct nj_listener_settings {
     unsigned accept_versions; /* bit n: protocol level n */
     bool use_username_as_clientid;
     enum nj_tristate allow_anonymous; /* listener_allow_anonymous */
-    char *auto_id_prefix;
-    char **websockets_origins;
+    char *auto_id_prefix; /* listener_auto_id_prefix; nj_settings_auto_id_prefix knows the rest */
+    char **websockets_origins; /* none = any */
     size_t websockets_origin_count;
     struct nj_scope_settings scope; /* with per_listener_settings */
     /* TLS: on when certfile and keyfile are given */
@@ -71,6 +75,89 @@ struct nj_listener_settings {
     bool use_identity_as_username;
     bool use_subject_as_username;
     bool disable_client_cert_date_checks;
+    /* not built yet: checked, then the start is refused; never set in loaded settings */
+    int proxy_protocol; /* 0 off, 1, 2 */
+    bool proxy_requires_tls;
+    char *http_dir;
+    char *psk_hint;
+    char *tls_engine;
+    char *tls_engine_kpass_sha1;
+    int tls_keyform; /* 0 pem, 1 engine */
+};
+
+/* Bridges are read and checked like the original does; as they are not built yet, a configuration
+ * with one is refused after that, so loaded settings hold none. */
+struct nj_bridge_address {
+    char *host;
+    int port;
+};
+
+enum nj_bridge_direction {
+    NJ_BRIDGE_OUT,
+    NJ_BRIDGE_IN,
+    NJ_BRIDGE_BOTH
+};
+
+struct nj_bridge_topic {
+    char *pattern;
+    enum nj_bridge_direction direction;
+    int qos;
+    char *local_prefix;  /* NULL = none */
+    char *remote_prefix; /* NULL = none */
+};
+
+struct nj_bridge_settings {
+    char *name;
+    struct nj_bridge_address *addresses;
+    size_t address_count;
+    struct nj_bridge_topic *topics;
+    size_t topic_count;
+    char *bind_address;
+    char *remote_clientid;
+    char *remote_username;
+    char *remote_password;
+    char *local_clientid;
+    char *local_username;
+    char *local_password;
+    char *notification_topic;
+    bool round_robin;
+    bool attempt_unsubscribe;
+    bool outgoing_retain;
+    bool clean_session;
+    enum nj_tristate local_clean_session; /* unset = clean_session */
+    bool notifications;
+    bool notifications_local_only;
+    bool try_private;
+    int protocol_version; /* 3, 4, 5 */
+    int reload_type;      /* 0 lazy, 1 immediate */
+    int start_type;       /* 0 automatic, 1 lazy, 2 once */
+    int keepalive_s;
+    int idle_timeout_s;
+    int restart_base_s; /* 0 = constant restart_cap_s */
+    int restart_cap_s;
+    int restart_stable_s;
+    int threshold;
+    int max_packet_size;
+    int max_topic_alias;
+    int receive_maximum; /* 0 = not sent */
+    int session_expiry_s;
+    int tcp_keepalive_idle_s;
+    int tcp_keepalive_interval_s;
+    int tcp_keepalive_count;
+    int tcp_user_timeout_ms; /* -1 = the system's */
+    char *cafile;
+    char *capath;
+    char *certfile;
+    char *keyfile;
+    char *identity;
+    char *psk;
+    char *tls_version;
+    char *alpn;
+    char *ciphers;
+    char *ciphers_tls13;
+    bool insecure;
+    bool require_ocsp;
+    bool use_os_certs;
 };
 
 /* product.md, "Native mode and compat mode": one field for each row that is built. The code asks
@@ -98,21 +185,28 @@ struct nj_mode_settings {
     bool nofollow_credentials;
 };
 
+#define NJ_MODE_ROWS_MAX 24
+
 struct nj_settings {
     struct nj_mode_settings mode;
-    char *config_file; /* NULL = none */
+    const char *differences[NJ_MODE_ROWS_MAX + 1]; /* see nj_config_differences */
+    char *config_file;                             /* NULL = none */
+    bool compat_is_forced;                         /* by --compat: the `compat` line has no say */
     bool per_listener;
     struct nj_scope_settings scope; /* global */
     struct nj_listener_settings *listeners;
     size_t listener_count;
     bool is_local_only; /* no listener was configured */
+    struct nj_bridge_settings *bridges;
+    size_t bridge_count;
 
     bool allow_duplicate_messages;
-    bool allow_zero_length_clientid;
-    char *auto_id_prefix;
+    bool allow_zero_length_clientid; /* of the global scope; nj_settings_zero_length_clientid */
+    char *auto_id_prefix;            /* of the global scope; nj_settings_auto_id_prefix */
     char *clientid_prefixes;
     bool connection_messages;
     bool check_retain_source;
+    bool enable_control_api; /* not built */
     int global_max_clients;
     int global_max_connections;
     unsigned log_types; /* bits of enum nj_log_type */
@@ -143,7 +237,7 @@ struct nj_settings {
     bool autosave_on_changes;
     uint64_t persistent_client_expiration_s; /* 0 = never */
     char *pid_file;
-    char *user;
+    char *user; /* NULL = mosquitto, or nobody where there is none */
     bool queue_qos0_messages;
     bool retain_available;
     uint32_t retain_expiry_interval_min;
@@ -171,7 +265,11 @@ void nj_settings_free(struct nj_settings *settings);
 /* The settings of the scope a listener belongs to: its own, or the global ones. */
 const struct nj_scope_settings *nj_settings_scope(const struct nj_settings *settings,
                                                   size_t listener);
-/* Whether anonymous clients may use the listener, all levels considered. */
+/* What holds on a listener, all levels considered: */
 bool nj_settings_anonymous(const struct nj_settings *settings, size_t listener);
+bool nj_settings_zero_length_clientid(const struct nj_settings *settings, size_t listener);
+/* Never NULL. */
+const char *nj_settings_auto_id_prefix(const struct nj_settings *settings, size_t listener);
+bool nj_settings_uses_tls(const struct nj_listener_settings *listener);
 
 #endif
