@@ -5,10 +5,8 @@
 
 #define RECORD_ALIGN 16u
 
-struct nj_batch *nj_batch_new(uint32_t min_body)
+static struct nj_batch *batch_of(uint32_t cap)
 {
-    uint32_t need = min_body + (uint32_t)sizeof(struct nj_record) + RECORD_ALIGN;
-    uint32_t cap = need > NJ_BATCH_BYTES ? need : NJ_BATCH_BYTES;
     struct nj_batch *batch = nj_try_alloc(sizeof(*batch) + cap);
     if (!batch) {
         return NULL;
@@ -18,6 +16,22 @@ struct nj_batch *nj_batch_new(uint32_t min_body)
     batch->weight = 0;
     batch->cap = cap;
     return batch;
+}
+
+static uint32_t room_for(uint32_t body)
+{
+    return body + (uint32_t)sizeof(struct nj_record) + RECORD_ALIGN;
+}
+
+struct nj_batch *nj_batch_new(uint32_t min_body)
+{
+    uint32_t need = room_for(min_body);
+    return batch_of(need > NJ_BATCH_BYTES ? need : NJ_BATCH_BYTES);
+}
+
+struct nj_batch *nj_batch_new_small(uint32_t body)
+{
+    return batch_of(room_for(body));
 }
 
 void nj_batch_free(struct nj_batch *batch)

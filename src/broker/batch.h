@@ -34,6 +34,8 @@ struct nj_record {
 };
 
 struct nj_batch *nj_batch_new(uint32_t min_body) NJ_NODISCARD;
+/* A block for a single record, for senders that are no workers. */
+struct nj_batch *nj_batch_new_small(uint32_t body) NJ_NODISCARD;
 void nj_batch_free(struct nj_batch *batch);
 /* Room for a record's body, or NULL when the block is full. */
 void *nj_batch_add(struct nj_batch *batch, uint16_t kind, uint32_t body_len);

@@ -325,6 +325,7 @@ static void resume_flights(struct nj_session *session)
 void nj_session_resume(struct nj_session *session)
 {
     session->link->is_ready = true;
+    session->shard->core->link_ops->ready(session->link);
     if (session->flow && session->flow->flight_count) {
         resume_flights(session);
     }

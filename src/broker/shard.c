@@ -25,6 +25,7 @@ struct nj_shard *nj_shard_new(struct nj_core *core, unsigned id)
     nj_list_init(&shard->waiting);
     nj_buf_init(&shard->topic_buf);
     nj_buf_init(&shard->frame_buf);
+    nj_buf_init(&shard->props_buf);
     shard->limits = atomic_load(&core->limits);
     shard->policy = nj_policy_ref(atomic_load(&core->policy));
     return shard;
@@ -64,6 +65,7 @@ void nj_shard_free(struct nj_shard *shard)
     nj_tree_nodes_fini(&shard->scratch[1]);
     nj_buf_fini(&shard->topic_buf);
     nj_buf_fini(&shard->frame_buf);
+    nj_buf_fini(&shard->props_buf);
     nj_free(shard->dirty);
     nj_free(shard->dirty_late);
     nj_free(shard->ops);

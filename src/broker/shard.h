@@ -38,6 +38,8 @@ struct nj_link_ops {
     void (*close)(struct nj_link *link, enum nj_mqtt_reason reason, const char *why);
     /* Pending bytes that the transport has sealed already and that must go out as they are. */
     size_t (*committed)(struct nj_link *link);
+    /* CONNACK is out: the connection reads on. */
+    void (*ready)(struct nj_link *link);
 };
 
 /* Denials are told to whoever writes the log (front). */
@@ -63,7 +65,13 @@ struct nj_core {
     _Atomic(const struct nj_limits *) limits;
 };
 
-/* Kinds of records between workers; bodies in record.h. */
+/* Of lines about denials; see front/denial_log.c. */
+struct nj_denial_rate {
+    uint64_t second;
+    uint32_t lines;
+    uint32_t suppressed;
+};
+
 struct nj_shard {
     unsigned id;
     struct nj_core *core;
@@ -102,8 +110,10 @@ struct nj_shard {
     uint64_t publication; /* number of the last one routed, for session->mark */
     struct nj_tree_nodes scratch[2];
     struct nj_buf topic_buf; /* topic with mount point */
+    struct nj_buf props_buf; /* forwarded properties of the packet in hand */
     struct nj_buf frame_buf; /* the encoded frame being fanned out */
     struct nj_stats stats;
+    struct nj_denial_rate denial_rate;
     /* aligned last: written by other threads */
     _Alignas(64) struct nj_inbox inbox;
 };

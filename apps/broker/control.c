@@ -1,0 +1,223 @@
+/* See control.h. */
+#include "control.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "broker/limits.h"
+#include "config/config.h"
+#include "front/front.h"
+#include "front/sys.h"
+#include "policy_build.h"
+#include "process.h"
+#include "security/policy.h"
+
+#define STATUS_OK     0
+#define STATUS_CONFIG 3
+#define TICK_MS       1000
+
+/* Snapshots that were replaced: workers may have looked at them a moment ago, and there are only as
+ * many as reloads, so they stay until the end. */
+struct graveyard {
+    struct nj_limits **limits;
+    struct nj_settings **settings;
+    size_t count;
+};
+
+struct nj_control {
+    struct nj_front *front;
+    struct nj_settings *settings; /* in force */
+    struct nj_limits *limits;
+    struct nj_sys *sys;
+    struct graveyard old;
+    uint64_t epoch;
+    uint64_t next_sys_ms;
+    int exit_status;
+    bool is_stopping;
+};
+
+static sigset_t control_signals(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)sigaddset(&set, SIGUSR2);
+    (void)sigaddset(&set, SIGRTMIN);
+    return set;
+}
+
+void nj_control_block_signals(void)
+{
+    sigset_t set = control_signals();
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void nj_control_log_topic(void *arg, enum nj_log_type type, const char *line, size_t len)
+{
+    static const struct {
+        enum nj_log_type type;
+        const char *name;
+    } names[] = {
+        {NJ_LOG_ERROR, "E"},
+        {NJ_LOG_WARNING, "W"},
+        {NJ_LOG_NOTICE, "N"},
+        {NJ_LOG_INFO, "I"},
+        {NJ_LOG_DEBUG, "D"},
+        {NJ_LOG_SUBSCRIBE, "M/subscribe"},
+        {NJ_LOG_UNSUBSCRIBE, "M/unsubscribe"},
+        {NJ_LOG_WEBSOCKETS, "WS"},
+        {NJ_LOG_INTERNAL, "internal"},
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].type == type) {
+            char topic[64];
+            (void)snprintf(topic, sizeof(topic), "$SYS/broker/log/%s", names[i].name);
+            nj_front_publish_message(arg, nj_bytes_of(topic), nj_bytes(line, len), 2, false);
+            return;
+        }
+    }
+}
+
+/* ---- reload: everything or nothing */
+
+static void bury(struct nj_control *control, struct nj_settings *settings, struct nj_limits *limits)
+{
+    struct graveyard *old = &control->old;
+    old->limits = nj_realloc(old->limits, (old->count + 1) * sizeof(old->limits[0]));
+    old->settings = nj_realloc(old->settings, (old->count + 1) * sizeof(old->settings[0]));
+    old->limits[old->count] = limits;
+    old->settings[old->count] = settings;
+    old->count++;
+}
+
+static enum nj_err try_reload(struct nj_control *control)
+{
+    struct nj_settings *fresh;
+    struct nj_policy *policy;
+    if (nj_config_reload(control->settings, &fresh) != NJ_OK) {
+        return NJ_EINVAL;
+    }
+    if (nj_policy_build(fresh, control->epoch + 1, &policy) != NJ_OK) {
+        nj_settings_free(fresh);
+        return NJ_EINVAL;
+    }
+    /* The last step that can fail; it takes effect as a whole or not at all. */
+    if (nj_front_reload_tls(control->front, fresh) != NJ_OK ||
+        nj_control_configure_log(fresh, control->front) != NJ_OK) {
+        nj_policy_unref(policy);
+        nj_settings_free(fresh);
+        return NJ_EINVAL;
+    }
+    control->epoch++;
+    bury(control, control->settings, control->limits);
+    control->settings = fresh;
+    control->limits = nj_limits_build(fresh);
+    atomic_store(&control->front->settings, fresh);
+    nj_mem_set_limit((int64_t)fresh->memory_limit);
+    nj_front_publish(control->front, policy, control->limits);
+    return NJ_OK;
+}
+
+static void reload(struct nj_control *control)
+{
+    nj_process_notify("RELOADING=1");
+    nj_log(NJ_LOG_INFO, "Reloading config.");
+    enum nj_err err = try_reload(control);
+    nj_process_notify("READY=1");
+    if (err == NJ_OK) {
+        nj_log(NJ_LOG_INFO, "Reload done: epoch %llu.", (unsigned long long)control->epoch);
+        return;
+    }
+    if (control->settings->mode.reload_keeps_old) {
+        nj_log(NJ_LOG_ERROR, "Error: reload failed; everything stays as it was.");
+    } else {
+        control->is_stopping = true;
+        control->exit_status = STATUS_CONFIG;
+    }
+}
+
+/* ---- the loop */
+
+static void on_signal(struct nj_control *control, int number)
+{
+    if (number == SIGINT || number == SIGTERM) {
+        control->is_stopping = true;
+    } else if (number == SIGHUP) {
+        reload(control);
+    } else if (number == SIGRTMIN) {
+        if (nj_log_reopen() != NJ_OK) {
+            nj_log(NJ_LOG_ERROR, "Error: the log file cannot be opened again; the old one stays.");
+        }
+    } else if (number == SIGUSR1) {
+        nj_log(NJ_LOG_INFO, "Nothing to save: the store is in memory.");
+    }
+}
+
+static void tick(struct nj_control *control)
+{
+    uint64_t now = nj_clock_mono_ms();
+    uint32_t interval = control->settings->sys_interval;
+    if (nj_process_watchdog_ms()) {
+        nj_process_notify("WATCHDOG=1");
+    }
+    if (interval && now >= control->next_sys_ms) {
+        nj_sys_publish(control->sys);
+        control->next_sys_ms = now + interval * 1000ull;
+    }
+}
+
+struct nj_control *nj_control_new(struct nj_front *front, struct nj_settings *settings,
+                                  struct nj_limits *limits)
+{
+    struct nj_control *control = nj_zalloc(sizeof(*control));
+    control->front = front;
+    control->settings = settings;
+    control->limits = limits;
+    control->epoch = 1;
+    return control;
+}
+
+int nj_control_run(struct nj_control *control)
+{
+    sigset_t set = control_signals();
+    const struct timespec wait = {.tv_sec = TICK_MS / 1000};
+    control->sys = nj_sys_new(control->front);
+    nj_log(NJ_LOG_INFO, "nightjar version %s running", NJ_VERSION);
+    nj_process_notify("READY=1");
+    while (!control->is_stopping) {
+        tick(control);
+        int number = sigtimedwait(&set, NULL, &wait);
+        if (number > 0) {
+            on_signal(control, number);
+        }
+    }
+    nj_log(NJ_LOG_INFO, "nightjar version %s terminating", NJ_VERSION);
+    nj_process_notify("STOPPING=1");
+    if (control->settings->pid_file) {
+        (void)unlink(control->settings->pid_file);
+    }
+    return control->exit_status;
+}
+
+void nj_control_free(struct nj_control *control)
+{
+    for (size_t i = 0; i < control->old.count; i++) {
+        nj_free(control->old.limits[i]);
+        nj_settings_free(control->old.settings[i]);
+    }
+    nj_free(control->old.limits);
+    nj_free(control->old.settings);
+    nj_free(control->limits);
+    nj_settings_free(control->settings);
+    nj_sys_free(control->sys);
+    nj_free(control);
+}

@@ -1,0 +1,320 @@
+/* See front.h. */
+#include "front/front.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/qsbr.h"
+#include "broker/interest.h"
+#include "broker/message.h"
+#include "broker/publish.h"
+#include "broker/record.h"
+#include "broker/retain.h"
+#include "broker/session.h"
+#include "front/conn.h"
+#include "front/denial_log.h"
+#include "front/listener.h"
+#include "front/login.h"
+#include "front/record.h"
+#include "security/login.h"
+#include "security/policy.h"
+
+#define REMEMBERED_ENTRIES     65536
+#define REMEMBERED_LIFETIME_MS (3600ull * 1000)
+
+/* ---- what the core tells us */
+
+static void on_sys(struct nj_shard *shard, const struct nj_record_sys *record)
+{
+    const uint8_t *at = (const uint8_t *)(record + 1);
+    const struct nj_message_view view = {
+        .topic = nj_bytes(at, record->topic_len),
+        .payload = nj_bytes(at + record->topic_len, record->payload_len),
+        .qos = record->qos,
+        .is_retain = record->is_retain,
+    };
+    nj_publish_by_broker(shard, &view);
+}
+
+static void on_record(struct nj_shard *shard, unsigned kind, const void *body)
+{
+    struct nj_front *front = (struct nj_front *)shard->core;
+    const struct nj_record_adopt *adopt = body;
+    const struct nj_record_login *login = body;
+    switch (kind) {
+    case NJ_RECORD_ADOPT:
+        nj_login_adopt(adopt->conn, &front->workers[shard->id]);
+        break;
+    case NJ_RECORD_LOGIN:
+        nj_login_verified(login->login, login->ok);
+        break;
+    default:
+        on_sys(shard, body);
+        break;
+    }
+}
+
+static const struct nj_core_events events = {
+    .denied = nj_denial_log,
+    .record = on_record,
+};
+
+/* From the store, on any of its threads: the completion goes to the lane's worker. */
+static void on_store_done(void *arg, unsigned lane, uint64_t cookie, enum nj_err err)
+{
+    struct nj_front *front = arg;
+    struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_store));
+    struct nj_record_store *record =
+        batch ? nj_batch_add(batch, NJ_RECORD_STORE_DONE, sizeof(*record)) : NULL;
+    NJ_ASSERT(record);
+    record->group = cookie;
+    record->err = err;
+    nj_worker_push(&front->workers[lane], batch);
+}
+
+/* ---- life */
+
+static struct nj_store *open_store(struct nj_front *front)
+{
+    /* For tests: every one of them also runs over a store that is late and sometimes fails. */
+    const char *chaos = getenv("NIGHTJAR_STORE_CHAOS");
+    if (chaos) {
+        struct nj_store_chaos_plan plan = {.seed = 1, .delay_max_ms = 20};
+        plan.fail_per_mille = (unsigned)strtoul(chaos, NULL, 10);
+        return nj_store_chaos_open(front->worker_count, &plan, on_store_done, front);
+    }
+    return nj_store_ram_open(front->worker_count, on_store_done, front);
+}
+
+static enum nj_err make_worker(struct nj_front *front, unsigned id)
+{
+    struct nj_worker *worker = &front->workers[id];
+    worker->front = front;
+    worker->id = id;
+    (void)pthread_mutex_init(&worker->baton, NULL);
+    nj_list_init(&worker->conns);
+    nj_list_init(&worker->closing);
+    nj_list_init(&worker->reread);
+    nj_timers_init(&worker->timers, nj_clock_mono_ms());
+    nj_fd_reserve_init(&worker->reserve);
+    worker->read_buf = nj_alloc(NJ_READ_BYTES);
+    worker->shard = nj_shard_new(&front->core, id);
+    front->core.shards[id] = worker->shard;
+    atomic_store(&worker->adopted_epoch, nj_policy_epoch(worker->shard->policy));
+    if (nj_loop_new(&worker->loop) != NJ_OK) {
+        return NJ_ESYS;
+    }
+    return nj_listeners_watch(worker);
+}
+
+static unsigned worker_count(const struct nj_settings *settings)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned count = settings->workers ? settings->workers : cores > 0 ? (unsigned)cores : 1;
+    return count > NJ_WORKERS_MAX ? NJ_WORKERS_MAX : count;
+}
+
+enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *settings,
+                          struct nj_policy *policy, const struct nj_limits *limits)
+{
+    *front = (struct nj_front){.worker_count = worker_count(settings)};
+    atomic_store(&front->settings, settings);
+    atomic_store(&front->core.policy, policy);
+    atomic_store(&front->core.limits, limits);
+    front->started_ms = nj_clock_mono_ms();
+    front->listener_count = (unsigned)settings->listener_count;
+    front->listeners = nj_zalloc(front->listener_count * sizeof(*front->listeners));
+    for (unsigned i = 0; i < front->listener_count; i++) {
+        enum nj_err err = nj_listener_open(&front->listeners[i], front, i, settings);
+        if (err != NJ_OK) {
+            return err;
+        }
+    }
+    struct nj_core *core = &front->core;
+    core->shard_count = front->worker_count;
+    core->shards = nj_zalloc(front->worker_count * sizeof(struct nj_shard *));
+    core->qsbr = nj_qsbr_new(front->worker_count);
+    core->interest = nj_interest_new(core->qsbr);
+    core->retain = nj_retain_new(core->qsbr);
+    core->link_ops = &nj_conn_link_ops;
+    core->events = &events;
+    front->remembered = nj_remembered_new(REMEMBERED_ENTRIES, REMEMBERED_LIFETIME_MS);
+    front->auth_pool = nj_auth_pool_new(0, front->remembered);
+    front->workers = aligned_alloc(64, front->worker_count * sizeof(*front->workers));
+    NJ_ASSERT(front->workers && front->auth_pool);
+    memset(front->workers, 0, front->worker_count * sizeof(*front->workers));
+    core->store = open_store(front);
+    for (unsigned i = 0; i < front->worker_count; i++) {
+        if (make_worker(front, i) != NJ_OK) {
+            nj_log(NJ_LOG_ERROR, "Error: no descriptors left for worker %u.", i);
+            return NJ_ESYS;
+        }
+    }
+    return NJ_OK;
+}
+
+enum nj_err nj_front_start(struct nj_front *front)
+{
+    for (unsigned i = 0; i < front->worker_count; i++) {
+        if (nj_worker_start(&front->workers[i]) != NJ_OK) {
+            nj_log(NJ_LOG_ERROR, "Error: unable to start worker thread %u.", i);
+            return NJ_ESYS;
+        }
+    }
+    return NJ_OK;
+}
+
+/* What workers still had for each other when they stopped: run, so that every reference and every
+ * connection that was on its way is let go. */
+static void drain_rest(struct nj_front *front)
+{
+    bool had_some = true;
+    while (had_some) {
+        had_some = false;
+        for (unsigned i = 0; i < front->worker_count; i++) {
+            struct nj_worker *worker = &front->workers[i];
+            struct nj_batch *batches = nj_inbox_drain(&worker->shard->inbox);
+            for (unsigned j = 0; j < front->worker_count; j++) {
+                struct nj_batch *batch = worker->shard->outbox[j];
+                worker->shard->outbox[j] = NULL;
+                if (batch) {
+                    had_some |= batch->used > 0;
+                    (void)nj_inbox_push(&front->workers[j].shard->inbox, batch);
+                }
+            }
+            if (batches) {
+                had_some = true;
+                nj_shard_run(worker->shard, batches);
+            }
+            nj_conn_close_all(worker);
+        }
+    }
+}
+
+void nj_front_stop(struct nj_front *front)
+{
+    atomic_store_explicit(&front->is_stopping, true, memory_order_release);
+    for (unsigned i = 0; front->workers && i < front->worker_count; i++) {
+        if (front->workers[i].loop) {
+            nj_worker_wake(&front->workers[i]);
+        }
+    }
+    for (unsigned i = 0; front->workers && i < front->worker_count; i++) {
+        nj_thread_join(&front->workers[i].thread);
+    }
+    nj_auth_pool_free(front->auth_pool);
+    nj_store_close(front->core.store);
+    front->core.store = NULL;
+    bool is_whole = front->workers && front->core.shards[front->worker_count - 1] &&
+                    front->workers[front->worker_count - 1].acceptors;
+    if (is_whole) {
+        drain_rest(front);
+        for (unsigned i = 0; i < front->worker_count; i++) {
+            struct nj_worker *worker = &front->workers[i];
+            nj_shard_free(worker->shard);
+            nj_loop_free(worker->loop);
+            nj_fd_reserve_fini(&worker->reserve);
+            nj_free(worker->read_buf);
+            nj_free(worker->acceptors);
+        }
+    }
+    free(front->workers);
+    for (unsigned i = 0; i < front->listener_count; i++) {
+        nj_listener_close(&front->listeners[i]);
+    }
+    nj_free(front->listeners);
+    nj_remembered_free(front->remembered);
+    nj_interest_free(front->core.interest);
+    nj_retain_free(front->core.retain);
+    nj_qsbr_free(front->core.qsbr);
+    nj_free(front->core.shards);
+    nj_policy_unref(atomic_load(&front->core.policy));
+}
+
+/* ---- changes of rights */
+
+static void recheck_conn(struct nj_conn *conn)
+{
+    struct nj_shard *shard = conn->worker->shard;
+    struct nj_session *session = conn->link.session;
+    struct nj_listener *listener = conn->listener;
+    if (session && !nj_login_still_holds(shard->policy, session->subject.scope,
+                                         session->subject.user, session->credential)) {
+        nj_conn_close(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
+        return;
+    }
+    uint64_t generation = atomic_load_explicit(&listener->tls_generation, memory_order_acquire);
+    struct nj_tls_conn *tls = nj_stream_tls(conn->stream);
+    if (!tls || conn->tls_generation == generation || conn->state == NJ_CONN_HANDSHAKE) {
+        return;
+    }
+    struct nj_tls_server *server = nj_listener_tls(listener);
+    struct nj_net_error error;
+    if (nj_tls_conn_recheck(tls, server, &error) != NJ_OK) {
+        nj_log(NJ_LOG_NOTICE, "Client certificate is no longer accepted: %s.", error.text);
+        nj_conn_close(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
+    }
+    conn->tls_generation = generation;
+    nj_tls_server_unref(server);
+}
+
+void nj_front_recheck(struct nj_worker *worker)
+{
+    nj_list_each_safe (node, &worker->conns) {
+        recheck_conn(NJ_CONTAINER(node, struct nj_conn, node));
+    }
+}
+
+void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
+                      const struct nj_limits *limits)
+{
+    uint64_t epoch = nj_policy_epoch(policy);
+    struct nj_policy *old = atomic_load(&front->core.policy);
+    if (limits) {
+        atomic_store(&front->core.limits, limits);
+    }
+    atomic_store_explicit(&front->core.policy, policy, memory_order_release);
+    for (unsigned i = 0; i < front->worker_count; i++) {
+        nj_worker_wake(&front->workers[i]);
+    }
+    for (unsigned i = 0; i < front->worker_count; i++) {
+        while (atomic_load_explicit(&front->workers[i].adopted_epoch, memory_order_acquire) <
+               epoch) {
+            (void)usleep(200);
+        }
+    }
+    nj_policy_unref(old);
+}
+
+enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings)
+{
+    struct nj_tls_server **fresh = nj_zalloc(front->listener_count * sizeof(*fresh));
+    enum nj_err err = NJ_OK;
+    for (unsigned i = 0; i < front->listener_count && err == NJ_OK; i++) {
+        struct nj_listener *listener = &front->listeners[i];
+        if (listener->tls) {
+            err = nj_listener_make_tls(listener, settings, listener->tls, &fresh[i]);
+        }
+    }
+    for (unsigned i = 0; i < front->listener_count; i++) {
+        struct nj_listener *listener = &front->listeners[i];
+        if (!fresh[i]) {
+            continue;
+        }
+        if (err != NJ_OK) {
+            nj_tls_server_unref(fresh[i]);
+            continue;
+        }
+        (void)pthread_mutex_lock(&listener->tls_lock);
+        struct nj_tls_server *old = listener->tls;
+        listener->tls = fresh[i];
+        atomic_fetch_add_explicit(&listener->tls_generation, 1, memory_order_release);
+        (void)pthread_mutex_unlock(&listener->tls_lock);
+        nj_tls_server_unref(old);
+    }
+    nj_free(fresh);
+    return err;
+}

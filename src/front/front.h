@@ -1,0 +1,73 @@
+/* The front of the broker: listeners, workers, connections, logins; the only room that knows both
+ * the network and the core. One for the process, made and taken down by apps/broker. */
+#ifndef NJ_FRONT_FRONT_H
+#define NJ_FRONT_FRONT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "broker/shard.h"
+#include "config/settings.h"
+#include "front/worker.h"
+#include "net/stream.h"
+#include "security/auth_pool.h"
+
+struct nj_tls_server;
+
+/* One configured listener at run time. `tls` is replaced on reload under the lock; connections hold
+ * their own reference. */
+struct nj_listener {
+    const struct nj_listener_settings *settings; /* lives as long as the process keeps it */
+    struct nj_front *front;
+    unsigned index;
+    unsigned scope; /* of its security settings */
+    int fds[NJ_LISTEN_FDS_MAX];
+    size_t fd_count;
+    uint16_t port; /* as bound */
+    struct nj_ws_server_config ws;
+    struct nj_bytes mount_point;
+    pthread_mutex_t tls_lock; /* guards tls and tls_generation */
+    struct nj_tls_server *tls;
+    _Atomic uint64_t tls_generation;
+    _Atomic int connections; /* open now, for max_connections */
+};
+
+struct nj_front {
+    struct nj_core core; /* first */
+    unsigned worker_count;
+    struct nj_worker *workers;
+    struct nj_listener *listeners;
+    unsigned listener_count;
+    struct nj_auth_pool *auth_pool;
+    struct nj_remembered *remembered;
+    _Atomic(const struct nj_settings *) settings; /* replaced on reload, old ones are kept */
+    _Atomic bool is_stopping;
+    _Atomic int connections;         /* open now, for global_max_connections */
+    _Atomic uint64_t tls_generation; /* any listener's context changed */
+    const char *tls_keylog;
+    uint64_t started_ms;
+};
+
+/* Opens the listeners and makes the workers; nothing runs yet. Logs what is wrong. Takes the policy
+ * over; settings and limits have to outlive the front. NJ_ETLS: a certificate or key. */
+enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *settings,
+                          struct nj_policy *policy, const struct nj_limits *limits) NJ_NODISCARD;
+enum nj_err nj_front_start(struct nj_front *front) NJ_NODISCARD;
+/* Tells every connection goodbye, stops the workers and frees everything. */
+void nj_front_stop(struct nj_front *front);
+
+/* On each worker after it took a new policy over: connections whose identity does not hold any
+ * more (user gone, password changed, certificate revoked) are closed. */
+void nj_front_recheck(struct nj_worker *worker);
+/* Publishes a new policy and limits and waits until every worker has taken them over. The old
+ * policy is released. Control thread. */
+void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
+                      const struct nj_limits *limits);
+/* Builds new TLS contexts from the settings for all listeners: all or none. */
+enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings)
+    NJ_NODISCARD;
+
+/* A reference to the listener's current context, or NULL. Any thread. */
+struct nj_tls_server *nj_listener_tls(struct nj_listener *listener);
+
+#endif

@@ -1,0 +1,321 @@
+/* One packet of a connection: decoded here, handled by the core. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/hold.h"
+#include "broker/limits.h"
+#include "broker/publish.h"
+#include "broker/replay.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+#include "broker/subscribe.h"
+#include "front/conn.h"
+#include "front/front.h"
+#include "front/login.h"
+#include "mqtt/frame.h"
+#include "mqtt/packets.h"
+#include "mqtt/topic.h"
+
+/* What the log calls the end, in the original's words. */
+static const char *why_of(enum nj_mqtt_reason reason)
+{
+    switch (reason) {
+    case NJ_RC_MALFORMED_PACKET:
+        return "malformed packet";
+    case NJ_RC_NOT_AUTHORIZED:
+        return "not authorised";
+    case NJ_RC_PACKET_TOO_LARGE:
+        return "oversize packet";
+    default:
+        return "protocol error";
+    }
+}
+
+static bool bad(struct nj_conn *conn, enum nj_mqtt_reason reason)
+{
+    NJ_STAT_ADD(conn->link.shard, bad_packets, 1);
+    nj_conn_close(conn, reason, why_of(reason));
+    return false;
+}
+
+/* ---- PUBLISH */
+
+static struct nj_bytes forwarded(struct nj_shard *shard, const struct nj_mqtt_props *props)
+{
+    shard->props_buf.len = 0;
+    if (nj_buf_reserve(&shard->props_buf, props->raw.len + 1) != NJ_OK) {
+        return nj_bytes(NULL, 0);
+    }
+    return nj_mqtt_props_forwarded(props, shard->props_buf.data);
+}
+
+static bool on_publish(struct nj_conn *conn, struct nj_bytes body, uint8_t flags)
+{
+    struct nj_session *session = conn->link.session;
+    struct nj_mqtt_publish packet;
+    enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
+    if (nj_mqtt_publish_decode(body, flags, conn->link.version, &packet, &reason) != NJ_OK) {
+        return bad(conn, reason);
+    }
+    struct nj_publish_in in = {
+        .topic = packet.topic,
+        .payload = packet.payload,
+        .packet_id = packet.packet_id,
+        .qos = packet.qos,
+        .is_retain = packet.is_retain,
+        .is_dup = packet.is_dup,
+    };
+    if (conn->link.version == NJ_MQTT_5) {
+        in.has_expiry = nj_mqtt_props_has(&packet.props, NJ_PROP_MESSAGE_EXPIRY);
+        in.expiry_s = packet.props.message_expiry_s;
+        in.alias = packet.props.topic_alias;
+        in.props = forwarded(conn->link.shard, &packet.props);
+    }
+    if (NJ_UNLIKELY(nj_log_wants(NJ_LOG_DEBUG))) {
+        struct nj_bytes id = nj_session_client_id(session);
+        nj_log(NJ_LOG_DEBUG,
+               "Received PUBLISH from %.*s (d%d, q%d, r%d, m%u, '%.*s', ... (%zu bytes))",
+               (int)id.len, (const char *)id.ptr, in.is_dup, in.qos, in.is_retain, in.packet_id,
+               (int)in.topic.len, (const char *)in.topic.ptr, in.payload.len);
+    }
+    if (nj_session_publish(session, &in, &reason) != NJ_OK) {
+        return bad(conn, reason);
+    }
+    return true;
+}
+
+/* ---- acknowledgements */
+
+static bool on_ack(struct nj_conn *conn, const struct nj_mqtt_frame *frame, struct nj_bytes body)
+{
+    struct nj_session *session = conn->link.session;
+    struct nj_mqtt_ack ack;
+    enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
+    if (nj_mqtt_ack_decode(body, frame->type, conn->link.version, &ack, &reason) != NJ_OK) {
+        return bad(conn, reason);
+    }
+    switch (frame->type) {
+    case NJ_MQTT_PUBACK:
+        nj_session_puback(session, ack.packet_id);
+        return true;
+    case NJ_MQTT_PUBREC:
+        nj_session_pubrec(session, ack.packet_id, ack.code >= NJ_RC_UNSPECIFIED);
+        return true;
+    case NJ_MQTT_PUBREL:
+        return nj_session_pubrel(session, ack.packet_id, &reason) == NJ_OK ? true
+                                                                           : bad(conn, reason);
+    default:
+        nj_session_pubcomp(session, ack.packet_id);
+        return true;
+    }
+}
+
+/* ---- SUBSCRIBE, UNSUBSCRIBE */
+
+/* An invalid filter ends the connection (MQTT3 3.8.3-1 asks for it; compat-contract): so all are
+ * looked at before the first one is entered. */
+static bool filters_are_valid(struct nj_conn *conn, struct nj_bytes rest, bool is_subscribe)
+{
+    unsigned levels = conn->link.shard->limits->topic_levels;
+    struct nj_mqtt_filter filter;
+    while (is_subscribe ? nj_mqtt_subscribe_next(&rest, &filter)
+                        : nj_mqtt_unsubscribe_next(&rest, &filter.filter)) {
+        if (!nj_mqtt_subscription_is_valid(filter.filter, levels)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void log_filter(const struct nj_session *session, enum nj_log_type type, uint8_t qos,
+                       struct nj_bytes filter)
+{
+    struct nj_bytes id = nj_session_client_id(session);
+    if (type == NJ_LOG_SUBSCRIBE) {
+        nj_log(type, "%.*s %d %.*s", (int)id.len, (const char *)id.ptr, qos, (int)filter.len,
+               (const char *)filter.ptr);
+    } else {
+        nj_log(type, "%.*s %.*s", (int)id.len, (const char *)id.ptr, (int)filter.len,
+               (const char *)filter.ptr);
+    }
+}
+
+/* Writes the head of a SUBACK or UNSUBACK with `count` codes; returns where they go. */
+static uint8_t *ack_head(const struct nj_conn *conn, enum nj_mqtt_type type, uint16_t packet_id,
+                         uint32_t count, uint8_t *at)
+{
+    uint32_t body = 2 + (conn->link.version == NJ_MQTT_5 ? 1 : 0) + count;
+    *at++ = (uint8_t)(type << 4);
+    at = nj_mqtt_varint_put(at, body);
+    *at++ = (uint8_t)(packet_id >> 8);
+    *at++ = (uint8_t)packet_id;
+    if (conn->link.version == NJ_MQTT_5) {
+        *at++ = 0;
+    }
+    return at;
+}
+
+static struct nj_wait lane_wait(struct nj_session *session)
+{
+    enum nj_err err;
+    (void)nj_shard_commit(session->shard, &err);
+    /* The last group of the lane follows all that this packet submitted. */
+    return (struct nj_wait){.group = session->is_stored ? session->shard->submitted : 0};
+}
+
+static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
+{
+    struct nj_session *session = conn->link.session;
+    struct nj_mqtt_subscribe packet;
+    enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
+    if (nj_mqtt_subscribe_decode(body, conn->link.version, &packet, &reason) != NJ_OK) {
+        return bad(conn, reason);
+    }
+    if (!filters_are_valid(conn, packet.filters, true)) {
+        return bad(conn, NJ_RC_MALFORMED_PACKET);
+    }
+    uint8_t *frame = nj_try_alloc(packet.count + 16);
+    if (!frame) {
+        return bad(conn, NJ_RC_QUOTA_EXCEEDED);
+    }
+    uint8_t *at = ack_head(conn, NJ_MQTT_SUBACK, packet.packet_id, packet.count, frame);
+    struct nj_replay *replay = NULL;
+    struct nj_bytes rest = packet.filters;
+    struct nj_mqtt_filter filter;
+    while (nj_mqtt_subscribe_next(&rest, &filter)) {
+        struct nj_subscribe_in in = {
+            .filter = filter.filter,
+            .options = {.sub_id = packet.subscription_id,
+                        .qos = filter.qos,
+                        .is_no_local = filter.is_no_local,
+                        .is_retain_as_published = filter.is_retain_as_published},
+            .retain_handling = filter.retain_handling,
+        };
+        *at++ = nj_session_subscribe(session, &in, &replay);
+        if (NJ_UNLIKELY(nj_log_wants(NJ_LOG_SUBSCRIBE))) {
+            log_filter(session, NJ_LOG_SUBSCRIBE, filter.qos, filter.filter);
+        }
+    }
+    nj_session_answer(session, NJ_HOLD_SUBACK, frame, (uint32_t)(at - frame), replay,
+                      lane_wait(session));
+    nj_free(frame);
+    return conn->state == NJ_CONN_ACTIVE;
+}
+
+static bool on_unsubscribe(struct nj_conn *conn, struct nj_bytes body)
+{
+    struct nj_session *session = conn->link.session;
+    struct nj_mqtt_subscribe packet;
+    enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
+    if (nj_mqtt_unsubscribe_decode(body, conn->link.version, &packet, &reason) != NJ_OK) {
+        return bad(conn, reason);
+    }
+    if (!filters_are_valid(conn, packet.filters, false)) {
+        return bad(conn, NJ_RC_MALFORMED_PACKET);
+    }
+    bool has_codes = conn->link.version == NJ_MQTT_5;
+    uint8_t *frame = nj_try_alloc(packet.count + 16);
+    if (!frame) {
+        return bad(conn, NJ_RC_QUOTA_EXCEEDED);
+    }
+    uint8_t *at =
+        ack_head(conn, NJ_MQTT_UNSUBACK, packet.packet_id, has_codes ? packet.count : 0, frame);
+    struct nj_bytes rest = packet.filters;
+    struct nj_bytes filter;
+    while (nj_mqtt_unsubscribe_next(&rest, &filter)) {
+        uint8_t code = nj_session_unsubscribe(session, filter);
+        if (has_codes) {
+            *at++ = code;
+        }
+        if (NJ_UNLIKELY(nj_log_wants(NJ_LOG_UNSUBSCRIBE))) {
+            log_filter(session, NJ_LOG_UNSUBSCRIBE, 0, filter);
+        }
+    }
+    nj_session_answer(session, NJ_HOLD_UNSUBACK, frame, (uint32_t)(at - frame), NULL,
+                      lane_wait(session));
+    nj_free(frame);
+    return conn->state == NJ_CONN_ACTIVE;
+}
+
+/* ---- PINGREQ, DISCONNECT, AUTH */
+
+static bool on_ping(struct nj_conn *conn, struct nj_bytes body)
+{
+    if (body.len) {
+        return bad(conn, NJ_RC_MALFORMED_PACKET);
+    }
+    uint8_t *at = nj_link_frame(&conn->link, 2);
+    if (!at) {
+        nj_link_fail_memory(&conn->link);
+        return false;
+    }
+    at[0] = NJ_MQTT_PINGRESP << 4;
+    at[1] = 0;
+    NJ_STAT_ADD(conn->link.shard, messages_sent, 1);
+    return true;
+}
+
+static bool on_disconnect(struct nj_conn *conn, struct nj_bytes body)
+{
+    struct nj_session *session = conn->link.session;
+    struct nj_mqtt_coded packet;
+    enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
+    if (nj_mqtt_disconnect_decode(body, conn->link.version, &packet, &reason) != NJ_OK) {
+        return bad(conn, reason);
+    }
+    if (nj_mqtt_props_has(&packet.props, NJ_PROP_SESSION_EXPIRY)) {
+        if (session->expiry_s == 0 && packet.props.session_expiry_s != 0) {
+            return bad(conn, NJ_RC_PROTOCOL_ERROR); /* MQTT5 3.14.2.2.2 */
+        }
+        nj_session_set_expiry(session, packet.props.session_expiry_s);
+    }
+    conn->keeps_will = packet.code != NJ_RC_DISCONNECT_WITH_WILL;
+    nj_conn_close(conn, NJ_RC_SUCCESS, NULL);
+    return false;
+}
+
+static bool on_active_packet(struct nj_conn *conn, const struct nj_mqtt_frame *frame,
+                             struct nj_bytes body)
+{
+    switch (frame->type) {
+    case NJ_MQTT_PUBLISH:
+        return on_publish(conn, body, frame->flags);
+    case NJ_MQTT_PUBACK:
+    case NJ_MQTT_PUBREC:
+    case NJ_MQTT_PUBREL:
+    case NJ_MQTT_PUBCOMP:
+        return on_ack(conn, frame, body);
+    case NJ_MQTT_SUBSCRIBE:
+        return on_subscribe(conn, body);
+    case NJ_MQTT_UNSUBSCRIBE:
+        return on_unsubscribe(conn, body);
+    case NJ_MQTT_PINGREQ:
+        return on_ping(conn, body);
+    case NJ_MQTT_DISCONNECT:
+        return on_disconnect(conn, body);
+    default:
+        /* A second CONNECT, a server's packet, or AUTH without a method. */
+        return bad(conn, conn->link.version == NJ_MQTT_5 || frame->type != NJ_MQTT_AUTH
+                             ? NJ_RC_PROTOCOL_ERROR
+                             : NJ_RC_MALFORMED_PACKET);
+    }
+}
+
+bool nj_conn_handle_packet(struct nj_conn *conn, const uint8_t *packet, uint32_t header_len,
+                           uint32_t body_len)
+{
+    struct nj_bytes body = nj_bytes(packet + header_len, body_len);
+    struct nj_mqtt_frame frame = {
+        .type = (enum nj_mqtt_type)(packet[0] >> 4),
+        .flags = packet[0] & 0x0f,
+        .header_len = header_len,
+        .body_len = body_len,
+    };
+    if (!nj_mqtt_flags_are_valid(frame.type, frame.flags)) {
+        return bad(conn, NJ_RC_MALFORMED_PACKET);
+    }
+    if (conn->state == NJ_CONN_ACTIVE) {
+        return on_active_packet(conn, &frame, body) && conn->state == NJ_CONN_ACTIVE;
+    }
+    nj_login_begin(conn, body);
+    return conn->state == NJ_CONN_ACTIVE;
+}

@@ -1,0 +1,48 @@
+/* The parts of a login that need no identity: what a CONNECT packet may say, and what the
+ * certificate says. Split from login.c, which drives them. */
+#ifndef NJ_FRONT_LOGIN_CHECK_H
+#define NJ_FRONT_LOGIN_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "mqtt/packets.h"
+#include "net/tls.h"
+
+struct nj_conn;
+struct nj_message;
+struct nj_origin;
+struct nj_worker;
+
+struct nj_login {
+    struct nj_conn *conn; /* NULL: the connection went while the pool was at work */
+    struct nj_worker *worker;
+    struct nj_origin *origin;
+    struct nj_message *will;
+    char *client_id;
+    char *user;
+    const char *refusal; /* set: waits for the tick */
+    uint64_t credential;
+    uint32_t client_id_len;
+    uint32_t user_len;
+    uint32_t expiry_s;
+    uint32_t will_delay_s;
+    bool is_clean_start;
+    bool is_id_assigned;
+    bool has_server_keep_alive;
+    bool has_capped_expiry;
+    bool is_at_pool;
+    bool has_hash;
+};
+
+/* Checks the packet against listener and limits and takes its values over into connection and
+ * login. False: refused already. */
+bool nj_login_check(struct nj_conn *conn, const struct nj_mqtt_connect *packet);
+
+/* The user name that the listener takes from the client's certificate, if it does; *out keeps a
+ * view into *identity. Returns why it cannot be taken, or NULL. */
+const char *nj_login_certificate(struct nj_conn *conn, struct nj_tls_identity *identity,
+                                 struct nj_bytes *out);
+
+#endif

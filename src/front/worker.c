@@ -1,0 +1,319 @@
+/* The turn of a worker, and the baton. See worker.h and docs/ARCHITECTURE.md ("Threads").
+ *
+ * Order of a turn, each step measured: handle all events; flush own connections; hand batches to
+ * other workers; drain the inbox and flush what it brought; publishers' acknowledgements last. */
+#include "front/worker.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/qsbr.h"
+#include "broker/shard.h"
+#include "front/conn.h"
+#include "front/front.h"
+#include "security/policy.h"
+
+/* Above so many deliveries for a sleeping worker it is woken to do them itself. */
+#define HELP_WEIGHT_MAX 16u
+/* A worker with more than this in its inbox makes others stop reading publishers. */
+#define INBOX_BYTES_HIGH  (32u * 1024u * 1024u)
+#define INBOX_BYTES_LOW   (8u * 1024u * 1024u)
+#define CONGESTED_WAIT_MS 1
+
+static void baton_taken(struct nj_worker *worker)
+{
+    atomic_store_explicit(&worker->is_awake, true, memory_order_relaxed);
+}
+
+static void baton_take(struct nj_worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->baton);
+    baton_taken(worker);
+}
+
+static bool baton_try(struct nj_worker *worker)
+{
+    if (atomic_load_explicit(&worker->is_awake, memory_order_relaxed) ||
+        pthread_mutex_trylock(&worker->baton) != 0) {
+        return false;
+    }
+    baton_taken(worker);
+    return true;
+}
+
+static void baton_drop(struct nj_worker *worker)
+{
+    atomic_store_explicit(&worker->is_awake, false, memory_order_relaxed);
+    (void)pthread_mutex_unlock(&worker->baton);
+    /* Whoever pushed before this saw it awake; the inbox is looked at after it. */
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void nj_worker_wake(struct nj_worker *worker)
+{
+    nj_loop_wake(worker->loop);
+}
+
+/* ---- flushing */
+
+static void flush_list(struct nj_link **links, uint32_t *count)
+{
+    /* Flushing pumps queues, which marks links anew: those are done in the next round. */
+    uint32_t n = *count;
+    for (uint32_t i = 0; i < n; i++) {
+        links[i]->is_dirty = false;
+        nj_conn_flush(nj_conn_of(links[i]));
+    }
+}
+
+static void flush_dirty(struct nj_worker *worker)
+{
+    struct nj_shard *shard = worker->shard;
+    uint32_t done = shard->dirty_count;
+    if (!done) {
+        return;
+    }
+    flush_list(shard->dirty, &done);
+    shard->dirty_count -= done;
+    if (shard->dirty_count) {
+        memmove(shard->dirty, shard->dirty + done, shard->dirty_count * sizeof(*shard->dirty));
+    }
+}
+
+static void flush_late(struct nj_worker *worker)
+{
+    struct nj_shard *shard = worker->shard;
+    uint32_t done = shard->late_count;
+    if (!done) {
+        return;
+    }
+    flush_list(shard->dirty_late, &done);
+    shard->late_count -= done;
+    if (shard->late_count) {
+        memmove(shard->dirty_late, shard->dirty_late + done,
+                shard->late_count * sizeof(*shard->dirty_late));
+    }
+}
+
+/* ---- the turn */
+
+static void begin(struct nj_worker *worker)
+{
+    struct nj_shard *shard = worker->shard;
+    shard->now_ms = nj_clock_mono_ms();
+    if (NJ_UNLIKELY(nj_shard_adopt(shard))) {
+        nj_front_recheck(worker);
+        atomic_store_explicit(&worker->adopted_epoch, nj_policy_epoch(shard->policy),
+                              memory_order_release);
+    }
+}
+
+static void drain(struct nj_worker *worker)
+{
+    struct nj_batch *batches = nj_inbox_drain(&worker->shard->inbox);
+    if (!batches) {
+        return;
+    }
+    uint32_t bytes = 0;
+    for (const struct nj_batch *batch = batches; batch; batch = batch->next) {
+        bytes += batch->used;
+    }
+    nj_shard_run(worker->shard, batches);
+    atomic_fetch_sub_explicit(&worker->inbox_bytes, bytes, memory_order_relaxed);
+}
+
+static void push(struct nj_worker *target, struct nj_batch *batch)
+{
+    atomic_fetch_add_explicit(&target->inbox_bytes, batch->used, memory_order_relaxed);
+    (void)nj_inbox_push(&target->shard->inbox, batch);
+}
+
+void nj_worker_push(struct nj_worker *worker, struct nj_batch *batch)
+{
+    push(worker, batch);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!atomic_load_explicit(&worker->is_awake, memory_order_relaxed)) {
+        nj_worker_wake(worker);
+    }
+}
+
+static bool is_above(const struct nj_front *front, uint32_t bytes)
+{
+    for (unsigned i = 0; i < front->worker_count; i++) {
+        if (atomic_load_explicit(&front->workers[i].inbox_bytes, memory_order_relaxed) > bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void hand_over(struct nj_worker *worker, bool may_help);
+
+/* What every holder of a baton does before it lets go. */
+static void finish(struct nj_worker *worker)
+{
+    flush_dirty(worker);
+    flush_late(worker);
+    nj_conn_reap(worker);
+    nj_store_flush(worker->front->core.store, worker->id);
+}
+
+static uint64_t next_due_ms(const struct nj_worker *worker)
+{
+    uint64_t conns = nj_timers_next_ms(&worker->timers);
+    uint64_t sessions = nj_btimers_next_ms(&worker->shard->timers);
+    return conns < sessions ? conns : sessions;
+}
+
+static bool has_work(const struct nj_worker *worker)
+{
+    const struct nj_shard *shard = worker->shard;
+    return shard->dirty_count || shard->late_count || !nj_list_is_empty(&worker->reread) ||
+           !nj_list_is_empty(&worker->closing);
+}
+
+/* Acts for `target`, which sleeps, as long as its inbox has something. `mine` may be NULL; returns
+ * whether it was run (then its block went to the target). */
+static bool help(struct nj_worker *target, struct nj_batch *mine)
+{
+    bool was_run = false;
+    while (baton_try(target)) {
+        begin(target);
+        drain(target);
+        if (mine) {
+            nj_shard_run(target->shard, mine);
+            mine = NULL;
+            was_run = true;
+        }
+        finish(target);
+        hand_over(target, false);
+        bool must_wake = has_work(target) ||
+                         next_due_ms(target) <
+                             atomic_load_explicit(&target->sleeps_until_ms, memory_order_relaxed);
+        baton_drop(target);
+        if (must_wake) {
+            nj_worker_wake(target);
+        }
+        if (nj_inbox_is_empty(&target->shard->inbox)) {
+            break;
+        }
+    }
+    return was_run;
+}
+
+static void give(struct nj_worker *worker, struct nj_worker *target, struct nj_batch *batch,
+                 bool may_help)
+{
+    bool is_awake = atomic_load_explicit(&target->is_awake, memory_order_relaxed);
+    bool is_small = batch->weight <= HELP_WEIGHT_MAX;
+    if (may_help && is_small && !is_awake && help(target, batch)) {
+        return;
+    }
+    push(target, batch);
+    worker->is_congested |=
+        atomic_load_explicit(&target->inbox_bytes, memory_order_relaxed) > INBOX_BYTES_HIGH;
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&target->is_awake, memory_order_relaxed)) {
+        /* It looks at its inbox before it sleeps. */
+    } else if (may_help && is_small) {
+        (void)help(target, NULL);
+    } else {
+        nj_worker_wake(target);
+    }
+}
+
+static void hand_over(struct nj_worker *worker, bool may_help)
+{
+    struct nj_front *front = worker->front;
+    struct nj_shard *shard = worker->shard;
+    for (unsigned i = 0; i < front->worker_count; i++) {
+        struct nj_batch *batch = shard->outbox[i];
+        if (!batch || !batch->used) {
+            continue;
+        }
+        shard->outbox[i] = NULL;
+        if (i == worker->id) {
+            push(worker, batch);
+        } else {
+            give(worker, &front->workers[i], batch, may_help);
+        }
+    }
+}
+
+static void handle_events(struct nj_worker *worker, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        unsigned ready;
+        struct nj_loop_source *source = nj_loop_event(worker->loop, i, &ready);
+        if (source) {
+            source->fn(source, ready, worker);
+        }
+    }
+}
+
+static void turn(struct nj_worker *worker, unsigned events)
+{
+    struct nj_shard *shard = worker->shard;
+    begin(worker);
+    if (NJ_UNLIKELY(worker->is_congested)) {
+        worker->is_congested = is_above(worker->front, INBOX_BYTES_LOW);
+    }
+    nj_conn_reread(worker);
+    handle_events(worker, events);
+    (void)nj_timers_run(&worker->timers, shard->now_ms, worker);
+    nj_shard_run_timers(shard);
+    flush_dirty(worker);
+    hand_over(worker, true);
+    drain(worker);
+    finish(worker);
+    hand_over(worker, true);
+}
+
+static int wait_ms(struct nj_worker *worker)
+{
+    if (!nj_inbox_is_empty(&worker->shard->inbox) || has_work(worker)) {
+        return worker->is_congested ? CONGESTED_WAIT_MS : 0;
+    }
+    uint64_t due = next_due_ms(worker);
+    atomic_store_explicit(&worker->sleeps_until_ms, due, memory_order_relaxed);
+    if (due == UINT64_MAX) {
+        return -1;
+    }
+    uint64_t now = nj_clock_mono_ms();
+    uint64_t left = due > now ? due - now : 0;
+    return left > 60000 ? 60000 : (int)left;
+}
+
+static void *worker_main(void *arg)
+{
+    struct nj_worker *worker = arg;
+    struct nj_front *front = worker->front;
+    struct nj_qsbr *qsbr = front->core.qsbr;
+    baton_take(worker);
+    nj_qsbr_online(qsbr, worker->id);
+    while (!atomic_load_explicit(&front->is_stopping, memory_order_acquire)) {
+        int timeout = wait_ms(worker);
+        nj_qsbr_offline(qsbr, worker->id);
+        baton_drop(worker);
+        if (timeout != 0 && !nj_inbox_is_empty(&worker->shard->inbox)) {
+            timeout = 0;
+        }
+        unsigned events = nj_loop_wait(worker->loop, timeout);
+        baton_take(worker);
+        nj_qsbr_online(qsbr, worker->id);
+        turn(worker, events);
+    }
+    nj_conn_close_all(worker);
+    nj_qsbr_offline(qsbr, worker->id);
+    baton_drop(worker);
+    return NULL;
+}
+
+enum nj_err nj_worker_start(struct nj_worker *worker)
+{
+    char name[16];
+    (void)snprintf(name, sizeof(name), "nj-worker-%u", worker->id);
+    return nj_thread_start(&worker->thread, name, worker_main, worker);
+}
