@@ -97,11 +97,18 @@ static enum nj_err sync_fd(int fd)
         errno = EIO;
         return NJ_EIO;
     }
-    return fsync(fd) == 0 ? NJ_OK : fail_errno(errno);
+    if (fsync(fd) == 0) {
+        return NJ_OK;
+    }
+    return errno == ENOSPC || errno == EDQUOT ? NJ_ENOSPC : NJ_EIO;
 }
 
-static enum nj_err sync_directory(const char *path)
+static int open_directory(const char *path)
 {
+    if (nj_fault_hit(NJ_FAULT_OPEN)) {
+        errno = EMFILE;
+        return -1;
+    }
     char *dir = nj_strdup(path);
     char *slash = strrchr(dir, '/');
     if (slash == dir) {
@@ -110,15 +117,10 @@ static enum nj_err sync_directory(const char *path)
         *slash = '\0';
     }
     int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    nj_free(dir);
-    if (fd < 0) {
-        return fail_errno(errno);
-    }
-    enum nj_err err = sync_fd(fd);
     int cause = errno;
-    (void)close(fd);
+    nj_free(dir);
     errno = cause;
-    return err;
+    return fd;
 }
 
 /* A symbolic link stands for the file it names: that one is replaced, the link stays. */
@@ -134,14 +136,30 @@ static enum nj_err fill_temp(int fd, const char *target, const void *data, size_
 {
     struct stat old;
     bool has_old = stat(target, &old) == 0;
+    if (has_old && !S_ISREG(old.st_mode)) {
+        errno = EINVAL;
+        return NJ_EINVAL;
+    }
     if (has_old && fchown(fd, old.st_uid, old.st_gid) != 0 && errno != EPERM) {
         return fail_errno(errno);
     }
-    if (fchmod(fd, has_old ? old.st_mode & 07777 : mode) != 0) {
+    if (fchmod(fd, has_old ? old.st_mode & 0777 : mode) != 0) {
         return fail_errno(errno);
     }
     enum nj_err err = write_all(fd, data, len);
     return err == NJ_OK ? sync_fd(fd) : err;
+}
+
+/* Puts the filled file at its place; from the rename on the new content is what readers see. */
+static enum nj_err swap_in(const char *temp, const char *target, int dir_fd)
+{
+    int done = nj_fault_hit(NJ_FAULT_RENAME) ? (errno = EROFS, -1) : rename(temp, target);
+    if (done != 0) {
+        return fail_errno(errno);
+    }
+    enum nj_err err = sync_fd(dir_fd);
+    /* Some file systems cannot sync a directory and say so. */
+    return err != NJ_OK && errno == EINVAL ? NJ_OK : err;
 }
 
 enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode_t mode)
@@ -151,30 +169,42 @@ enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode
     char *temp = nj_alloc(size);
     (void)snprintf(temp, size, "%s.%016llx.tmp", target, (unsigned long long)nj_rand_u64());
     enum nj_err err = NJ_OK;
-    int fd = nj_fault_hit(NJ_FAULT_OPEN)
-                 ? (errno = EMFILE, -1)
-                 : open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int cause;
+    int fd = -1;
+    int dir_fd = open_directory(target);
+    if (dir_fd < 0) {
+        err = fail_errno(errno);
+        goto out;
+    }
+    fd = nj_fault_hit(NJ_FAULT_OPEN)
+             ? (errno = EMFILE, -1)
+             : open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
         err = fail_errno(errno);
         goto out;
     }
     err = fill_temp(fd, target, data, len, mode);
+    cause = errno;
     if (close(fd) != 0 && err == NJ_OK) {
         err = fail_errno(errno);
+        cause = errno;
     }
-    if (err == NJ_OK &&
-        (nj_fault_hit(NJ_FAULT_RENAME) ? (errno = EROFS, -1) : rename(temp, target))) {
-        err = fail_errno(errno);
+    errno = cause;
+    if (err == NJ_OK) {
+        err = swap_in(temp, target, dir_fd);
     }
     if (err != NJ_OK) {
-        int cause = errno;
-        (void)unlink(temp);
+        cause = errno;
+        (void)unlink(temp); /* gone already when only the directory's sync failed */
         errno = cause;
-        goto out;
     }
-    err = sync_directory(target);
 out:
+    cause = errno;
+    if (dir_fd >= 0) {
+        (void)close(dir_fd);
+    }
     nj_free(temp);
     nj_free(target);
+    errno = cause;
     return err;
 }

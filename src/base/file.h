@@ -17,8 +17,11 @@ enum nj_err nj_file_read(const char *path, size_t max_bytes, bool nofollow, stru
     NJ_NODISCARD;
 
 /* Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the directory.
- * Keeps mode and owner of an existing file, else uses `mode`. On an error the old file is intact
- * and no temporary file is left. Never follows a symbolic link planted at the temporary name. */
+ * Keeps mode and owner of an existing file, else uses `mode`; a symbolic link stays one and the
+ * file that it names is replaced; anything but a regular file is refused with NJ_EINVAL. On an
+ * error the old file is intact and no temporary file is left, except on NJ_EIO from syncing the
+ * directory: then the new file is in place, but a power cut may bring the old one back. Never
+ * follows a symbolic link planted at the temporary name. */
 enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode_t mode)
     NJ_NODISCARD;
 

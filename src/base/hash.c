@@ -1,18 +1,23 @@
 /* SipHash-1-3 (Aumasson, Bernstein) under a key drawn once per process. See hash.h. */
 #include "base/hash.h"
 
+#include <endian.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/err.h"
 #include "base/rand.h"
 
 /* Owner: this file; written once before any other thread can read it. */
 static uint64_t process_key[2];
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static _Atomic bool has_key;
 
 static void draw_key(void)
 {
     nj_rand_bytes(process_key, sizeof(process_key));
+    atomic_store_explicit(&has_key, true, memory_order_release);
 }
 
 void nj_hash_init(void)
@@ -52,7 +57,7 @@ static inline uint64_t load_tail(const uint8_t *at, size_t len)
     return word;
 }
 
-static uint64_t sip13(struct nj_bytes bytes, uint64_t key0, uint64_t key1)
+uint64_t nj_siphash13(struct nj_bytes bytes, uint64_t key0, uint64_t key1)
 {
     struct sip v = {key0 ^ 0x736f6d6570736575ull, key1 ^ 0x646f72616e646f6dull,
                     key0 ^ 0x6c7967656e657261ull, key1 ^ 0x7465646279746573ull};
@@ -60,6 +65,7 @@ static uint64_t sip13(struct nj_bytes bytes, uint64_t key0, uint64_t key1)
     for (size_t i = 0; i < whole; i += 8) {
         uint64_t word;
         memcpy(&word, bytes.ptr + i, sizeof(word));
+        word = le64toh(word);
         v.d ^= word;
         sip_round(&v);
         v.a ^= word;
@@ -80,10 +86,13 @@ static uint64_t sip13(struct nj_bytes bytes, uint64_t key0, uint64_t key1)
 
 uint64_t nj_hash_bytes(struct nj_bytes bytes)
 {
-    return sip13(bytes, process_key[0], process_key[1]);
+    return nj_hash_seeded(bytes, 0);
 }
 
 uint64_t nj_hash_seeded(struct nj_bytes bytes, uint64_t seed)
 {
-    return sip13(bytes, process_key[0] ^ seed, process_key[1]);
+    if (NJ_UNLIKELY(!atomic_load_explicit(&has_key, memory_order_acquire))) {
+        nj_hash_init();
+    }
+    return nj_siphash13(bytes, process_key[0] ^ seed, process_key[1]);
 }

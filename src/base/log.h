@@ -1,7 +1,8 @@
 /* The log: one line per event, to any number of destinations.
  *
  * nj_log never blocks on a destination: what cannot be written is dropped and counted. Control
- * characters in a line are escaped as \xNN, so a peer cannot forge lines (L-068, B-024).
+ * characters, broken UTF-8 and marks that turn the direction of writing are escaped as \xNN, so a
+ * peer cannot forge lines (B-024, F-025). Long lines are cut to what a pipe takes in one piece.
  * Destinations and types are set by the configuration; before that, lines go to stderr. Any
  * thread. */
 #ifndef NJ_BASE_LOG_H
@@ -40,7 +41,8 @@ struct nj_log_settings {
     bool to_stderr;
     bool to_stdout;
     bool to_syslog;
-    int syslog_facility; /* 0–7 = local0–7, -1 = daemon */
+    int syslog_facility;     /* 0–7 = local0–7, -1 = daemon */
+    const char *syslog_path; /* socket of the daemon; NULL = /dev/log */
     bool to_topic;
     nj_log_topic_fn topic_fn;
     void *topic_arg;

@@ -13,7 +13,7 @@ void nj_rand_bytes(void *out, size_t len)
 {
     uint8_t *at = out;
     while (len) {
-        ssize_t got = nj_fault_hit(NJ_FAULT_RANDOM) ? -1 : getrandom(at, len, 0);
+        ssize_t got = nj_fault_hit(NJ_FAULT_RANDOM) ? (errno = EIO, -1) : getrandom(at, len, 0);
         if (got < 0 && errno == EINTR) {
             continue;
         }

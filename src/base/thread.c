@@ -2,6 +2,7 @@
 #include "base/thread.h"
 
 #include <signal.h>
+#include <stdio.h>
 
 #include "base/fault.h"
 
@@ -26,7 +27,9 @@ enum nj_err nj_thread_start(struct nj_thread *thread, const char *name, void *(*
     if (!thread->is_running) {
         return NJ_ESYS;
     }
-    (void)pthread_setname_np(thread->handle, name);
+    char short_name[16]; /* the kernel refuses longer ones */
+    (void)snprintf(short_name, sizeof(short_name), "%s", name);
+    (void)pthread_setname_np(thread->handle, short_name);
     return NJ_OK;
 }
 
