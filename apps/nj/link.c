@@ -105,9 +105,18 @@ static bool take_tls(struct nj_link *link)
     if (err == NJ_OK) {
         return true;
     }
-    bool is_missing = err == NJ_ENOENT || err == NJ_EACCES;
-    nj_link_say(link, "Error: Problem setting TLS options: %s.\n",
-                is_missing && link->opts->command->is_compat ? "File not found" : error.text);
+    if (!link->opts->command->is_compat) {
+        nj_link_say(link, "Error: %s.\n", error.text);
+        return false;
+    }
+    if (link->opts->is_debug) {
+        printf("Error: %s.\n", error.text);
+    }
+    if (err == NJ_ENOENT || err == NJ_EACCES) {
+        nj_link_say(link, "Error: Problem setting TLS options: File not found.\n");
+    } else {
+        nj_link_say(link, "Unable to connect (%s).\n", nj_text_original(NJ_ORIGINAL_TLS));
+    }
     return false;
 }
 
@@ -126,6 +135,9 @@ static void take_session(struct nj_link *link)
     config->username = opts->username;
     config->password = nj_bytes_of(opts->password);
     config->max_inflight = opts->max_inflight > 0 ? (uint16_t)opts->max_inflight : 0;
+    /* With -C, no more than is wanted is on its way. */
+    config->receive_max =
+        opts->message_count > 0 && opts->message_count < 20 ? (uint16_t)opts->message_count : 0;
     config->connect_props = link->props[NJ_OPTS_CONNECT];
     if (opts->will.topic != NULL) {
         config->will = (struct nj_client_will){
@@ -177,12 +189,28 @@ void nj_link_fini(struct nj_link *link)
     *link = (struct nj_link){0};
 }
 
-static void say_connect_error(const struct nj_link *link, enum nj_err err, int cause,
-                              const char *text)
+/* What to do about a server certificate that is not accepted. */
+static const char *certificate_hint(const struct nj_link *link, const char *text)
+{
+    const struct nj_opts_tls *tls = &link->opts->tls;
+    if (strstr(text, "mismatch") != NULL) {
+        return " Connect to the name in the certificate with -h, or do not check it with "
+               "--insecure.";
+    }
+    if (tls->cafile == NULL && tls->capath == NULL) {
+        return " Name the CA that signed it with --cafile.";
+    }
+    return "";
+}
+
+/* Returns the exit status. */
+static int say_connect_error(const struct nj_link *link, enum nj_err err, int cause,
+                             const char *text)
 {
     if (!link->opts->command->is_compat) {
-        nj_link_say(link, "Error: %s.\n", text);
-        return;
+        nj_link_say(link, "Error: %s.%s\n", text,
+                    err == NJ_EAUTH ? certificate_hint(link, text) : "");
+        return 1;
     }
     switch (err) {
     case NJ_ENOENT:
@@ -190,9 +218,11 @@ static void say_connect_error(const struct nj_link *link, enum nj_err err, int c
         break;
     case NJ_ETLS:
     case NJ_EAUTH:
-        nj_link_say(link, "Error: %s\n", text);
-        nj_link_say(link, "Unable to connect (%s).\n", nj_text_original(NJ_ORIGINAL_TLS));
-        break;
+        if (link->opts->is_debug) {
+            printf("Error: %s.\n", text);
+        }
+        nj_link_say(link, "Error: %s\n", nj_text_original(NJ_ORIGINAL_TLS));
+        return NJ_ORIGINAL_TLS;
     case NJ_EPROTOCOL:
         nj_link_say(link, "Error: %s\n", text);
         break;
@@ -200,6 +230,7 @@ static void say_connect_error(const struct nj_link *link, enum nj_err err, int c
         nj_link_say(link, "Error: %s\n", cause != 0 ? strerror(cause) : text);
         break;
     }
+    return 1;
 }
 
 int nj_link_connect(const struct nj_link *link, struct nj_client *client)
@@ -210,8 +241,7 @@ int nj_link_connect(const struct nj_link *link, struct nj_client *client)
     if (err == NJ_OK) {
         return 0;
     }
-    say_connect_error(link, err, errno, error.text);
-    return 1;
+    return say_connect_error(link, err, errno, error.text);
 }
 
 int nj_link_refused(const struct nj_link *link, const struct nj_client_connack *connack)

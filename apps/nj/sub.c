@@ -35,6 +35,7 @@ struct run {
     size_t clearing;    /* --remove-retained: not acknowledged yet */
     bool is_over;       /* nothing more is wanted */
     bool is_refused;
+    bool was_connected; /* CONNACK came at least once */
 };
 
 static void end(struct run *run)
@@ -104,6 +105,7 @@ static void on_connected(struct nj_client *client, const struct nj_client_connac
         return;
     }
     run->reconnect_ms = RECONNECT_MIN_MS;
+    run->was_connected = true;
     run->answers_due = 0;
     subscribe(run);
     unsubscribe(run);
@@ -412,9 +414,12 @@ static enum nj_err reconnect(struct run *run)
 }
 
 /* Errors that another attempt would only repeat. */
-static bool is_final(enum nj_err err)
+static bool is_final(const struct run *run, enum nj_err err)
 {
-    return err != NJ_ECLOSED && err != NJ_ETIMEDOUT && err != NJ_ESYS;
+    bool is_lost = err == NJ_ECLOSED || err == NJ_ETIMEDOUT || err == NJ_ESYS;
+    /* Who never got in has the wrong port or transport, most likely. The original tries for ever.
+     */
+    return !is_lost || (!run->was_connected && !run->opts->command->is_compat);
 }
 
 static void run_all(struct run *run)
@@ -424,7 +429,7 @@ static void run_all(struct run *run)
         if (err == NJ_OK || run->is_refused || run->is_over) {
             return;
         }
-        if (is_final(err)) {
+        if (is_final(run, err)) {
             if (run->opts->command->is_compat) {
                 run->status = (int)nj_original_error(err);
                 nj_link_say(&run->link, "Error: %s\n", nj_text_original(nj_original_error(err)));

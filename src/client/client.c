@@ -98,7 +98,7 @@ static uint16_t receive_max(const struct nj_client_config *config)
             return (uint16_t)config->connect_props.items[i].number;
         }
     }
-    return config->max_inflight != 0 ? config->max_inflight : NJ_CLIENT_INFLIGHT;
+    return config->receive_max != 0 ? config->receive_max : NJ_CLIENT_INFLIGHT;
 }
 
 enum nj_err nj_client_new(const struct nj_client_config *config,

@@ -69,8 +69,9 @@ struct nj_client_config {
     struct nj_bytes password; /* ptr NULL = none */
     struct nj_client_will will;
     struct nj_client_props connect_props;
-    /* Both directions: unacknowledged messages at once. 0 = 20. */
+    /* Messages unacknowledged at once, outgoing and (MQTT 5) incoming. 0 = 20. */
     uint16_t max_inflight;
+    uint16_t receive_max;
 };
 
 struct nj_client_connack {
@@ -129,7 +130,8 @@ struct nj_client_publish {
     struct nj_client_props props;
 };
 /* Takes a copy. *packet_id names it in `published`. NJ_EINVAL: topic. NJ_ETOOBIG: larger than the
- * broker takes. NJ_ENOTSUP: the broker refuses this QoS, or retain. NJ_ECLOSED: not connected.
+ * broker takes. NJ_ENOTSUP: the broker refuses this QoS. NJ_EACCES: it refuses retained
+ * messages. NJ_ECLOSED: not connected.
  * NJ_ELIMIT: 32768 messages are waiting. NJ_ENOMEM. */
 enum nj_err nj_client_publish(struct nj_client *client, const struct nj_client_publish *publish,
                               uint16_t *packet_id) NJ_NODISCARD;

@@ -220,8 +220,11 @@ static enum nj_err check_publish(const struct nj_client *client,
     if (client->state != NJ_CLIENT_UP) {
         return NJ_ECLOSED;
     }
-    if (publish->qos > client->server_max_qos || (publish->retain && !client->server_retain)) {
+    if (publish->qos > client->server_max_qos) {
         return NJ_ENOTSUP;
+    }
+    if (publish->retain && !client->server_retain) {
+        return NJ_EACCES;
     }
     if (publish->payload.len > NJ_MQTT_VARINT_MAX) {
         return NJ_ETOOBIG;

@@ -63,11 +63,16 @@ static enum nj_err wrap_websocket(const struct nj_client_config *config, struct 
     return err;
 }
 
-static enum nj_err shake_hands(struct nj_stream *stream, uint64_t until_ms,
+static enum nj_err shake_hands(struct nj_stream *stream, bool has_tls, uint64_t until_ms,
                                struct nj_net_error *error)
 {
     for (;;) {
         enum nj_err err = nj_stream_handshake(stream);
+        if (err == NJ_ECLOSED) {
+            nj_net_error_set(error, "the broker closed the connection instead of a %s handshake",
+                             has_tls ? "TLS" : "WebSocket");
+            return has_tls ? NJ_ETLS : NJ_EPROTOCOL;
+        }
         if (err != NJ_EAGAIN) {
             if (err != NJ_OK) {
                 nj_net_error_set(error, "%s", nj_stream_error(stream));
@@ -104,7 +109,7 @@ enum nj_err nj_client_open_stream(struct nj_client *client, struct nj_net_error 
         nj_net_error_set(error, "cannot set the connection up: %s", nj_err_text(err));
         return err;
     }
-    err = shake_hands(stream, until_ms, error);
+    err = shake_hands(stream, nj_stream_tls(stream) != NULL, until_ms, error);
     if (err != NJ_OK) {
         int cause = errno;
         nj_stream_free(stream);
