@@ -27,7 +27,8 @@ bool nj_mqtt_subscription_is_valid(struct nj_bytes text, unsigned levels_max);
 /* Whether a valid filter matches a valid topic: `#` covers its parent, too; a wildcard in first
  * place does not match `$…`. */
 bool nj_mqtt_topic_matches(struct nj_bytes filter, struct nj_bytes topic);
-/* Whether every topic that `filter` matches is matched by `pattern`. */
+/* Whether every topic that the valid `filter` matches is matched by the valid `pattern`. Exact, and
+ * so is the next one, as if there was an empty topic. */
 bool nj_mqtt_filter_covers(struct nj_bytes pattern, struct nj_bytes filter);
 /* Whether some topic could be matched by both. */
 bool nj_mqtt_filter_overlaps(struct nj_bytes a, struct nj_bytes b);
