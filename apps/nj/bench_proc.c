@@ -36,11 +36,10 @@ static enum nj_err read_stat(pid_t pid, struct nj_bench_usage *out)
     const char *at = strrchr(text, ')');
     uint64_t ticks[2] = {0, 0};
     int64_t pages = 0;
-    if (at == NULL ||
-        sscanf(at + 1,
-               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-               " %*d %*d %*d %*d %*d %*d %*u %*u %" SCNd64,
-               &ticks[0], &ticks[1], &pages) != 3) {
+    if (at == NULL || sscanf(at + 1,
+                             " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+                             " %*d %*d %*d %*d %*d %*d %*u %*u %" SCNd64,
+                             &ticks[0], &ticks[1], &pages) != 3) {
         return NJ_EMALFORMED;
     }
     uint64_t tick_ns = 1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK);

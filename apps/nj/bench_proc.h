@@ -8,11 +8,11 @@
 #include "base/err.h"
 
 struct nj_bench_usage {
-    uint64_t at_ns;     /* when it was read */
-    uint64_t cpu_ns;    /* user + system of all threads, ended ones too; in clock ticks (10 ms) */
+    uint64_t at_ns;  /* when it was read */
+    uint64_t cpu_ns; /* user + system of all threads, ended ones too; in clock ticks (10 ms) */
     uint64_t user_ns;
     uint64_t system_ns;
-    uint64_t exact_ns;  /* the same of the threads that live, exactly; 0 = the kernel does not say */
+    uint64_t exact_ns; /* the same of the threads that live, exactly; 0 = the kernel does not say */
     uint32_t threads;
     uint64_t thread_mix; /* tells whether two readings saw the same threads */
     uint64_t rss_bytes;

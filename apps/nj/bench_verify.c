@@ -106,6 +106,7 @@ void nj_bench_tally_add(struct nj_bench_tally *into, const struct nj_bench_tally
     into->duplicates += from->duplicates;
     into->reordered += from->reordered;
     into->lost += from->lost;
+    into->shared += from->shared;
     into->mix += from->mix;
 }
 
@@ -171,6 +172,7 @@ void nj_bench_flow_take_shared(struct nj_bench_flow *flow, uint32_t seq,
                                struct nj_bench_tally *tally)
 {
     tally->received++;
+    tally->shared++;
     if (seq >= flow->next) {
         flow->next = seq + 1;
     } else {

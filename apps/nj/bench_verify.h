@@ -58,7 +58,8 @@ struct nj_bench_tally {
     uint64_t duplicates; /* came a second time */
     uint64_t reordered;  /* came after a later one of the same publisher */
     uint64_t lost;       /* sent, never came */
-    uint64_t mix;        /* sum of nj_bench_stamp_mix */
+    uint64_t shared;     /* those of `received` that came to a member of a group */
+    uint64_t mix;        /* sum of nj_bench_stamp_mix of these */
 };
 
 void nj_bench_tally_add(struct nj_bench_tally *into, const struct nj_bench_tally *from);

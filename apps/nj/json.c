@@ -119,7 +119,12 @@ static void put_bytes(struct printer *p, const uint8_t *at, const uint8_t *end)
 static void put_code(struct printer *p, uint32_t code)
 {
     uint8_t utf8[4];
-    if (code < 0x80) {
+    char escaped[8];
+    if (p->style->layout == NJ_JSON_SPACES && code >= 0x7F && code <= 0x9F) {
+        /* For a terminal, which may take a C1 control for the start of a command. */
+        (void)snprintf(escaped, sizeof(escaped), "\\u%04x", code);
+        put(p, escaped, 6);
+    } else if (code < 0x80) {
         put_ascii(p, (uint8_t)code);
     } else if (code < 0x800) {
         utf8[0] = (uint8_t)(0xC0 | code >> 6);

@@ -1,5 +1,6 @@
 /* `nj passwd` / mosquitto_passwd: users of a password file. The file is always old or new, never
  * half; whatever goes wrong, it is intact (B-351, L-054). */
+#include <sys/stat.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,13 +286,32 @@ static bool hash(const struct job *job, struct nj_bytes password, char out[NJ_HA
 
 /* ---- the jobs ---- */
 
+static int say_not_created(const struct job *job, int cause)
+{
+    if (cause == EEXIST && !job->command->is_compat) {
+        fprintf(stderr,
+                "Error: %s exists. Leave -c out to add or change one user, or use --force to start "
+                "anew.\n",
+                job->path);
+    } else {
+        fprintf(stderr, "Error: Unable to open file %s for writing. %s.\n", job->path,
+                strerror(cause));
+    }
+    return 1;
+}
+
 static int create(struct job *job)
 {
     bool to_stdout = strcmp(job->path, "-") == 0;
     FILE *talk = to_stdout ? stderr : stdout;
     char text[NJ_HASH_TEXT_MAX];
     struct nj_buf line;
+    struct stat info;
     nj_buf_init(&line);
+    /* Creating checks it again; this only saves typing a password in vain. */
+    if (!to_stdout && !job->is_forced && lstat(job->path, &info) == 0) {
+        return say_not_created(job, EEXIST);
+    }
     if ((!job->is_batch && !ask_password(job, talk)) ||
         !hash(job, nj_buf_bytes(&job->password), text)) {
         return 1;
@@ -308,17 +328,8 @@ static int create(struct job *job)
     enum nj_err err = job->is_forced ? nj_file_replace(job->path, line.data, line.len, 0600)
                                      : nj_passwd_file_create(job->path, nj_buf_bytes(&line));
     nj_buf_fini(&line);
-    if (err == NJ_EEXIST && !job->command->is_compat) {
-        fprintf(stderr,
-                "Error: %s exists. Leave -c out to add or change one user, or use --force to start "
-                "anew.\n",
-                job->path);
-        return 1;
-    }
     if (err != NJ_OK) {
-        fprintf(stderr, "Error: Unable to open file %s for writing. %s.\n", job->path,
-                strerror(errno));
-        return 1;
+        return say_not_created(job, errno);
     }
     printf("Adding password for user %s\n", job->user);
     return 0;

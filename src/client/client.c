@@ -287,6 +287,9 @@ static void take_packets(struct nj_client *client)
             nj_client_fail(client, err, "the broker does not speak MQTT");
             return;
         }
+        if (!nj_client_check_header(client, &frame)) {
+            return;
+        }
         size_t need = (size_t)frame.header_len + frame.body_len;
         if (client->in.len - at < need) {
             /* Memory is taken as bytes come, not as the header promises. */

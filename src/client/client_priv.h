@@ -150,6 +150,9 @@ enum nj_err nj_client_put_disconnect(const struct nj_client *client, uint8_t cod
 
 /* ---- incoming.c ---- */
 
+/* A fixed header, before its body has come: is this packet possible now? If not, it ends the
+ * connection. */
+bool nj_client_check_header(struct nj_client *client, const struct nj_mqtt_frame *frame);
 /* One whole packet. Ends the connection itself when it is not as it should be. */
 void nj_client_take_packet(struct nj_client *client, const struct nj_mqtt_frame *frame,
                            struct nj_bytes body);

@@ -471,18 +471,23 @@ static void take_disconnect(struct nj_client *client, struct nj_bytes body)
     nj_client_fail(client, NJ_ECLOSED, "the broker ended the connection (reason code %u)", code);
 }
 
-void nj_client_take_packet(struct nj_client *client, const struct nj_mqtt_frame *frame,
-                           struct nj_bytes body)
+bool nj_client_check_header(struct nj_client *client, const struct nj_mqtt_frame *frame)
 {
     if (!nj_mqtt_flags_are_valid(frame->type, frame->flags)) {
         fail_malformed(client, "fixed header");
-        return;
+        return false;
     }
     if (client->state == NJ_CLIENT_CONNECTING && frame->type != NJ_MQTT_CONNACK &&
         frame->type != NJ_MQTT_DISCONNECT) {
         nj_client_fail(client, NJ_EPROTOCOL, "the broker did not answer CONNECT with CONNACK");
-        return;
+        return false;
     }
+    return true;
+}
+
+void nj_client_take_packet(struct nj_client *client, const struct nj_mqtt_frame *frame,
+                           struct nj_bytes body)
+{
     switch (frame->type) {
     case NJ_MQTT_CONNACK:
         take_connack(client, body);
