@@ -1,0 +1,10 @@
+/* Fuzzes DISCONNECT, AUTH and the pings. See mqtt_packet.h for the form of the input. */
+#include "fuzz/mqtt_packet.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint8_t types[] = {NJ_MQTT_PINGREQ, NJ_MQTT_PINGRESP, NJ_MQTT_DISCONNECT,
+                                    NJ_MQTT_AUTH};
+    fuzz_packet(data, size, types, sizeof(types));
+    return 0;
+}
