@@ -1,4 +1,5 @@
-/* Command line, mode, first load and reload. See config.h. */
+/* First load: command line, mode, file, environment. See config.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,230 +9,118 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "config/config_priv.h"
+#include "mqtt/utf8.h"
 
 #define EXIT_CONFIG 3
-#define PORTS_MAX   10
 
-struct command_line {
-    const char *config_file;
-    const char *keylog;
-    int ports[PORTS_MAX];
-    int port_count;
-    int compat; /* -1 = by the program's name or the file */
-    bool is_daemon;
-    bool is_quiet;
-    bool is_verbose;
-    bool is_test;
-    bool wants_help;
-    bool wants_version;
-};
-
-static void print_usage(bool is_compat)
-{
-    const char *name = is_compat ? "mosquitto" : "nightjar";
-    if (is_compat) {
-        printf("mosquitto version 2.1.2\n\n");
-    } else {
-        printf("nightjar version %s\n\n", NJ_VERSION);
-    }
-    printf("%s is an MQTT v5.0/v3.1.1/v3.1 broker.\n\n", name);
-    printf("Usage: %s [-c config_file] [-d] [-h] [-p port] [-v]\n\n", name);
-    printf(
-        " -c, --config-file : read this configuration file.\n"
-        " -d, --daemon      : put the broker into the background after starting.\n"
-        " -h, --help        : this text.\n"
-        " -p, --port        : listen on this port of the loopback interface. May be given up to\n"
-        "                     10 times. Not used when the configuration has listeners.\n"
-        " -q, --quiet       : log errors only.\n"
-        " -v, --verbose     : log everything.\n"
-        "     --test-config : check the configuration and stop.\n"
-        "     --tls-keylog  : write TLS session keys to this file, for debugging.\n"
-        "     --compat      : mosquitto or none; who is to be followed in doubt.\n"
-        "     --version     : print the version.\n");
-}
-
-/* A dash that a web page made long (–cert) is understood as two hyphens, or one before a letter. */
-static char *normal_dashes(const char *arg)
-{
-    if (strncmp(arg, "\xe2\x80\x93", 3) != 0 && strncmp(arg, "\xe2\x80\x94", 3) != 0) {
-        return nj_strdup(arg);
-    }
-    const char *rest = arg + 3;
-    struct nj_buf text;
-    nj_buf_init(&text);
-    char *fixed = NULL;
-    if (nj_buf_printf(&text, "%s%s", strlen(rest) > 1 ? "--" : "-", rest) == NJ_OK) {
-        fixed = nj_bytes_dup(nj_buf_bytes(&text));
-    }
-    nj_buf_fini(&text);
-    return fixed ? fixed : nj_strdup(arg);
-}
-
-static bool is_arg(const char *arg, const char *short_name, const char *long_name)
-{
-    return (short_name && strcmp(arg, short_name) == 0) || strcmp(arg, long_name) == 0;
-}
-
-static enum nj_err take_port(struct command_line *line, const char *value)
-{
-    int64_t port;
-    if (!nj_parse_number(value, 1, 65535, &port)) {
-        nj_log(NJ_LOG_ERROR, "Error: Invalid port specified (%s).", value);
-        return NJ_EINVAL;
-    }
-    if (line->port_count == PORTS_MAX) {
-        nj_log(NJ_LOG_ERROR, "Error: Only %d ports can be specified.", PORTS_MAX);
-        return NJ_EINVAL;
-    }
-    line->ports[line->port_count++] = (int)port;
-    return NJ_OK;
-}
-
-static enum nj_err take_compat(struct command_line *line, const char *value)
-{
-    if (strcmp(value, "mosquitto") == 0) {
-        line->compat = 1;
-    } else if (strcmp(value, "none") == 0) {
-        line->compat = 0;
-    } else {
-        nj_log(NJ_LOG_ERROR, "Error: Invalid '--compat' value (%s).", value);
-        return NJ_EINVAL;
-    }
-    return NJ_OK;
-}
-
-/* An option with a value. NJ_EDECLINED: it is none of these. */
-static enum nj_err take_valued(struct command_line *line, const char *arg, const char *value)
-{
-    if (is_arg(arg, "-c", "--config-file")) {
-        if (!value) {
-            nj_log(NJ_LOG_ERROR, "Error: -c argument given, but no config file specified.");
-            return NJ_EINVAL;
-        }
-        line->config_file = value;
-        return NJ_OK;
-    }
-    if (is_arg(arg, "-p", "--port")) {
-        if (!value) {
-            nj_log(NJ_LOG_ERROR, "Error: -p argument given, but no port specified.");
-            return NJ_EINVAL;
-        }
-        return take_port(line, value);
-    }
-    if (is_arg(arg, NULL, "--tls-keylog")) {
-        if (!value) {
-            nj_log(NJ_LOG_ERROR, "Error: --tls-keylog argument given, but no file specified.");
-            return NJ_EINVAL;
-        }
-        line->keylog = value;
-        return NJ_OK;
-    }
-    if (is_arg(arg, NULL, "--compat")) {
-        if (!value) {
-            nj_log(NJ_LOG_ERROR, "Error: --compat argument given, but no mode specified.");
-            return NJ_EINVAL;
-        }
-        return take_compat(line, value);
-    }
-    return NJ_EDECLINED;
-}
-
-static bool take_switch(struct command_line *line, const char *arg)
-{
-    if (is_arg(arg, "-d", "--daemon")) {
-        line->is_daemon = true;
-    } else if (is_arg(arg, "-h", "--help")) {
-        line->wants_help = true;
-    } else if (is_arg(arg, "-q", "--quiet")) {
-        line->is_quiet = true;
-    } else if (is_arg(arg, "-v", "--verbose")) {
-        line->is_verbose = true;
-    } else if (is_arg(arg, NULL, "--test-config")) {
-        line->is_test = true;
-    } else if (is_arg(arg, NULL, "--version")) {
-        line->wants_version = true;
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static enum nj_err read_args(int argc, char **argv, struct command_line *line)
-{
-    line->compat = -1;
-    for (int i = 1; i < argc; i++) {
-        char *arg = normal_dashes(argv[i]);
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        bool is_switch = take_switch(line, arg);
-        enum nj_err err = is_switch ? NJ_OK : take_valued(line, arg, value);
-        if (err == NJ_EDECLINED) {
-            nj_log(NJ_LOG_ERROR, "Error: Unknown option '%s'.", arg);
-        }
-        nj_free(arg);
-        if (err != NJ_OK) {
-            return NJ_EINVAL;
-        }
-        i += is_switch ? 0 : 1;
-    }
-    return NJ_OK;
-}
+extern char **environ;
 
 static bool is_compat_name(const char *program)
 {
-    const char *slash = strrchr(program, '/');
-    return strncmp(slash ? slash + 1 : program, "mosquitto", 9) == 0;
+    const char *slash = program ? strrchr(program, '/') : NULL;
+    return program && strncmp(slash ? slash + 1 : program, "mosquitto", 9) == 0;
 }
 
-/* The `compat` line has to be known before the first other option is read: a quick look. */
-static int compat_line(const char *path)
+static int compat_of(char *line)
+{
+    line[strcspn(line, "\r\n")] = '\0';
+    if (line[0] == '#') {
+        return -1;
+    }
+    const char *key = nj_next_token(&line);
+    const char *word = nj_next_token(&line);
+    return key && word && strcmp(key, "compat") == 0 ? nj_parse_word(word, "none|mosquitto") : -1;
+}
+
+/* The mode has to be known before the first other option is read: a quick look ahead. Whatever is
+ * wrong with the file is told when it is read. */
+int nj_config_compat_line(const char *path)
 {
     struct nj_buf text;
     int mode = -1;
     nj_buf_init(&text);
-    if (path && nj_file_read(path, 16u << 20, false, &text) == NJ_OK &&
+    if (path && nj_file_read(path, NJ_CONF_FILE_MAX, false, &text) == NJ_OK &&
         nj_buf_append(&text, "", 1) == NJ_OK) {
-        for (char *line = (char *)text.data; line; line = strchr(line, '\n')) {
-            line += *line == '\n';
-            if (strncmp(line, "compat ", 7) == 0) {
-                line += 7 + strspn(line + 7, " \t");
-                mode = strncmp(line, "mosquitto", 9) == 0 ? 1
-                       : strncmp(line, "none", 4) == 0    ? 0
-                                                          : mode;
-            }
+        char *line = (char *)text.data;
+        line += strncmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+        while (line && mode < 0) {
+            char *next = strchr(line, '\n');
+            mode = compat_of(line);
+            line = next ? next + 1 : NULL;
         }
     }
     nj_buf_fini(&text);
     return mode;
 }
 
-static struct nj_settings *new_settings(bool is_compat)
+static bool is_known_variable(const char *entry, size_t len)
 {
-    struct nj_settings *settings = nj_zalloc(sizeof(*settings));
-    nj_mode_init(&settings->mode, is_compat);
-    settings->allow_duplicate_messages = true;
-    settings->allow_zero_length_clientid = true;
-    settings->auto_id_prefix = NULL;
-    settings->connection_messages = true;
-    settings->global_max_clients = -1;
-    settings->global_max_connections = -1;
-    settings->log_facility = -1;
-    settings->log_timestamp = true;
-    settings->max_inflight_messages = 20;
-    settings->max_packet_size = 2000000;
-    settings->max_queued_messages = 1000;
-    settings->retained_persistence = true;
-    settings->autosave_interval = 1800;
-    settings->retain_available = true;
-    settings->sys_interval = 10;
-    settings->websockets_headers_size = 4096;
-    settings->rights_change = -1;
-    settings->persistence = settings->mode.persistence_default;
-    return settings;
+    static const char *const known[] = {
+        "MOSQUITTO_PERSISTENCE_LOCATION",
+        "MOSQUITTO_UNSAFE_ALLOW_SYMLINKS",
+        "MOSQUITTO_DYNSEC_PASSWORD",
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strlen(known[i]) == len && strncmp(known[i], entry, len) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
-/* What the file set explicitly wins over the mode's row. */
-static void apply_own_options(struct nj_settings *settings)
+/* A variable that looks like ours and is not is named (never its value), not obeyed. */
+static void note_unknown_variables(void)
 {
+    for (char **entry = environ; entry && *entry; entry++) {
+        size_t len = strcspn(*entry, "=");
+        bool is_ours = strncmp(*entry, "MOSQUITTO_", 10) == 0 ||
+                       strncmp(*entry, "NIGHTJAR_", 9) == 0 || strncmp(*entry, "NJ_", 3) == 0;
+        if (is_ours && !is_known_variable(*entry, len)) {
+            nj_log(NJ_LOG_WARNING, "Warning: The environment variable %.*s is not known; ignored.",
+                   (int)(len < 100 ? len : 100), *entry);
+        }
+    }
+}
+
+static void apply_environment(struct nj_settings *settings)
+{
+    /* The environment is only read, and nobody changes it. NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    const char *location = getenv("MOSQUITTO_PERSISTENCE_LOCATION");
+    if (location && (!*location || !nj_mqtt_utf8_is_valid(nj_bytes_of(location)) ||
+                     nj_mqtt_utf8_has_control(nj_bytes_of(location)))) {
+        nj_log(NJ_LOG_WARNING,
+               "Warning: The environment variable MOSQUITTO_PERSISTENCE_LOCATION is no path; "
+               "ignored.");
+    } else if (location) {
+        nj_set_text(&settings->persistence_location, location);
+    }
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    if (getenv("MOSQUITTO_UNSAFE_ALLOW_SYMLINKS")) {
+        settings->mode.nofollow_credentials = false;
+    }
+}
+
+static void apply_log(struct nj_settings *settings)
+{
+    bool has_destination = settings->log_stderr || settings->log_stdout || settings->log_syslog ||
+                           settings->log_topic || settings->log_file || settings->log_none;
+    if (!has_destination) {
+        settings->log_stderr = true;
+    }
+    if (!settings->has_log_types) {
+        settings->log_types = NJ_LOG_DEFAULT;
+    }
+    if (settings->is_verbose) {
+        settings->log_types = NJ_LOG_ALL;
+    }
+    if (settings->is_quiet) {
+        settings->log_types = 0;
+    }
+}
+
+void nj_config_apply(struct nj_settings *settings)
+{
+    /* What the file says wins over the mode's row. */
     struct nj_mode_settings *mode = &settings->mode;
     if (settings->acl_default != NJ_UNSET) {
         mode->acl_default_allow = settings->acl_default == NJ_YES;
@@ -242,35 +131,33 @@ static void apply_own_options(struct nj_settings *settings)
     if (settings->rights_change >= 0) {
         mode->rights_change = (enum nj_rights_change)settings->rights_change;
     }
-    bool has_dest = settings->log_stderr || settings->log_stdout || settings->log_syslog ||
-                    settings->log_topic || settings->log_file || settings->log_none;
-    if (!has_dest) {
-        settings->log_stderr = true;
-    }
-    if (!settings->has_log_types) {
-        settings->log_types = NJ_LOG_DEFAULT;
-    }
-    if (settings->is_verbose) {
-        settings->log_types = NJ_LOG_ALL;
-    }
-    if (settings->is_quiet) {
-        settings->log_types = NJ_LOG_ERROR;
-    }
+    apply_log(settings);
+    nj_mode_note_differences(settings);
 }
 
-static enum nj_err parse_all(struct nj_settings *settings, const char *path)
+enum nj_err nj_config_parse(struct nj_settings *settings, char *error)
 {
-    struct nj_parser parser = {.settings = settings};
-    enum nj_err err = path ? nj_parser_file(&parser, path) : NJ_OK;
+    struct nj_parser *parser = nj_zalloc(sizeof(*parser));
+    parser->settings = settings;
+    parser->context.listener = parser->context.bridge = -1;
+    parser->default_listener = -1;
+    enum nj_err err = settings->config_file ? nj_parser_file(parser, settings->config_file) : NJ_OK;
     if (err == NJ_OK) {
-        err = nj_parser_finish(&parser);
+        err = nj_parser_finish(parser);
+        apply_environment(settings);
     }
-    nj_free(parser.bridge);
-    nj_free(parser.default_host);
+    memcpy(error, parser->error, NJ_CONFIG_ERROR_MAX);
+    for (size_t i = 0; i < parser->plugin_name_count; i++) {
+        nj_free(parser->plugin_names[i]);
+    }
+    nj_free(parser->plugin_names);
+    nj_free(parser->refusal);
+    nj_free(parser->refusal_place);
+    nj_free(parser);
     return err;
 }
 
-static void use_ports(struct nj_settings *settings, const struct command_line *line)
+static void use_ports(struct nj_settings *settings, const struct nj_command_line *line)
 {
     if (line->port_count == 0) {
         return;
@@ -282,137 +169,81 @@ static void use_ports(struct nj_settings *settings, const struct command_line *l
     settings->listeners[0].port = line->ports[0];
     for (int i = 1; i < line->port_count; i++) {
         struct nj_listener_settings *listener = nj_settings_add_listener(settings);
+        nj_listener_settings_copy(listener, &settings->listeners[0]);
         listener->port = line->ports[i];
-        listener->host = nj_strdup("localhost");
     }
+}
+
+static bool has_same_port_twice(const struct nj_command_line *line)
+{
+    for (int i = 0; i < line->port_count; i++) {
+        for (int k = 0; k < i; k++) {
+            if (line->ports[i] == line->ports[k]) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void answer_and_exit(const struct nj_command_line *line, bool is_compat)
+{
+    if (line->wants_help) {
+        nj_args_print_usage(is_compat);
+    } else if (is_compat) {
+        printf("mosquitto version 2.1.2 (nightjar %s)\n", NJ_VERSION);
+    } else {
+        printf("nightjar version %s\n", NJ_VERSION);
+    }
+}
+
+static struct nj_settings *settings_of(const struct nj_command_line *line, bool is_compat)
+{
+    struct nj_settings *settings = nj_settings_new(is_compat);
+    settings->compat_is_forced = line->compat >= 0;
+    settings->is_daemon = line->is_daemon;
+    settings->is_quiet = line->is_quiet;
+    settings->is_verbose = line->is_verbose;
+    nj_set_text(&settings->tls_keylog, line->keylog);
+    nj_set_text(&settings->config_file, line->config_file);
+    return settings;
 }
 
 void nj_config_load(int argc, char **argv, struct nj_config_result *out)
 {
-    struct command_line line = {0};
+    struct nj_command_line line;
     *out = (struct nj_config_result){.action = NJ_CONFIG_EXIT, .exit_status = EXIT_CONFIG};
-    enum nj_err err = read_args(argc, argv, &line);
+    enum nj_err err = nj_args_read(argc, argv, &line, out->error);
     bool is_compat = line.compat == 1 || (line.compat < 0 && is_compat_name(argv[0]));
+    if (line.wants_help || (err == NJ_OK && line.wants_version)) {
+        answer_and_exit(&line, is_compat);
+        out->exit_status = err == NJ_OK ? 0 : EXIT_CONFIG;
+        return;
+    }
+    if (err == NJ_OK && has_same_port_twice(&line)) {
+        (void)snprintf(out->error, sizeof(out->error), "Error: A port is specified twice.");
+        nj_log(NJ_LOG_ERROR, "%s", out->error);
+        err = NJ_EINVAL;
+    }
     if (err != NJ_OK) {
         return;
     }
-    if (line.wants_help || line.wants_version) {
-        if (line.wants_help) {
-            print_usage(is_compat);
-        } else {
-            printf("nightjar version %s\n", NJ_VERSION);
-        }
-        out->exit_status = 0;
-        return;
-    }
-    int from_file = compat_line(line.config_file);
+    int from_file = nj_config_compat_line(line.config_file);
     if (line.compat < 0 && from_file >= 0) {
         is_compat = from_file == 1;
     }
-    struct nj_settings *settings = new_settings(is_compat);
-    settings->is_daemon = line.is_daemon;
-    settings->is_quiet = line.is_quiet;
-    settings->is_verbose = line.is_verbose;
-    settings->tls_keylog = line.keylog ? nj_strdup(line.keylog) : NULL;
-    settings->config_file = line.config_file ? nj_strdup(line.config_file) : NULL;
-    if (parse_all(settings, line.config_file) != NJ_OK) {
+    struct nj_settings *settings = settings_of(&line, is_compat);
+    if (nj_config_parse(settings, out->error) != NJ_OK) {
         nj_settings_free(settings);
         return;
     }
     use_ports(settings, &line);
-    apply_own_options(settings);
+    note_unknown_variables();
+    nj_config_apply(settings);
     out->settings = settings;
     out->action = line.is_test ? NJ_CONFIG_TEST : NJ_CONFIG_RUN;
     out->exit_status = 0;
-}
-
-/* ---- reload */
-
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static bool same_listener(const struct nj_listener_settings *a,
-                          const struct nj_listener_settings *b)
-{
-    return a->port == b->port && same_text(a->host, b->host) &&
-           same_text(a->unix_path, b->unix_path) && a->protocol == b->protocol;
-}
-
-static bool same_listeners(const struct nj_settings *old, const struct nj_settings *fresh)
-{
-    if (old->listener_count != fresh->listener_count) {
-        return false;
-    }
-    for (size_t i = 0; i < old->listener_count; i++) {
-        if (!same_listener(&old->listeners[i], &fresh->listeners[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-enum nj_err nj_config_reload(const struct nj_settings *old, struct nj_settings **out)
-{
-    struct nj_settings *settings = new_settings(old->mode.is_compat);
-    settings->is_quiet = old->is_quiet;
-    settings->is_verbose = old->is_verbose;
-    settings->config_file = old->config_file ? nj_strdup(old->config_file) : NULL;
-    settings->tls_keylog = old->tls_keylog ? nj_strdup(old->tls_keylog) : NULL;
-    if (parse_all(settings, old->config_file) != NJ_OK) {
-        nj_settings_free(settings);
-        return NJ_EINVAL;
-    }
-    apply_own_options(settings);
-    if (settings->is_local_only) {
-        for (size_t i = 0; i < old->listener_count && i < settings->listener_count; i++) {
-            settings->listeners[i].port = old->listeners[i].port;
-        }
-        while (settings->listener_count < old->listener_count) {
-            struct nj_listener_settings *extra = nj_settings_add_listener(settings);
-            extra->port = old->listeners[settings->listener_count - 1].port;
-            extra->host = nj_strdup("localhost");
-        }
-    }
-    if (!same_listeners(old, settings) || old->per_listener != settings->per_listener) {
-        nj_log(NJ_LOG_ERROR,
-               "Error: listeners and per_listener_settings cannot be changed while the "
-               "broker runs; restart it. Nothing was reloaded.");
-        nj_settings_free(settings);
-        return NJ_EINVAL;
-    }
-    *out = settings;
-    return NJ_OK;
-}
-
-const char *const *nj_config_differences(const struct nj_settings *settings)
-{
-    static const char *const native[] = {
-        "native mode: without an ACL authenticated clients may do nothing (acl_default allow "
-        "changes that)",
-        "native mode: a session belongs to the user who made it (session_owner none changes that)",
-        "native mode: leading topic lines of an ACL file apply to every client that got in",
-        "native mode: SUBSCRIBE is refused when nothing could ever be delivered",
-        "native mode: a change of rights takes effect on live sessions without disconnecting them "
-        "(rights_change kick changes that)",
-        NULL};
-    static const char *const compat[] = {"compat mode: behaving as Mosquitto 2.1.2", NULL};
-    return settings->mode.is_compat ? compat : native;
-}
-
-void nj_config_print_reference(FILE *out)
-{
-    static const char *const places[] = {"global", "listener", "global or listener", "bridge",
-                                         "plugin"};
-    static const char *const reloads[] = {"at once", "restart", "-"};
-    (void)fprintf(out, "| option | belongs to | reloaded | meaning |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < nj_option_count; i++) {
-        const struct nj_option *option = &nj_options[i];
-        if (option->place == NJ_PLACE_BRIDGE) {
-            continue;
-        }
-        (void)fprintf(out, "| `%s` | %s | %s | %s |\n", option->name, places[option->place],
-                      reloads[option->reload], option->help);
+    if (line.is_test && line.is_verbose) {
+        nj_config_print_effective(settings, stdout);
     }
 }

@@ -1,289 +1,394 @@
-/* The one table of options: parser, defaults, validation, reload and the reference come from it.
- * Names and meanings are Mosquitto's (feature-map B1–B3), then our own. */
-#include "base/log.h"
+/* The one table of options: parser, defaults, validation, reload, dump and docs/configuration.md
+ * come from it. Names, ranges and meanings are Mosquitto's, then our own. */
 #include "config/config_priv.h"
 #include "config/custom.h"
 
-#define G(field) offsetof(struct nj_settings, field), sizeof(((struct nj_settings *)0)->field)
-#define L(field)                                                                                   \
-    offsetof(struct nj_listener_settings, field), sizeof(((struct nj_listener_settings *)0)->field)
-#define S(field)                                                                                   \
-    offsetof(struct nj_scope_settings, field), sizeof(((struct nj_scope_settings *)0)->field)
+#define FIELD(type, name) .offset = offsetof(type, name), .size = sizeof(((type *)0)->name)
+#define GLOBAL(name)      .place = NJ_PLACE_GLOBAL, FIELD(struct nj_settings, name)
+#define SCOPE(name)       .place = NJ_PLACE_SCOPE, FIELD(struct nj_scope_settings, name)
+#define LISTENER(name)    .place = NJ_PLACE_LISTENER, FIELD(struct nj_listener_settings, name)
+#define BRIDGE(name)                                                                               \
+    .place = NJ_PLACE_BRIDGE, .reload = NJ_RELOAD_NONE, FIELD(struct nj_bridge_settings, name)
 
-#define BOOL(name, field, reload, help)                                                            \
-    {                                                                                              \
-        name, NJ_OPT_BOOL, NJ_PLACE_GLOBAL, reload, false, G(field), 0, 1, NULL, help              \
-    }
-#define INT(name, field, min, max, reload, help)                                                   \
-    {                                                                                              \
-        name, NJ_OPT_INT, NJ_PLACE_GLOBAL, reload, false, G(field), min, max, NULL, help           \
-    }
-#define TEXT(name, field, reload, help)                                                            \
-    {                                                                                              \
-        name, NJ_OPT_STRING, NJ_PLACE_GLOBAL, reload, false, G(field), 0, 0, NULL, help            \
-    }
-#define CUSTOM(name, place, reload, repeat, fn, help)                                              \
-    {                                                                                              \
-        name, NJ_OPT_CUSTOM, place, reload, repeat, 0, 0, 0, 0, fn, help                           \
-    }
-#define LBOOL(name, field, help)                                                                   \
-    {                                                                                              \
-        name, NJ_OPT_BOOL, NJ_PLACE_LISTENER, NJ_RELOAD_RESTART, false, L(field), 0, 1, NULL, help \
-    }
-#define LINT(name, field, min, max, help)                                                          \
-    {                                                                                              \
-        name, NJ_OPT_INT, NJ_PLACE_LISTENER, NJ_RELOAD_RESTART, false, L(field), min, max, NULL,   \
-            help                                                                                   \
-    }
-#define LTEXT(name, field, reload, help)                                                           \
-    {                                                                                              \
-        name, NJ_OPT_STRING, NJ_PLACE_LISTENER, reload, false, L(field), 0, 0, NULL, help          \
-    }
-#define UNBUILT(name, place)                                                                       \
-    {                                                                                              \
-        name, NJ_OPT_UNBUILT, place, NJ_RELOAD_NONE, true, 0, 0, 0, 0, NULL,                       \
-            "Known, not available yet: ends the start."                                            \
-    }
-#define IGNORED(name, place, help)                                                                 \
-    {                                                                                              \
-        name, NJ_OPT_IGNORED, place, NJ_RELOAD_NONE, true, 0, 0, 0, 0, NULL, help                  \
-    }
-#define LIVE      NJ_RELOAD_LIVE
-#define RESTART   NJ_RELOAD_RESTART
+#define BOOLEAN       .kind = NJ_OPT_BOOL
+#define TRISTATE      .kind = NJ_OPT_TRI
+#define TEXT          .kind = NJ_OPT_STRING
+#define WORDS(list)   .kind = NJ_OPT_WORD, .words = list
+#define INT(low, top) .kind = NJ_OPT_INT, .min = low, .max = top
+#define IGNORED       .kind = NJ_OPT_IGNORED, .place = NJ_PLACE_GLOBAL, .reload = NJ_RELOAD_NONE
+#define BY(function)  .parse = function
 
-#define INT_MAX64 2147483647
+#define LIVE          .reload = NJ_RELOAD_LIVE
+#define RESTART       .reload = NJ_RELOAD_RESTART
+#define NOWHERE       .reload = NJ_RELOAD_NONE
+#define DEFAULT       .needs = NJ_NEEDS_DEFAULT
+#define EXPLICIT      .needs = NJ_NEEDS_EXPLICIT
+
+#define OLD           .flags = NJ_OPTION_DEPRECATED
+#define UNBUILT       .flags = NJ_OPTION_UNBUILT
+#define CLAMPS        .flags = NJ_OPTION_CLAMPS
+#define REPEATS       .flags = NJ_OPTION_REPEATS
+#define OWN           .flags = NJ_OPTION_OWN
+#define MAIN_ONLY     NJ_OPTION_MAIN_FILE
+
+#define I32           INT32_MAX
 
 const struct nj_option nj_options[] = {
     /* -- identity and access -- */
-    {"allow_anonymous", NJ_OPT_TRI, NJ_PLACE_SCOPE, LIVE, false, S(allow_anonymous), 0, 1, NULL,
-     "Whether clients without a name get in. Default: no (compat mode without any listener: yes)."},
-    {"acl_file", NJ_OPT_STRING, NJ_PLACE_SCOPE, LIVE, false, S(acl_file), 0, 0, NULL,
-     "File with the rights of users. Default: none."},
-    {"password_file", NJ_OPT_STRING, NJ_PLACE_SCOPE, LIVE, false, S(password_file), 0, 0, NULL,
-     "File with user names and password hashes. Default: none."},
-    CUSTOM("per_listener_settings", NJ_PLACE_GLOBAL, RESTART, false, nj_parse_per_listener,
-           "Security settings belong to listeners. Has to come first. Default: false."),
-    CUSTOM("acl_default", NJ_PLACE_GLOBAL, LIVE, false, nj_parse_acl_default,
-           "Own. Without an ACL: `allow` or `deny` authenticated clients. Default: deny (compat: "
-           "allow). "
-           "Never covers `$SYS` and `$CONTROL`."),
-    CUSTOM("rights_change", NJ_PLACE_GLOBAL, RESTART, false, nj_parse_rights_change,
-           "Own. What a change of rights does to live sessions: `recheck`, `kick` or `strict`. "
-           "Default: recheck (compat: kick)."),
-    CUSTOM("session_owner", NJ_PLACE_GLOBAL, LIVE, false, nj_parse_session_owner,
-           "Own. `user`: a session is resumed only by the user who owns it; `none`: by anyone with "
-           "its client id. Default: user (compat: none)."),
-    CUSTOM("compat", NJ_PLACE_GLOBAL, RESTART, false, nj_parse_compat,
-           "Own. `mosquitto`: behave as Mosquitto 2.1.2 does; `none`: native mode."),
-    IGNORED("auth_plugin_deny_special_chars", NJ_PLACE_GLOBAL,
-            "For old plugin interfaces only; without effect."),
-    CUSTOM("plugin", NJ_PLACE_PLUGIN, RESTART, true, nj_parse_plugin,
-           "Turns a built-in module on by the file name of Mosquitto's plugin."),
-    CUSTOM("global_plugin", NJ_PLACE_PLUGIN, RESTART, true, nj_parse_plugin, "As plugin."),
-    CUSTOM("auth_plugin", NJ_PLACE_PLUGIN, RESTART, true, nj_parse_plugin, "As plugin."),
-    UNBUILT("plugin_load", NJ_PLACE_PLUGIN),
-    UNBUILT("plugin_use", NJ_PLACE_PLUGIN),
-    UNBUILT("psk_file", NJ_PLACE_GLOBAL),
-    IGNORED("check_retain_source", NJ_PLACE_GLOBAL,
-            "The publisher's right is always asked again in native mode; in compat mode it has no "
-            "effect, as in the original."),
+    {"allow_anonymous", TRISTATE, SCOPE(allow_anonymous), LIVE,
+     .help = "Whether clients without a name get in. Default: no; in compat mode yes while no "
+             "listener is configured."},
+    {"acl_file", TEXT, SCOPE(acl_file), LIVE,
+     .help = "File with the rights of users; an empty one denies everything."},
+    {"password_file", TEXT, SCOPE(password_file), LIVE,
+     .help = "File with user names and password hashes."},
+    {"psk_file", TEXT, SCOPE(psk_file), NOWHERE, UNBUILT, .help = "File with pre-shared keys."},
+    {"per_listener_settings", BOOLEAN, GLOBAL(per_listener), RESTART, OLD, .def = "false",
+     BY(nj_parse_per_listener),
+     .help = "The security settings belong to listeners, each with its own. Stands before all of "
+             "them."},
+    {"acl_default", WORDS("deny|allow"), GLOBAL(acl_default), LIVE, OWN, .min = NJ_NO,
+     .help = "What authenticated clients may do where no ACL is configured: `allow` (everything) "
+             "or `deny`. It never covers `$SYS` and `$CONTROL` in native mode. Default: deny "
+             "(compat: allow)."},
+    {"rights_change", WORDS("recheck|kick|strict"), GLOBAL(rights_change), RESTART, OWN,
+     .help = "What a change of rights does to live sessions: `recheck` (they go on under the new "
+             "rights), `kick` (those affected are disconnected) or `strict` (as recheck; "
+             "connections with forbidden bytes in the kernel are reset). Default: recheck "
+             "(compat: kick)."},
+    {"session_owner", WORDS("none|user"), GLOBAL(session_owner), LIVE, OWN, .min = NJ_NO,
+     .help = "`user`: a session is resumed only by the user who owns it; `none`: by anyone with "
+             "its client id. Default: user (compat: none)."},
+    {"compat", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, RESTART,
+     .flags = NJ_OPTION_OWN | MAIN_ONLY, .words = "none|mosquitto", BY(nj_parse_compat),
+     .help = "`mosquitto`: behave as Mosquitto 2.1.2 does; `none`: native mode. The `--compat` "
+             "argument wins; without both the program's name decides."},
+    {"plugin", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, RESTART, REPEATS,
+     BY(nj_parse_plugin),
+     .help = "Turns a built-in module on by the file name of Mosquitto's plugin: "
+             "`mosquitto_acl_file.so` or `mosquitto_password_file.so`. Others are not available "
+             "yet."},
+    {"global_plugin", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, RESTART, REPEATS,
+     BY(nj_parse_plugin), .help = "As plugin, for every listener even with per_listener_settings."},
+    {"auth_plugin", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, RESTART, REPEATS,
+     BY(nj_parse_plugin), .help = "As plugin."},
+    {"plugin_opt_acl_file", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, LIVE, REPEATS,
+     BY(nj_parse_plugin_option), .help = "The acl_file of the module `mosquitto_acl_file.so`."},
+    {"plugin_opt_password_file", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, LIVE, REPEATS,
+     BY(nj_parse_plugin_option),
+     .help = "The password_file of the module `mosquitto_password_file.so`."},
+    {"plugin_load", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, NOWHERE,
+     .flags = NJ_OPTION_UNBUILT | NJ_OPTION_REPEATS, BY(nj_parse_plugin_load),
+     .help = "A plugin with a name, for plugin_use."},
+    {"plugin_use", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_LISTENER, EXPLICIT, NOWHERE,
+     .flags = NJ_OPTION_UNBUILT | NJ_OPTION_REPEATS, BY(nj_parse_plugin_use),
+     .help = "Uses a named plugin on a listener."},
+    {"auth_plugin_deny_special_chars", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, NOWHERE,
+     REPEATS, BY(nj_parse_deny_special_chars),
+     .help = "For old plugin interfaces only; without effect here."},
+    {"check_retain_source", BOOLEAN, GLOBAL(check_retain_source), NOWHERE,
+     .help = "Without effect: native mode always asks again whether the publisher of a retained "
+             "message still has the right, compat mode never, as the original."},
+
     /* -- clients and messages -- */
-    BOOL("allow_duplicate_messages", allow_duplicate_messages, LIVE,
-         "Deprecated. Overlapping subscriptions always give one copy to MQTT 3 clients. Default: "
-         "true."),
-    BOOL("allow_zero_length_clientid", allow_zero_length_clientid, LIVE,
-         "Whether clients may leave their id to the broker. Default: true."),
-    TEXT("auto_id_prefix", auto_id_prefix, LIVE,
-         "Prefix of ids that the broker makes. Default: auto-."),
-    TEXT("clientid_prefixes", clientid_prefixes, LIVE,
-         "Only client ids that begin with this get in. Default: none."),
-    BOOL("connection_messages", connection_messages, LIVE,
-         "Log clients that come and go. Default: true."),
-    INT("global_max_clients", global_max_clients, -1, INT_MAX64, LIVE,
-        "Sessions at most. Default: -1 (no limit)."),
-    INT("global_max_connections", global_max_connections, -1, INT_MAX64, LIVE,
-        "Connections at most. Default: -1 (no limit)."),
-    INT("max_inflight_bytes", max_inflight_bytes, 0, INT64_MAX, LIVE,
-        "Payload bytes in flight to one client. Default: 0 (no limit)."),
-    INT("max_inflight_messages", max_inflight_messages, 0, 65535, LIVE,
-        "QoS > 0 messages in flight to and from one client. Default: 20; 0 = no limit."),
-    INT("max_keepalive", max_keepalive, 0, 65535, LIVE,
-        "Longest keep alive in seconds. Default: 0 (any)."),
-    INT("max_packet_size", max_packet_size, 20, 268435455, LIVE,
-        "Largest packet that is accepted, in bytes. Default: 2000000."),
-    INT("max_queued_bytes", max_queued_bytes, 0, INT64_MAX, LIVE,
-        "Payload bytes waiting for one client. Default: 0 (no limit)."),
-    INT("max_queued_messages", max_queued_messages, 0, INT_MAX64, LIVE,
-        "Messages waiting for one client above those in flight. Default: 1000; 0 = no limit."),
-    INT("memory_limit", memory_limit, 0, INT64_MAX, LIVE,
-        "Bytes of memory at most. Default: 0 (no limit)."),
-    INT("message_size_limit", message_size_limit, 0, 268435455, LIVE,
-        "Largest payload in bytes. Default: 0 (no limit)."),
-    CUSTOM("persistent_client_expiration", NJ_PLACE_GLOBAL, LIVE, false, nj_parse_expiration,
-           "Sessions away for longer end: a number and h, d, w, m or y. Default: never."),
-    BOOL("queue_qos0_messages", queue_qos0_messages, LIVE,
-         "Keep QoS 0 messages for sessions that are away. Default: false."),
-    BOOL("retain_available", retain_available, LIVE,
-         "Whether messages may be retained. Default: true."),
-    INT("retain_expiry_interval", retain_expiry_interval_min, 0, INT_MAX64, LIVE,
-        "Retained messages go after so many minutes. Default: 0 (never)."),
-    BOOL("set_tcp_nodelay", set_tcp_nodelay, LIVE,
-         "Without effect: it is always on. Default: false."),
-    BOOL("upgrade_outgoing_qos", upgrade_outgoing_qos, LIVE,
-         "Deliver at the subscription's QoS, even above the publication's. Default: false."),
-    INT("sys_interval", sys_interval, 0, 65535, LIVE,
-        "Seconds between updates of `$SYS`. Default: 10; 0 = off."),
+    {"allow_duplicate_messages", BOOLEAN, GLOBAL(allow_duplicate_messages), LIVE, OLD,
+     .def = "true",
+     .help = "Without effect: overlapping subscriptions give one copy to MQTT 3 clients and one "
+             "for each to MQTT 5 clients."},
+    {"allow_zero_length_clientid", TRISTATE, SCOPE(allow_zero_length_clientid), LIVE, .def = "true",
+     .help = "Whether clients may leave their id to the broker."},
+    {"auto_id_prefix", TEXT, SCOPE(auto_id_prefix), LIVE, OLD, BY(nj_parse_auto_id_prefix),
+     .help = "Prefix of ids that the broker makes, at most 50 bytes. Default: auto-."},
+    {"clientid_prefixes", TEXT, GLOBAL(clientid_prefixes), LIVE, OLD,
+     .help = "Only client ids that begin with this get in."},
+    {"connection_messages", BOOLEAN, GLOBAL(connection_messages), LIVE, .def = "true",
+     .help = "Log clients that come and go."},
+    {"global_max_clients", INT(-1, I32), GLOBAL(global_max_clients), LIVE, .def = "-1",
+     .help = "Sessions at most; -1 = no limit."},
+    {"global_max_connections", INT(-1, I32), GLOBAL(global_max_connections), LIVE, .def = "-1",
+     .help = "Connections at most; -1 = no limit."},
+    {"max_inflight_bytes", INT(0, INT64_MAX), GLOBAL(max_inflight_bytes), LIVE, .def = "0",
+     .help = "Payload bytes in flight to one client; 0 = no limit."},
+    {"max_inflight_messages", INT(0, 65535), GLOBAL(max_inflight_messages), LIVE, .def = "20",
+     .too_high = "Error: 'max_inflight_messages' must be <= 65535.",
+     .help = "QoS 1 and 2 messages in flight to and from one client; 0 = no limit."},
+    {"max_keepalive", INT(0, 65535), GLOBAL(max_keepalive), LIVE, .def = "0",
+     .help = "Longest keep alive in seconds; 0 = any."},
+    {"max_packet_size", INT(20, 268435455), GLOBAL(max_packet_size), LIVE, .def = "2000000",
+     .too_low = "Error: 'max_packet_size' must be >= 20.",
+     .help = "Largest packet that is accepted, in bytes."},
+    {"max_queued_bytes", INT(0, INT64_MAX), GLOBAL(max_queued_bytes), LIVE, .def = "0",
+     .help = "Payload bytes waiting for one client; 0 = no limit."},
+    {"max_queued_messages", INT(0, I32), GLOBAL(max_queued_messages), LIVE, .def = "1000",
+     .help = "Messages waiting for one client, above those in flight; 0 = no limit."},
+    {"memory_limit", INT(0, INT64_MAX), GLOBAL(memory_limit), LIVE, .def = "0",
+     .help = "Bytes of memory at most; 0 = no limit."},
+    {"message_size_limit", INT(0, 268435455), GLOBAL(message_size_limit), LIVE, .def = "0",
+     .help = "Largest payload in bytes; 0 = no limit."},
+    {"persistent_client_expiration", INT(1, INT64_MAX), GLOBAL(persistent_client_expiration_s),
+     LIVE, BY(nj_parse_expiration),
+     .help = "Sessions away for longer end: a number and s, h, d, w, m or y. Default: never."},
+    {"queue_qos0_messages", BOOLEAN, GLOBAL(queue_qos0_messages), LIVE, .def = "false",
+     .help = "Keep QoS 0 messages for sessions that are away."},
+    {"retain_available", BOOLEAN, GLOBAL(retain_available), LIVE, .def = "true",
+     .help = "Whether messages may be retained."},
+    {"retain_expiry_interval", INT(1, 10000000), GLOBAL(retain_expiry_interval_min), LIVE,
+     .too_low = "Error: retain_expiry_interval must be >= 1.",
+     .help = "Retained messages go after so many minutes. Default: never."},
+    {"set_tcp_nodelay", BOOLEAN, GLOBAL(set_tcp_nodelay), NOWHERE,
+     .help = "Without effect: it is always on."},
+    {"upgrade_outgoing_qos", BOOLEAN, GLOBAL(upgrade_outgoing_qos), LIVE, .def = "false",
+     .help = "Deliver at the subscription's QoS, even above the publication's."},
+    {"sys_interval", INT(0, 65535), GLOBAL(sys_interval), LIVE, .def = "10",
+     .help = "Seconds between updates of `$SYS`; 0 = off."},
+
     /* -- log -- */
-    CUSTOM("log_dest", NJ_PLACE_GLOBAL, LIVE, true, nj_parse_log_dest,
-           "none, stderr, stdout, syslog, topic, or `file PATH`; repeatable. Default: stderr."),
-    CUSTOM("log_type", NJ_PLACE_GLOBAL, LIVE, true, nj_parse_log_type,
-           "error, warning, notice, information, debug, subscribe, unsubscribe, internal, "
-           "websockets, none, all; repeatable. Default: error, warning, notice, information."),
-    INT("log_facility", log_facility, 0, 7, LIVE,
-        "Syslog facility local0 – local7. Default: daemon."),
-    BOOL("log_timestamp", log_timestamp, LIVE, "Begin lines with the time. Default: true."),
-    TEXT("log_timestamp_format", log_timestamp_format, LIVE,
-         "strftime format of that time. Default: Unix seconds."),
+    {"log_dest", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, LIVE, REPEATS, .def = "stderr",
+     BY(nj_parse_log_dest),
+     .help = "`none`, `stderr`, `stdout`, `syslog`, `topic`, or `file PATH`; repeatable."},
+    {"log_type", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, LIVE, REPEATS,
+     BY(nj_parse_log_type),
+     .help = "`error`, `warning`, `notice`, `information`, `debug`, `subscribe`, `unsubscribe`, "
+             "`internal`, `websockets`, `none` or `all`; repeatable. Default: the first four."},
+    {"log_facility", INT(0, 7), GLOBAL(log_facility), LIVE,
+     .help = "Syslog facility local0 to local7. Default: daemon."},
+    {"log_timestamp", BOOLEAN, GLOBAL(log_timestamp), LIVE, .def = "true",
+     .help = "Begin lines with the time."},
+    {"log_timestamp_format", TEXT, GLOBAL(log_timestamp_format), LIVE,
+     .help = "strftime format of that time. Default: Unix seconds."},
+
     /* -- persistence -- */
-    CUSTOM("persistence", NJ_PLACE_GLOBAL, RESTART, false, nj_parse_persistence,
-           "Keep sessions, queues and retained messages over a restart. Until the durable store is "
-           "built they are kept in memory only, with a warning. Default: native on, compat false."),
-    BOOL("retained_persistence", retained_persistence, LIVE,
-         "Whether that includes retained messages. Default: true."),
-    TEXT("persistence_file", persistence_file, RESTART,
-         "File name of the store. Default: mosquitto.db."),
-    TEXT("persistence_location", persistence_location, RESTART,
-         "Directory of the store. Default: none."),
-    INT("autosave_interval", autosave_interval, 0, INT_MAX64, LIVE,
-        "Seconds between saves. Default: 1800."),
-    BOOL("autosave_on_changes", autosave_on_changes, LIVE,
-         "The interval counts changes instead. Default: false."),
-    CUSTOM("durability", NJ_PLACE_GLOBAL, RESTART, false, nj_parse_durability,
-           "Own. When an acknowledgement leaves: `fsync`, `interval MILLISECONDS` or `memory`. "
-           "Default: fsync."),
+    {"persistence", BOOLEAN, GLOBAL(persistence), RESTART, BY(nj_parse_persistence),
+     .help = "Keep sessions, queues and retained messages over a restart. Until the durable store "
+             "is built they are kept in memory only, with a warning. Default: true (compat: "
+             "false)."},
+    {"retained_persistence", BOOLEAN, GLOBAL(retained_persistence), RESTART, .def = "true",
+     .help = "Whether that includes retained messages."},
+    {"persistence_file", TEXT, GLOBAL(persistence_file), RESTART,
+     .help = "File name of the store. Default: mosquitto.db."},
+    {"persistence_location", TEXT, GLOBAL(persistence_location), RESTART,
+     .help = "Directory of the store; the environment's MOSQUITTO_PERSISTENCE_LOCATION wins. "
+             "Default: the current directory."},
+    {"autosave_interval", INT(0, I32), GLOBAL(autosave_interval), LIVE, .def = "1800",
+     .help = "Seconds between saves; 0 = off."},
+    {"autosave_on_changes", BOOLEAN, GLOBAL(autosave_on_changes), LIVE, .def = "false",
+     .help = "autosave_interval counts changes instead of seconds."},
+    {"durability", WORDS("fsync|interval|memory"), GLOBAL(durability), RESTART, OWN, .def = "fsync",
+     BY(nj_parse_durability),
+     .help = "When an acknowledgement leaves: `fsync` (its record is on disk), `interval "
+             "MILLISECONDS` (it will be after at most so long) or `memory`."},
+
     /* -- process -- */
-    TEXT("pid_file", pid_file, RESTART, "File for the process number. Default: none."),
-    TEXT("user", user, RESTART, "Account to change to when started as root. Default: mosquitto."),
-    INT("workers", workers, 0, 64, RESTART,
-        "Own. Worker threads. Default: 0 (one for each processor)."),
-    CUSTOM("include_dir", NJ_PLACE_GLOBAL, RESTART, true, nj_parse_include_dir,
-           "Directory whose *.conf files are read, in the order of their names."),
-    CUSTOM("enable_control_api", NJ_PLACE_GLOBAL, RESTART, false, nj_parse_control_api,
-           "The `$CONTROL` API. `true` is not available yet. Default: false."),
-    IGNORED("retry_interval", NJ_PLACE_GLOBAL, "Without effect, as in the original."),
-    IGNORED("packet_buffer_size", NJ_PLACE_GLOBAL, "Without effect here."),
-    IGNORED("websockets_log_level", NJ_PLACE_GLOBAL, "Without effect here."),
-    INT("websockets_headers_size", websockets_headers_size, 0, 65536, RESTART,
-        "Bytes of HTTP headers at most. Default: 4096."),
+    {"pid_file", TEXT, GLOBAL(pid_file), RESTART, .help = "File for the process number."},
+    {"user", TEXT, GLOBAL(user), RESTART,
+     .help = "Account to change to when started as root. Default: mosquitto, or nobody where "
+             "there is none."},
+    {"workers", INT(0, 64), GLOBAL(workers), RESTART, OWN, .def = "0",
+     .help = "Worker threads; 0 = one for each processor."},
+    {"include_dir", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, NOWHERE, REPEATS,
+     BY(nj_parse_include_dir),
+     .help = "Directory whose `*.conf` files are read in the order of their names (A a B b). Only "
+             "in the main file."},
+    {"enable_control_api", BOOLEAN, GLOBAL(enable_control_api), NOWHERE, UNBUILT, .def = "false",
+     .help = "The `$CONTROL/broker` API."},
+    {"retry_interval", IGNORED, .help = "Without effect, as in the original."},
+    {"websockets_log_level", INT(-I32, I32), .place = NJ_PLACE_GLOBAL, NOWHERE,
+     BY(nj_parse_number_only), .help = "Without effect here."},
+    {"websockets_headers_size", INT(0, 65535), GLOBAL(websockets_headers_size), RESTART,
+     .def = "4096", .too_low = "Error: Packet buffer size must be between 0 and 65535 inclusive.",
+     .too_high = "Error: Packet buffer size must be between 0 and 65535 inclusive.",
+     .help = "Bytes of HTTP headers at most."},
+    {"packet_buffer_size", INT(0, 65535), .place = NJ_PLACE_GLOBAL, NOWHERE,
+     BY(nj_parse_number_only),
+     .too_low = "Error: Packet buffer size must be between 0 and 65535 inclusive.",
+     .too_high = "Error: Packet buffer size must be between 0 and 65535 inclusive.",
+     .help = "Without effect: buffers fit what they hold."},
+
     /* -- listeners -- */
-    CUSTOM("listener", NJ_PLACE_GLOBAL, RESTART, true, nj_parse_listener,
-           "Begins a listener: port and address, or `0 PATH` for a unix socket."),
-    CUSTOM("port", NJ_PLACE_GLOBAL, RESTART, false, nj_parse_port,
-           "Deprecated: port of the default listener."),
-    CUSTOM("bind_address", NJ_PLACE_GLOBAL, RESTART, false, nj_parse_bind_address,
-           "Deprecated: address of the default listener."),
-    CUSTOM("protocol", NJ_PLACE_LISTENER, RESTART, false, nj_parse_protocol,
-           "mqtt or websockets. Default: mqtt."),
-    CUSTOM("socket_domain", NJ_PLACE_LISTENER, RESTART, false, nj_parse_socket_domain,
-           "ipv4 or ipv6. Default: both."),
-    CUSTOM("accept_protocol_versions", NJ_PLACE_LISTENER, RESTART, false, nj_parse_versions,
-           "MQTT versions that are accepted. Default: 3,4,5."),
-    LTEXT("bind_interface", bind_interface, RESTART,
-          "Network interface to listen on. Default: all."),
-    LINT("max_connections", max_connections, -1, INT_MAX64,
-         "Connections at most. Default: -1 (no limit)."),
-    LINT("max_qos", max_qos, 0, 2, "Highest QoS. Default: 2."),
-    LINT("maximum_qos", max_qos, 0, 2, "As max_qos."),
-    LINT("max_topic_alias", max_topic_alias, 0, 65535,
-         "Topic aliases a client may use. Default: 10."),
-    LINT("max_topic_alias_broker", max_topic_alias_broker, 0, 65535,
-         "Topic aliases the broker uses towards a client. Default: 10."),
-    CUSTOM("mount_point", NJ_PLACE_LISTENER, RESTART, false, nj_parse_mount_point,
-           "Prefix of all topics of the listener. Default: none."),
-    LBOOL("use_username_as_clientid", use_username_as_clientid,
-          "The user name replaces the client id. Default: false."),
-    {"listener_allow_anonymous", NJ_OPT_TRI, NJ_PLACE_LISTENER, LIVE, false, L(allow_anonymous), 0,
-     1, NULL, "allow_anonymous for this listener. Default: the global one."},
-    LTEXT("listener_auto_id_prefix", auto_id_prefix, RESTART, "auto_id_prefix for this listener."),
-    CUSTOM("websockets_origin", NJ_PLACE_LISTENER, RESTART, true, nj_parse_origin,
-           "Origin that browsers may come from; repeatable. Default: any."),
-    LTEXT("cafile", cafile, LIVE, "PEM file of the authorities that sign client certificates."),
-    LTEXT("capath", capath, LIVE, "Directory of such files."),
-    LTEXT("certfile", certfile, LIVE,
-          "PEM file with the listener's certificate chain; turns TLS on."),
-    LTEXT("keyfile", keyfile, LIVE, "PEM file with its private key."),
-    LTEXT("crlfile", crlfile, LIVE, "PEM file with revocation lists, for the whole chain."),
-    LTEXT("ciphers", ciphers, LIVE, "Cipher list for TLS 1.2."),
-    LTEXT("ciphers_tls1.3", ciphers_tls13, LIVE, "Cipher suites for TLS 1.3."),
-    CUSTOM("tls_version", NJ_PLACE_LISTENER, LIVE, false, nj_parse_tls_version,
-           "Lowest version: tlsv1.2 or tlsv1.3. Default: tlsv1.2."),
-    LTEXT("dhparamfile", dhparamfile, LIVE, "Diffie-Hellman parameters. Default: automatic."),
-    LBOOL("require_certificate", require_certificate,
-          "Clients need a certificate that verifies. Default: false."),
-    LBOOL("use_identity_as_username", use_identity_as_username,
-          "The certificate's common name is the user name. Default: false."),
-    LBOOL("use_subject_as_username", use_subject_as_username,
-          "The certificate's subject is the user name. Default: false."),
-    LBOOL("disable_client_cert_date_checks", disable_client_cert_date_checks,
-          "Do not look at the dates of client certificates. Default: false."),
-    UNBUILT("enable_proxy_protocol", NJ_PLACE_LISTENER),
-    UNBUILT("proxy_protocol_v2_require_tls", NJ_PLACE_LISTENER),
-    UNBUILT("http_dir", NJ_PLACE_LISTENER),
-    UNBUILT("psk_hint", NJ_PLACE_LISTENER),
-    UNBUILT("tls_engine", NJ_PLACE_LISTENER),
-    UNBUILT("tls_engine_kpass_sha1", NJ_PLACE_LISTENER),
-    UNBUILT("tls_keyform", NJ_PLACE_LISTENER),
-    /* -- bridges: read as far as their own errors need, then refused as a whole -- */
-    CUSTOM("connection", NJ_PLACE_GLOBAL, RESTART, true, nj_parse_connection, "Begins a bridge."),
-    CUSTOM("address", NJ_PLACE_BRIDGE, RESTART, true, nj_parse_bridge_option, "Bridge."),
-    CUSTOM("addresses", NJ_PLACE_BRIDGE, RESTART, true, nj_parse_bridge_option, "Bridge."),
-    CUSTOM("topic", NJ_PLACE_BRIDGE, RESTART, true, nj_parse_bridge_option, "Bridge."),
-#define BRIDGE(name) CUSTOM(name, NJ_PLACE_BRIDGE, RESTART, true, nj_parse_bridge_option, "Bridge.")
-    BRIDGE("bridge_alpn"),
-    BRIDGE("bridge_attempt_unsubscribe"),
-    BRIDGE("bridge_bind_address"),
-    BRIDGE("bridge_cafile"),
-    BRIDGE("bridge_capath"),
-    BRIDGE("bridge_certfile"),
-    BRIDGE("bridge_ciphers"),
-    BRIDGE("bridge_ciphers_tls1.3"),
-    BRIDGE("bridge_identity"),
-    BRIDGE("bridge_insecure"),
-    BRIDGE("bridge_keyfile"),
-    BRIDGE("bridge_max_packet_size"),
-    BRIDGE("bridge_max_topic_alias"),
-    BRIDGE("bridge_outgoing_retain"),
-    BRIDGE("bridge_protocol_version"),
-    BRIDGE("bridge_psk"),
-    BRIDGE("bridge_receive_maximum"),
-    BRIDGE("bridge_reload_type"),
-    BRIDGE("bridge_require_ocsp"),
-    BRIDGE("bridge_session_expiry_interval"),
-    BRIDGE("bridge_tcp_keepalive"),
-    BRIDGE("bridge_tcp_user_timeout"),
-    BRIDGE("bridge_tls_use_os_certs"),
-    BRIDGE("bridge_tls_version"),
-    BRIDGE("cleansession"),
-    BRIDGE("clientid"),
-    BRIDGE("idle_timeout"),
-    BRIDGE("keepalive_interval"),
-    BRIDGE("local_cleansession"),
-    BRIDGE("local_clientid"),
-    BRIDGE("local_password"),
-    BRIDGE("local_username"),
-    BRIDGE("notification_topic"),
-    BRIDGE("notifications"),
-    BRIDGE("notifications_local_only"),
-    BRIDGE("password"),
-    BRIDGE("remote_clientid"),
-    BRIDGE("remote_password"),
-    BRIDGE("remote_username"),
-    BRIDGE("restart_timeout"),
-    BRIDGE("round_robin"),
-    BRIDGE("start_type"),
-    BRIDGE("threshold"),
-    BRIDGE("try_private"),
-    BRIDGE("username"),
+    {"listener", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, RESTART, REPEATS,
+     .label = "listener port", BY(nj_parse_listener),
+     .help = "Begins a listener: a port and perhaps an address, or `0 /PATH` for a unix socket."},
+    {"port", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, RESTART, OLD, .min = 1, .max = 65535,
+     BY(nj_parse_port), .help = "Port of the default listener."},
+    {"bind_address", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, RESTART, OLD,
+     .label = "default listener bind_address", BY(nj_parse_bind_address),
+     .help = "Address of the default listener."},
+    {"protocol", WORDS("mqtt|websockets|http_api"), LISTENER(protocol), DEFAULT, RESTART,
+     .def = "mqtt", BY(nj_parse_protocol),
+     .help = "`mqtt` or `websockets`; `http_api` is not available yet."},
+    {"socket_domain", INT(4, 6), LISTENER(socket_domain), DEFAULT, RESTART,
+     BY(nj_parse_socket_domain), .help = "`ipv4` or `ipv6`. Default: both."},
+    {"accept_protocol_versions", INT(0, 255), LISTENER(accept_versions), EXPLICIT, LIVE,
+     BY(nj_parse_versions), .help = "MQTT versions that are accepted. Default: 3, 4, 5."},
+    {"bind_interface", TEXT, LISTENER(bind_interface), DEFAULT, RESTART,
+     .help = "Network interface to listen on. Default: all."},
+    {"max_connections", INT(-1, I32), LISTENER(max_connections), DEFAULT, LIVE, .def = "-1",
+     .help = "Connections at most; -1 = no limit."},
+    {"max_qos", INT(0, 2), LISTENER(max_qos), DEFAULT, LIVE, .def = "2",
+     .too_low = "Error: 'max_qos' must be between 0 and 2 inclusive.",
+     .too_high = "Error: 'max_qos' must be between 0 and 2 inclusive.", .help = "Highest QoS."},
+    {"maximum_qos", INT(0, 2), LISTENER(max_qos), DEFAULT, LIVE, .def = "2", .alias = "max_qos",
+     .too_low = "Error: 'max_qos' must be between 0 and 2 inclusive.",
+     .too_high = "Error: 'max_qos' must be between 0 and 2 inclusive.", .help = "As max_qos."},
+    {"max_topic_alias", INT(0, 65535), LISTENER(max_topic_alias), LIVE, .def = "10",
+     .too_low = "Error: Invalid 'max_topic_alias' value in configuration.",
+     .too_high = "Error: Invalid 'max_topic_alias' value in configuration.",
+     .help = "Topic aliases that a client may use."},
+    {"max_topic_alias_broker", INT(0, 65535), LISTENER(max_topic_alias_broker), LIVE, .def = "10",
+     .too_low = "Error: Invalid 'max_topic_alias_broker' value in configuration.",
+     .too_high = "Error: Invalid 'max_topic_alias_broker' value in configuration.",
+     .help = "Topic aliases that the broker uses towards a client."},
+    {"mount_point", TEXT, LISTENER(mount_point), RESTART, BY(nj_parse_mount_point),
+     .help = "Prefix of all topics of the listener."},
+    {"use_username_as_clientid", BOOLEAN, LISTENER(use_username_as_clientid), DEFAULT, LIVE,
+     .def = "false", .help = "The user name replaces the client id."},
+    {"listener_allow_anonymous", TRISTATE, LISTENER(allow_anonymous), LIVE,
+     .help = "allow_anonymous for this listener. Default: the global one."},
+    {"listener_auto_id_prefix", TEXT, LISTENER(auto_id_prefix), LIVE, BY(nj_parse_auto_id_prefix),
+     .help = "auto_id_prefix for this listener."},
+    {"websockets_origin", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_LISTENER, RESTART, REPEATS,
+     BY(nj_parse_origin), .help = "Origin that browsers may come from; repeatable. Default: any."},
+    {"cafile", TEXT, LISTENER(cafile), LIVE,
+     .help = "PEM file with the authorities that sign client certificates."},
+    {"capath", TEXT, LISTENER(capath), DEFAULT, LIVE,
+     .help = "Directory of such files: every `*.pem` and `*.crt` that is a CA certificate "
+             "(compat: hashed names only)."},
+    {"certfile", TEXT, LISTENER(certfile), DEFAULT, LIVE,
+     .help = "PEM file with the listener's certificate chain; with keyfile it turns TLS on."},
+    {"keyfile", TEXT, LISTENER(keyfile), DEFAULT, LIVE,
+     .help = "PEM file with the private key to it."},
+    {"crlfile", TEXT, LISTENER(crlfile), DEFAULT, LIVE,
+     .help = "PEM file with revocation lists, for the whole chain."},
+    {"ciphers", TEXT, LISTENER(ciphers), DEFAULT, LIVE, .help = "Cipher list for TLS 1.2."},
+    {"ciphers_tls1.3", TEXT, LISTENER(ciphers_tls13), DEFAULT, LIVE,
+     .help = "Cipher suites for TLS 1.3."},
+    {"tls_version", TEXT, LISTENER(tls_version), LIVE, BY(nj_parse_tls_version),
+     .help = "Lowest version: tlsv1.2 or tlsv1.3. Default: tlsv1.2."},
+    {"dhparamfile", TEXT, LISTENER(dhparamfile), DEFAULT, LIVE,
+     .help = "Diffie-Hellman parameters; no longer needed. Default: automatic."},
+    {"require_certificate", BOOLEAN, LISTENER(require_certificate), DEFAULT, LIVE, .def = "false",
+     .help = "Clients need a certificate that verifies."},
+    {"use_identity_as_username", BOOLEAN, LISTENER(use_identity_as_username), DEFAULT, LIVE,
+     .def = "false", .help = "The certificate's common name is the user name."},
+    {"use_subject_as_username", BOOLEAN, LISTENER(use_subject_as_username), DEFAULT, LIVE,
+     .def = "false", .help = "The certificate's whole subject is the user name."},
+    {"disable_client_cert_date_checks", BOOLEAN, LISTENER(disable_client_cert_date_checks), LIVE,
+     .def = "false", .help = "Do not look at the dates of client certificates."},
+    {"enable_proxy_protocol", INT(1, 2), LISTENER(proxy_protocol), NOWHERE, UNBUILT,
+     .too_low = "Error: enable_proxy_protocol must be 1 or 2.",
+     .too_high = "Error: enable_proxy_protocol must be 1 or 2.",
+     .help = "Take the client's address from the PROXY protocol, version 1 or 2."},
+    {"proxy_protocol_v2_require_tls", BOOLEAN, LISTENER(proxy_requires_tls), NOWHERE, UNBUILT,
+     .def = "false", .help = "Refuse proxied clients that did not use TLS."},
+    {"http_dir", TEXT, LISTENER(http_dir), NOWHERE, UNBUILT,
+     .help = "Directory of static files for browsers."},
+    {"psk_hint", TEXT, LISTENER(psk_hint), DEFAULT, NOWHERE, UNBUILT,
+     .help = "Turns pre-shared keys on."},
+    {"tls_engine", TEXT, LISTENER(tls_engine), DEFAULT, NOWHERE, UNBUILT,
+     .help = "OpenSSL engine for the private key."},
+    {"tls_engine_kpass_sha1", TEXT, LISTENER(tls_engine_kpass_sha1), DEFAULT, NOWHERE, UNBUILT,
+     .help = "Hash of the engine's password."},
+    {"tls_keyform", WORDS("pem|engine"), LISTENER(tls_keyform), DEFAULT, NOWHERE, UNBUILT,
+     .def = "pem", .help = "Where the private key is: `pem` or `engine`."},
+
+    /* -- bridges: read as the original reads them, then refused as a whole -- */
+    {"connection", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, NOWHERE,
+     .flags = NJ_OPTION_UNBUILT | NJ_OPTION_REPEATS, BY(nj_parse_connection),
+     .help = "Begins a bridge with this name."},
+    {"address", BRIDGE(addresses), BY(nj_parse_bridge_address),
+     .empty = "Error: Empty address value in configuration.",
+     .help = "Host and perhaps :port of the other broker; several may follow."},
+    {"addresses", BRIDGE(addresses), .alias = "address", BY(nj_parse_bridge_address),
+     .empty = "Error: Empty address value in configuration.", .help = "As address."},
+    {"topic", BRIDGE(topics), REPEATS, BY(nj_parse_bridge_topic),
+     .help = "Pattern, then perhaps out, in or both, QoS, local prefix, remote prefix."},
+    {"bridge_alpn", TEXT, BRIDGE(alpn), .help = "ALPN name."},
+    {"bridge_attempt_unsubscribe", BOOLEAN, BRIDGE(attempt_unsubscribe), .def = "true",
+     .help = "Unsubscribe at the other broker from topics that are not wanted."},
+    {"bridge_bind_address", TEXT, BRIDGE(bind_address), .help = "Local address."},
+    {"bridge_cafile", TEXT, BRIDGE(cafile), BY(nj_parse_bridge_certificate),
+     .help = "Authorities of the other broker."},
+    {"bridge_capath", TEXT, BRIDGE(capath), BY(nj_parse_bridge_certificate),
+     .help = "Directory of them."},
+    {"bridge_certfile", TEXT, BRIDGE(certfile), BY(nj_parse_bridge_certificate),
+     .help = "Our certificate."},
+    {"bridge_keyfile", TEXT, BRIDGE(keyfile), BY(nj_parse_bridge_certificate),
+     .help = "Its private key."},
+    {"bridge_ciphers", TEXT, BRIDGE(ciphers), .help = "Cipher list for TLS 1.2."},
+    {"bridge_ciphers_tls1.3", TEXT, BRIDGE(ciphers_tls13), .help = "Suites for TLS 1.3."},
+    {"bridge_identity", TEXT, BRIDGE(identity), BY(nj_parse_bridge_psk),
+     .help = "Identity for a pre-shared key."},
+    {"bridge_psk", TEXT, BRIDGE(psk), BY(nj_parse_bridge_psk), .help = "The key in hex."},
+    {"bridge_insecure", BOOLEAN, BRIDGE(insecure), .def = "false",
+     .help = "Do not check the other broker's host name."},
+    {"bridge_max_packet_size", INT(0, I32), BRIDGE(max_packet_size), CLAMPS, .def = "0",
+     .help = "Largest packet to send; 0 = what the other broker says."},
+    {"bridge_max_topic_alias", INT(0, 65535), BRIDGE(max_topic_alias), .def = "10",
+     .too_low = "Error: bridge_max_topic_alias must be > 0 and <= 65535.",
+     .too_high = "Error: bridge_max_topic_alias must be > 0 and <= 65535.",
+     .help = "Topic aliases."},
+    {"bridge_outgoing_retain", BOOLEAN, BRIDGE(outgoing_retain), .def = "true",
+     .help = "Keep the retain flag."},
+    {"bridge_protocol_version", WORDS("mqttv31|mqttv311|mqttv50"), BRIDGE(protocol_version),
+     .min = 3, .def = "mqttv311", .help = "MQTT version."},
+    {"bridge_receive_maximum", INT(1, 65535), BRIDGE(receive_maximum),
+     .too_low = "Error: bridge_receive_maximum must be greater than 0.",
+     .too_high = "Error: bridge_receive_maximum must be lower than 65535.",
+     .help = "Messages in flight."},
+    {"bridge_reload_type", WORDS("lazy|immediate"), BRIDGE(reload_type), .def = "lazy",
+     BY(nj_parse_bridge_word), .help = "When a reload takes effect."},
+    {"bridge_require_ocsp", BOOLEAN, BRIDGE(require_ocsp), .def = "false",
+     .help = "Ask for a stapled OCSP answer."},
+    {"bridge_session_expiry_interval", INT(0, I32), BRIDGE(session_expiry_s), .def = "0",
+     .too_low = "Error: bridge_session_expiry_interval must not be negative.",
+     .help = "Session expiry in seconds."},
+    {"bridge_tcp_keepalive", BRIDGE(tcp_keepalive_idle_s), BY(nj_parse_bridge_tcp_keepalive),
+     .help = "TCP keep-alive: idle seconds, interval, count."},
+    {"bridge_tcp_user_timeout", INT(0, I32), BRIDGE(tcp_user_timeout_ms),
+     .too_low = "Error: invalid TCP user timeout value.", .help = "TCP_USER_TIMEOUT in ms."},
+    {"bridge_tls_use_os_certs", BOOLEAN, BRIDGE(use_os_certs), .def = "false",
+     .help = "Trust the system's authorities."},
+    {"bridge_tls_version", TEXT, BRIDGE(tls_version), .help = "TLS version."},
+    {"cleansession", BOOLEAN, BRIDGE(clean_session), .def = "false", .help = "Clean session."},
+    {"local_cleansession", TRISTATE, BRIDGE(local_clean_session), .help = "The same, locally."},
+    {"remote_clientid", TEXT, BRIDGE(remote_clientid), .label = "bridge remote clientid",
+     .help = "Client id. Default: host name, dot, name of the connection."},
+    {"clientid", TEXT, BRIDGE(remote_clientid), .alias = "remote_clientid",
+     .label = "bridge remote clientid", .help = "As remote_clientid."},
+    {"local_clientid", TEXT, BRIDGE(local_clientid), .label = "bridge local clientd",
+     .help = "Client id here. Default: local. and the remote one."},
+    {"remote_username", TEXT, BRIDGE(remote_username), .label = "bridge remote_username",
+     .help = "User name."},
+    {"username", TEXT, BRIDGE(remote_username), .alias = "remote_username",
+     .label = "bridge remote_username", .help = "As remote_username."},
+    {"remote_password", TEXT, BRIDGE(remote_password), .label = "bridge remote_password",
+     .help = "Password."},
+    {"password", TEXT, BRIDGE(remote_password), .alias = "remote_password",
+     .label = "bridge remote_password", .help = "As remote_password."},
+    {"local_username", TEXT, BRIDGE(local_username), .label = "bridge local_username",
+     .help = "User name here."},
+    {"local_password", TEXT, BRIDGE(local_password), .label = "bridge local_password",
+     .help = "Password here."},
+    {"idle_timeout", INT(1, I32), BRIDGE(idle_timeout_s), CLAMPS, .def = "60",
+     .help = "Seconds until a lazy bridge disconnects."},
+    {"keepalive_interval", INT(5, 65535), BRIDGE(keepalive_s), CLAMPS, .def = "60",
+     .too_high = "Error: Bridge keepalive value too high.", .help = "Keep alive in seconds."},
+    {"notification_topic", TEXT, BRIDGE(notification_topic), .help = "Topic of its state."},
+    {"notifications", BOOLEAN, BRIDGE(notifications), .def = "true", .help = "Publish its state."},
+    {"notifications_local_only", BOOLEAN, BRIDGE(notifications_local_only), .def = "false",
+     .help = "Publish it here only."},
+    {"restart_timeout", BRIDGE(restart_cap_s), BY(nj_parse_bridge_restart),
+     .help = "Seconds until it connects again: constant, or base, cap and perhaps stable time."},
+    {"round_robin", BOOLEAN, BRIDGE(round_robin), .def = "false",
+     .help = "All addresses are equal; otherwise the first is preferred."},
+    {"start_type", WORDS("automatic|lazy|once"), BRIDGE(start_type), .def = "automatic",
+     BY(nj_parse_bridge_word), .help = "When it starts."},
+    {"threshold", INT(1, I32), BRIDGE(threshold), CLAMPS, .def = "10",
+     .help = "Messages that make a lazy bridge connect."},
+    {"try_private", BOOLEAN, BRIDGE(try_private), .def = "true",
+     .help = "Say to the other broker that this is a bridge."},
 };
 
 const size_t nj_option_count = sizeof(nj_options) / sizeof(nj_options[0]);
+
+_Static_assert(sizeof(nj_options) / sizeof(nj_options[0]) <= NJ_OPTIONS_MAX, "NJ_OPTIONS_MAX");

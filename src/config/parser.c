@@ -1,8 +1,10 @@
-/* Reading a configuration file: lines, the option table, contexts. Rules: feature-map B0. */
+/* Reading a configuration file: lines, the option table, contexts. Rules: `#` begins a comment only
+ * as the first character of a line, blanks separate and are trimmed, CRLF and a byte order mark are
+ * taken as they come. A context (listener, bridge, plugin) ends with its file. */
+#include <sys/stat.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -11,182 +13,243 @@
 #include "base/mem.h"
 #include "config/config_priv.h"
 #include "config/custom.h"
+#include "mqtt/utf8.h"
 
-#define FILE_MAX (16u * 1024u * 1024u)
+#define BLANKS " \t"
+
+static void say_place(const struct nj_parser *parser)
+{
+    if (parser->file && parser->line) {
+        nj_log(NJ_LOG_ERROR, "Error found at %s:%u.", parser->file, parser->line);
+    }
+}
 
 enum nj_err nj_parser_fail(struct nj_parser *parser, const char *fmt, ...)
 {
-    char text[1024];
+    char text[NJ_CONFIG_ERROR_MAX];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     nj_log(NJ_LOG_ERROR, "%s", text);
-    if (parser->file && parser->line) {
-        nj_log(NJ_LOG_ERROR, "Error found at %s:%u.", parser->file, parser->line);
+    if (!parser->error[0]) {
+        memcpy(parser->error, text, sizeof(text));
     }
+    say_place(parser);
     return NJ_EINVAL;
 }
 
-bool nj_parse_number(const char *text, int64_t min, int64_t max, int64_t *out)
+enum nj_err nj_parser_invalid(struct nj_parser *parser, const struct nj_option *option,
+                              const char *value)
 {
-    const char *digits = text[0] == '-' ? text + 1 : text;
-    size_t len = strlen(digits);
-    if (len == 0 || len > 18 || strspn(digits, "0123456789") != len ||
-        (digits[0] == '0' && len > 1)) {
-        return false;
+    return nj_parser_fail(parser, "Error: Invalid '%s' value (%.200s).", option->name, value);
+}
+
+enum nj_err nj_parser_empty(struct nj_parser *parser, const char *name)
+{
+    return nj_parser_fail(parser, "Error: Empty '%s' value in configuration.", name);
+}
+
+void nj_parser_refuse(struct nj_parser *parser, const char *name, const char *why)
+{
+    char text[512];
+    if (parser->refusal) {
+        return;
     }
-    int64_t value = 0;
-    for (size_t i = 0; i < len; i++) {
-        value = value * 10 + (digits[i] - '0');
-    }
-    *out = text[0] == '-' ? -value : value;
-    return *out >= min && *out <= max;
+    (void)snprintf(text, sizeof(text),
+                   "Error: The '%s' option is not available in this version of nightjar: %s.", name,
+                   why);
+    parser->refusal = nj_strdup(text);
+    (void)snprintf(text, sizeof(text), "Error found at %s:%u.", parser->file ? parser->file : "",
+                   parser->line);
+    parser->refusal_place = nj_strdup(text);
 }
 
 char *nj_next_token(char **rest)
 {
-    char *word = *rest;
-    char *blank = word + strcspn(word, " \t");
-    if (*blank) {
-        *blank++ = '\0';
-        blank += strspn(blank, " \t");
+    char *word = *rest + strspn(*rest, BLANKS);
+    if (!*word) {
+        *rest = word;
+        return NULL;
     }
-    *rest = blank;
+    char *end = word + strcspn(word, BLANKS);
+    if (*end) {
+        *end++ = '\0';
+        end += strspn(end, BLANKS);
+    }
+    *rest = end;
     return word;
 }
 
-static const struct nj_option *find_option(const char *name)
+const struct nj_option *nj_option_find(const char *name)
 {
     for (size_t i = 0; i < nj_option_count; i++) {
-        if (strcmp(nj_options[i].name, name) == 0) {
+        /* The first character alone tells most apart: a file may have 10^6 lines. */
+        if (nj_options[i].name[0] == name[0] && strcmp(nj_options[i].name, name) == 0) {
             return &nj_options[i];
         }
     }
     return NULL;
 }
 
+static bool is_per_listener(const struct nj_parser *parser)
+{
+    return parser->settings->per_listener;
+}
+
+struct nj_scope_settings *nj_parser_scope(struct nj_parser *parser)
+{
+    struct nj_settings *settings = parser->settings;
+    return is_per_listener(parser) && parser->context.listener >= 0
+               ? &settings->listeners[parser->context.listener].scope
+               : &settings->scope;
+}
+
 /* The struct that an option's offset counts from. */
-static char *target_of(struct nj_parser *parser, const struct nj_option *option)
+static void *target_of(struct nj_parser *parser, const struct nj_option *option)
 {
-    if (option->place == NJ_PLACE_LISTENER) {
-        return (char *)parser->listener;
+    struct nj_settings *settings = parser->settings;
+    switch (option->place) {
+    case NJ_PLACE_LISTENER:
+        return &settings->listeners[parser->context.listener];
+    case NJ_PLACE_SCOPE:
+        return nj_parser_scope(parser);
+    case NJ_PLACE_BRIDGE:
+        return &settings->bridges[parser->context.bridge];
+    default:
+        return settings;
     }
-    if (option->place == NJ_PLACE_SCOPE) {
-        return parser->settings->per_listener && parser->listener
-                   ? (char *)&parser->listener->scope
-                   : (char *)&parser->settings->scope;
-    }
-    return (char *)parser->settings;
 }
 
-static enum nj_err set_bool(struct nj_parser *parser, const struct nj_option *option,
-                            const char *value)
+void nj_parser_use_default_listener(struct nj_parser *parser)
 {
-    bool is_true = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-    bool is_false = strcmp(value, "false") == 0 || strcmp(value, "0") == 0;
-    if (!is_true && !is_false) {
-        return nj_parser_fail(parser, "Error: Invalid '%s' value (%s).", option->name, value);
+    if (parser->default_listener < 0) {
+        struct nj_listener_settings *listener = nj_settings_add_listener(parser->settings);
+        listener->port = 1883;
+        parser->default_listener = (int)parser->settings->listener_count - 1;
     }
-    char *target = target_of(parser, option) + option->offset;
-    if (option->kind == NJ_OPT_TRI) {
-        *(enum nj_tristate *)(void *)target = is_true ? NJ_YES : NJ_NO;
-    } else {
-        *(bool *)(void *)target = is_true;
+    if (parser->context.listener != parser->default_listener) {
+        parser->context.listener = parser->default_listener;
+        memset(parser->context.seen_listener, 0, sizeof(parser->context.seen_listener));
     }
-    return NJ_OK;
 }
 
-static enum nj_err set_number(struct nj_parser *parser, const struct nj_option *option,
-                              const char *value)
-{
-    int64_t number;
-    if (!nj_parse_number(value, option->min, option->max, &number)) {
-        return nj_parser_fail(parser, "Error: Invalid '%s' value (%s).", option->name, value);
-    }
-    char *target = target_of(parser, option) + option->offset;
-    if (option->size == sizeof(int64_t)) {
-        *(int64_t *)(void *)target = number;
-    } else {
-        *(int32_t *)(void *)target = (int32_t)number;
-    }
-    return NJ_OK;
+static enum nj_err requires(struct nj_parser *parser, const char *name, const char *what) {
+    return nj_parser_fail(parser, "Error: The '%s' option requires a %s to be defined first.", name,
+                          what);
 }
 
-static enum nj_err set_value(struct nj_parser *parser, const struct nj_option *option, char *value)
+static enum nj_err check_place(struct nj_parser *parser, const struct nj_option *option)
 {
-    char **text;
-    switch (option->kind) {
-    case NJ_OPT_BOOL:
-    case NJ_OPT_TRI:
-        return set_bool(parser, option, value);
-    case NJ_OPT_INT:
-        return set_number(parser, option, value);
-    case NJ_OPT_STRING:
-        text = (char **)(void *)(target_of(parser, option) + option->offset);
-        nj_free(*text);
-        *text = nj_strdup(value);
+    int listener = parser->context.listener;
+    bool is_default = listener >= 0 && listener == parser->default_listener;
+    switch (option->place) {
+    case NJ_PLACE_LISTENER:
+        if (option->needs == NJ_NEEDS_DEFAULT && listener < 0) {
+            nj_log(NJ_LOG_INFO,
+                   "Creating default listener due to '%s' option. It is best practice to define a "
+                   "'listener' first.",
+                   option->name);
+            nj_parser_use_default_listener(parser);
+        } else if (listener < 0 || (option->needs == NJ_NEEDS_EXPLICIT && is_default)) {
+            return requires(parser, option->name, "listener");
+        }
         return NJ_OK;
-    case NJ_OPT_CUSTOM:
-        return option->parse(parser, option, value);
-    case NJ_OPT_UNBUILT:
-        return nj_parser_fail(parser,
-                              "Error: The '%s' option is not available in this version of "
-                              "nightjar.",
-                              option->name);
+    case NJ_PLACE_SCOPE:
+        return is_per_listener(parser) && listener < 0 ? requires(parser, option->name, "listener")
+                                                       : NJ_OK;
+    case NJ_PLACE_BRIDGE:
+        return parser->context.bridge < 0 ? requires(parser, option->name, "bridge") : NJ_OK;
     default:
         return NJ_OK;
     }
 }
 
-/* Options before any listener line that belong to one begin the default listener, as the original
- * allows for compatibility with its old versions. */
-static enum nj_err check_place(struct nj_parser *parser, const struct nj_option *option)
+enum nj_err nj_parser_mark_seen(struct nj_parser *parser, const struct nj_option *option)
 {
-    if (option->place == NJ_PLACE_LISTENER && !parser->listener) {
-        return nj_parser_fail(parser,
-                              "Error: The '%s' option requires a listener to be defined first.",
-                              option->name);
+    const struct nj_option *real = option->alias ? nj_option_find(option->alias) : option;
+    size_t index = (size_t)(real - nj_options);
+    bool *seen = parser->seen;
+    if (option->place == NJ_PLACE_BRIDGE) {
+        seen = parser->context.seen_bridge;
+    } else if (option->place == NJ_PLACE_LISTENER ||
+               (option->place == NJ_PLACE_SCOPE && is_per_listener(parser))) {
+        seen = parser->context.seen_listener;
     }
-    if (option->place == NJ_PLACE_BRIDGE && !parser->in_bridge) {
-        return nj_parser_fail(
-            parser, "Error: The '%s' option requires a bridge to be defined first.", option->name);
+    if (seen[index] && !(option->flags & NJ_OPTION_REPEATS)) {
+        return nj_parser_fail(parser, "Error: Duplicate '%s' value in configuration.",
+                              option->label ? option->label : option->name);
+    }
+    seen[index] = true;
+    return NJ_OK;
+}
+
+static enum nj_err check_text(struct nj_parser *parser, const char *name, const char *value)
+{
+    struct nj_bytes text = nj_bytes_of(value);
+    if (text.len > NJ_VALUE_MAX) {
+        return nj_parser_fail(parser, "Error: Invalid '%s' value: longer than %u bytes.", name,
+                              NJ_VALUE_MAX);
+    }
+    if (!nj_mqtt_utf8_is_valid(text) || nj_mqtt_utf8_has_control(text)) {
+        return nj_parser_fail(parser, "Error: Malformed UTF-8 in configuration.");
     }
     return NJ_OK;
 }
 
-static enum nj_err check_seen(struct nj_parser *parser, const struct nj_option *option)
+/* An option that is not built, but says what is so anyway (`false`), harms nobody. */
+static void note_unbuilt(struct nj_parser *parser, const struct nj_option *option,
+                         const char *value)
 {
-    size_t index = (size_t)(option - nj_options);
-    bool is_listeners =
-        option->place == NJ_PLACE_LISTENER ||
-        (option->place == NJ_PLACE_SCOPE && parser->settings->per_listener && parser->listener);
-    uint8_t *seen = is_listeners ? &parser->seen_listener[index] : &parser->seen[index];
-    if (*seen && !option->may_repeat) {
-        return nj_parser_fail(parser, "Error: Duplicate '%s' value in configuration.",
-                              option->name);
+    if (!(option->flags & NJ_OPTION_UNBUILT) || (option->def && strcmp(option->def, value) == 0) ||
+        (option->kind == NJ_OPT_BOOL && nj_parse_bool(value) == 0)) {
+        return;
     }
-    *seen = 1;
-    return NJ_OK;
+    nj_parser_refuse(parser, option->name, "it is known, but not built yet");
+}
+
+static enum nj_err check_option(struct nj_parser *parser, const struct nj_option *option,
+                                const char *value)
+{
+    if (option->flags & NJ_OPTION_MAIN_FILE && parser->is_included) {
+        return nj_parser_fail(
+            parser, "Error: The '%s' option is only valid in the main configuration file.",
+            option->name);
+    }
+    enum nj_err err = check_place(parser, option);
+    if (err == NJ_OK && !*value) {
+        err = option->empty ? nj_parser_fail(parser, "%s", option->empty)
+                            : nj_parser_empty(parser, option->label ? option->label : option->name);
+    }
+    if (err == NJ_OK) {
+        err = check_text(parser, option->name, value);
+    }
+    return err == NJ_OK ? nj_parser_mark_seen(parser, option) : err;
 }
 
 static enum nj_err parse_pair(struct nj_parser *parser, const char *key, char *value)
 {
     if (strncmp(key, "plugin_opt_", 11) == 0 || strncmp(key, "auth_opt_", 9) == 0) {
-        return nj_parse_plugin_option(parser, key, value);
+        return nj_parse_plugin_pair(parser, key, value);
     }
-    const struct nj_option *option = find_option(key);
+    const struct nj_option *option = nj_option_find(key);
     if (!option) {
-        return nj_parser_fail(parser, "Error: Unknown configuration variable '%s'.", key);
+        return nj_parser_fail(parser, "Error: Unknown configuration variable '%.200s'.", key);
     }
-    if (!*value) {
-        return nj_parser_fail(parser, "Error: Empty '%s' value in configuration.", key);
+    if (option->kind == NJ_OPT_IGNORED) {
+        nj_log(NJ_LOG_WARNING, "Warning: The '%s' option is no longer available.", key);
+        return NJ_OK;
     }
-    enum nj_err err = check_place(parser, option);
-    if (err == NJ_OK) {
-        err = check_seen(parser, option);
+    enum nj_err err = check_option(parser, option, value);
+    if (err != NJ_OK) {
+        return err;
     }
-    return err == NJ_OK ? set_value(parser, option, value) : err;
+    if (option->flags & NJ_OPTION_DEPRECATED) {
+        nj_log(NJ_LOG_NOTICE, "The '%s' option is deprecated.", key);
+    }
+    note_unbuilt(parser, option, value);
+    return option->parse ? option->parse(parser, option, value)
+                         : nj_option_set(parser, option, target_of(parser, option), value);
 }
 
 static enum nj_err parse_line(struct nj_parser *parser, char *line, size_t len)
@@ -200,19 +263,14 @@ static enum nj_err parse_line(struct nj_parser *parser, char *line, size_t len)
     if (line[0] == '#') {
         return NJ_OK;
     }
-    line += strspn(line, " \t");
-    if (!*line) {
-        return NJ_OK;
-    }
     char *value = line;
     const char *key = nj_next_token(&value);
-    return parse_pair(parser, key, value);
+    return key ? parse_pair(parser, key, value) : NJ_OK;
 }
 
 static enum nj_err parse_text(struct nj_parser *parser, char *text, size_t len)
 {
     size_t at = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    parser->line = 0;
     while (at < len) {
         char *line = text + at;
         char *end = memchr(line, '\n', len - at);
@@ -225,98 +283,59 @@ static enum nj_err parse_text(struct nj_parser *parser, char *text, size_t len)
         }
         at += line_len + 1;
     }
-    return NJ_OK;
+    return nj_parser_plugin_done(parser);
+}
+
+static enum nj_err say_unreadable(struct nj_parser *parser, const char *path, enum nj_err why,
+                                  int cause)
+{
+    struct stat info;
+    if (why == NJ_EINVAL && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        return nj_parser_fail(parser, "Error: Config file '%s' is a directory.", path);
+    }
+    (void)nj_parser_fail(parser, "Error: Unable to open config file '%s'.", path);
+    char reason[96];
+    const char *text = nj_err_text(why);
+    if (why == NJ_EINVAL) {
+        text = "not a regular file";
+    } else if (why == NJ_ETOOBIG) {
+        text = "larger than 16 MiB";
+    } else if (why == NJ_ESYS || why == NJ_ENOENT) {
+        text = strerror_r(cause, reason, sizeof(reason));
+    }
+    nj_log(NJ_LOG_ERROR, "Error: Reading '%s': %s.", path, text);
+    return NJ_EINVAL;
+}
+
+/* The NUL behind the text lets the last line be cut like the others. */
+static enum nj_err read_text(const char *path, struct nj_buf *text)
+{
+    enum nj_err err = nj_file_read(path, NJ_CONF_FILE_MAX, false, text);
+    return err == NJ_OK ? nj_buf_append(text, "", 1) : err;
 }
 
 enum nj_err nj_parser_file(struct nj_parser *parser, const char *path)
 {
     struct nj_buf text;
     nj_buf_init(&text);
-    enum nj_err err = nj_file_read(path, FILE_MAX, false, &text);
+    enum nj_err err = read_text(path, &text);
     if (err != NJ_OK) {
-        parser->line = 0;
-        err = nj_parser_fail(parser, "Error: Unable to open config file '%s'.", path);
-    } else if (nj_buf_append(&text, "", 1) != NJ_OK) {
-        err = NJ_ENOMEM;
+        err = say_unreadable(parser, path, err, errno);
     } else {
+        const char *file = parser->file;
+        unsigned line = parser->line;
+        struct nj_context context = parser->context;
         parser->file = path;
+        parser->line = 0;
+        parser->context = (struct nj_context){.listener = -1, .bridge = -1};
         err = parse_text(parser, (char *)text.data, text.len - 1);
+        parser->file = file;
+        parser->line = line;
+        parser->context = context;
+        if (err != NJ_OK) {
+            say_place(parser);
+        }
     }
     nj_buf_fini(&text);
     return err;
-}
-
-static enum nj_err finish_bridge(struct nj_parser *parser)
-{
-    parser->line = 0;
-    if (!parser->bridge) {
-        return NJ_OK;
-    }
-    if (!parser->bridge_has_address) {
-        return nj_parser_fail(parser,
-                              "Error: Invalid bridge configuration: no remote addresses defined.");
-    }
-    if (!parser->bridge_has_topic) {
-        return nj_parser_fail(parser, "Error: Invalid bridge configuration: no topics defined.");
-    }
-    return nj_parser_fail(parser,
-                          "Error: The 'connection' option (bridge %s) is not available in this "
-                          "version of nightjar.",
-                          parser->bridge);
-}
-
-static enum nj_err finish_listener(struct nj_parser *parser,
-                                   const struct nj_listener_settings *listener)
-{
-    bool has_cert = listener->certfile != NULL;
-    if (has_cert != (listener->keyfile != NULL)) {
-        return nj_parser_fail(parser,
-                              "Error: Both certfile and keyfile must be provided to enable "
-                              "a TLS listener (port %d).",
-                              listener->port);
-    }
-    if (listener->require_certificate && has_cert && !listener->cafile && !listener->capath) {
-        return nj_parser_fail(parser,
-                              "Error: require_certificate is true, but neither cafile nor "
-                              "capath is set (port %d).",
-                              listener->port);
-    }
-    bool uses_certificate = listener->use_identity_as_username || listener->use_subject_as_username;
-    if (uses_certificate && !(listener->require_certificate && has_cert)) {
-        nj_log(NJ_LOG_WARNING,
-               "Warning: use_identity_as_username or use_subject_as_username needs "
-               "require_certificate and TLS: nobody can log in on port %d.",
-               listener->port);
-    }
-    return NJ_OK;
-}
-
-enum nj_err nj_parser_finish(struct nj_parser *parser)
-{
-    struct nj_settings *settings = parser->settings;
-    enum nj_err err = finish_bridge(parser);
-    if (err != NJ_OK) {
-        return err;
-    }
-    bool has_old_style = parser->default_port || parser->default_host;
-    if (settings->listener_count == 0) {
-        settings->is_local_only = !has_old_style;
-        struct nj_listener_settings *listener = nj_settings_add_listener(settings);
-        listener->port = parser->default_port ? parser->default_port : 1883;
-        listener->host = parser->default_host ? nj_strdup(parser->default_host) : NULL;
-        if (settings->is_local_only) {
-            listener->host = nj_strdup("localhost");
-        }
-    } else if (has_old_style) {
-        struct nj_listener_settings *listener = nj_settings_add_listener(settings);
-        listener->port = parser->default_port ? parser->default_port : 1883;
-        listener->host = parser->default_host ? nj_strdup(parser->default_host) : NULL;
-    }
-    for (size_t i = 0; i < settings->listener_count; i++) {
-        err = finish_listener(parser, &settings->listeners[i]);
-        if (err != NJ_OK) {
-            return err;
-        }
-    }
-    return NJ_OK;
 }

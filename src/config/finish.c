@@ -1,0 +1,239 @@
+/* What can only be checked when all files were read. In the original's order: bridges, then
+ * listeners; what is not built comes last, so that real mistakes are told first. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "config/config_priv.h"
+
+#define HOST_MAX 256
+
+static enum nj_err check_bridge(struct nj_parser *parser, const struct nj_bridge_settings *bridge)
+{
+    static const char start[] = "Error: Invalid bridge configuration:";
+    if (bridge->address_count == 0) {
+        return nj_parser_fail(parser, "%s no remote addresses defined.", start);
+    }
+    if (bridge->topic_count == 0) {
+        return nj_parser_fail(parser, "%s no topics defined.", start);
+    }
+    if (bridge->psk && !bridge->identity) {
+        return nj_parser_fail(parser, "%s missing bridge_identity.", start);
+    }
+    if (bridge->identity && !bridge->psk) {
+        return nj_parser_fail(parser, "%s missing bridge_psk.", start);
+    }
+    return NJ_OK;
+}
+
+/* Unset ids are the host's name and the bridge's, so they differ unless somebody set them. */
+static void local_id(const struct nj_bridge_settings *bridge, const char *host, char *out,
+                     size_t size)
+{
+    if (bridge->local_clientid) {
+        (void)snprintf(out, size, "%s", bridge->local_clientid);
+    } else if (bridge->remote_clientid) {
+        (void)snprintf(out, size, "local.%s", bridge->remote_clientid);
+    } else {
+        (void)snprintf(out, size, "local.%s.%s", host, bridge->name);
+    }
+}
+
+static enum nj_err check_bridge_ids(struct nj_parser *parser, size_t place)
+{
+    const struct nj_settings *settings = parser->settings;
+    char host[HOST_MAX] = "";
+    char mine[1024];
+    char other[1024];
+    (void)gethostname(host, sizeof(host) - 1);
+    local_id(&settings->bridges[place], host, mine, sizeof(mine));
+    for (size_t i = 0; i < place; i++) {
+        local_id(&settings->bridges[i], host, other, sizeof(other));
+        if (strcmp(mine, other) == 0) {
+            return nj_parser_fail(parser,
+                                  "Error: Bridge local_clientid '%.200s' is not unique. Try "
+                                  "changing or setting the local_clientid value for one of the "
+                                  "bridges.",
+                                  mine);
+        }
+    }
+    return NJ_OK;
+}
+
+static enum nj_err check_bridges(struct nj_parser *parser)
+{
+    const struct nj_settings *settings = parser->settings;
+    enum nj_err err = NJ_OK;
+    for (size_t i = 0; i < settings->bridge_count && err == NJ_OK; i++) {
+        err = check_bridge(parser, &settings->bridges[i]);
+    }
+    for (size_t i = 0; i < settings->bridge_count && err == NJ_OK; i++) {
+        err = check_bridge_ids(parser, i);
+    }
+    return err;
+}
+
+static enum nj_err check_tls(struct nj_parser *parser, const struct nj_listener_settings *listener)
+{
+    bool has_certificate = listener->certfile != NULL;
+    char text[256];
+    if (has_certificate != (listener->keyfile != NULL)) {
+        return nj_parser_fail(parser, "Error: Both certfile and keyfile must be provided to enable "
+                                      "a TLS listener.");
+    }
+    if (listener->cafile && !has_certificate) {
+        return nj_parser_fail(parser, "Error: cafile specified without certfile and keyfile.");
+    }
+    if (listener->capath && !has_certificate) {
+        return nj_parser_fail(parser, "Error: capath specified without certfile and keyfile.");
+    }
+    (void)nj_listener_text(listener, text, sizeof(text));
+    /* Both would leave a listener open to everybody that was meant to ask for certificates. */
+    if (listener->require_certificate && !has_certificate) {
+        return nj_parser_fail(parser, "Error: require_certificate needs certfile and keyfile (%s).",
+                              text);
+    }
+    if (listener->require_certificate && !listener->cafile && !listener->capath) {
+        return nj_parser_fail(parser, "Error: require_certificate needs cafile or capath (%s).",
+                              text);
+    }
+    bool uses_certificate = listener->use_identity_as_username || listener->use_subject_as_username;
+    if (uses_certificate && !listener->require_certificate) {
+        nj_log(NJ_LOG_WARNING,
+               "Warning: use_identity_as_username and use_subject_as_username need "
+               "require_certificate: nobody can log in on %s.",
+               text);
+    }
+    return NJ_OK;
+}
+
+static enum nj_err check_proxy(struct nj_parser *parser,
+                               const struct nj_listener_settings *listener)
+{
+    if (listener->proxy_protocol != 2) {
+        return NJ_OK;
+    }
+    if (listener->use_subject_as_username) {
+        return nj_parser_fail(parser, "Error: use_subject_as_username cannot be used with "
+                                      "`enable_proxy_protocol 2`.");
+    }
+    if (listener->certfile || listener->keyfile) {
+        return nj_parser_fail(parser, "Error: certfile and keyfile cannot be used with "
+                                      "`enable_proxy_protocol 2`.");
+    }
+    return NJ_OK;
+}
+
+static enum nj_err check_listener(struct nj_parser *parser, size_t place)
+{
+    const struct nj_settings *settings = parser->settings;
+    const struct nj_listener_settings *listener = &settings->listeners[place];
+    char text[256];
+    for (size_t i = 0; i < place; i++) {
+        if (nj_listener_is_same_address(&settings->listeners[i], listener)) {
+            return nj_parser_fail(parser, "Error: Two listeners have the same address (%s).",
+                                  nj_listener_text(listener, text, sizeof(text)));
+        }
+    }
+    if (listener->psk_hint && (listener->certfile || listener->cafile)) {
+        return nj_parser_fail(parser, "Error: Cannot use both certificate and psk encryption in a "
+                                      "single listener.");
+    }
+    if (listener->websockets_origin_count && listener->protocol != NJ_PROTOCOL_WEBSOCKETS) {
+        nj_log(NJ_LOG_WARNING,
+               "Warning: websockets_origin has no effect on %s, which does not "
+               "speak WebSocket.",
+               nj_listener_text(listener, text, sizeof(text)));
+    }
+    enum nj_err err = check_proxy(parser, listener);
+    return err == NJ_OK ? check_tls(parser, listener) : err;
+}
+
+/* global_plugin counts on every listener, whatever per_listener_settings says. */
+static enum nj_err spread(struct nj_parser *parser, const char *from, char **to, const char *name)
+{
+    if (!from) {
+        return NJ_OK;
+    }
+    if (*to) {
+        return nj_parser_fail(parser,
+                              "Error: '%s' is given by a global_plugin and by a listener; only one "
+                              "of them can be used.",
+                              name);
+    }
+    nj_set_text(to, from);
+    return NJ_OK;
+}
+
+static enum nj_err spread_global_plugin(struct nj_parser *parser)
+{
+    struct nj_settings *settings = parser->settings;
+    enum nj_err err = NJ_OK;
+    if (!settings->per_listener) {
+        return NJ_OK;
+    }
+    for (size_t i = 0; i < settings->listener_count && err == NJ_OK; i++) {
+        struct nj_scope_settings *scope = &settings->listeners[i].scope;
+        err = spread(parser, settings->scope.acl_file, &scope->acl_file, "acl_file");
+        if (err == NJ_OK) {
+            err = spread(parser, settings->scope.password_file, &scope->password_file,
+                         "password_file");
+        }
+    }
+    return err;
+}
+
+/* Without a `listener`, `port` or `bind_address` line only this machine can connect. */
+static void complete_listeners(struct nj_parser *parser)
+{
+    struct nj_settings *settings = parser->settings;
+    settings->is_local_only = !parser->is_public;
+    if (settings->is_local_only) {
+        nj_parser_use_default_listener(parser);
+        nj_set_text(&settings->listeners[parser->default_listener].host, "localhost");
+    }
+}
+
+static void fill_global_scope(struct nj_settings *settings)
+{
+    settings->allow_zero_length_clientid = settings->scope.allow_zero_length_clientid != NJ_NO;
+    nj_set_text(&settings->auto_id_prefix, settings->scope.auto_id_prefix);
+}
+
+static enum nj_err tell_refusal(struct nj_parser *parser)
+{
+    if (parser->settings->bridge_count) {
+        (void)snprintf(parser->error, sizeof(parser->error),
+                       "Error: The 'connection' option is not available in this version of "
+                       "nightjar: bridges (here: %.200s) are not built yet.",
+                       parser->settings->bridges[0].name);
+        nj_log(NJ_LOG_ERROR, "%s", parser->error);
+        return NJ_EINVAL;
+    }
+    if (!parser->refusal) {
+        return NJ_OK;
+    }
+    (void)snprintf(parser->error, sizeof(parser->error), "%s", parser->refusal);
+    nj_log(NJ_LOG_ERROR, "%s", parser->refusal);
+    nj_log(NJ_LOG_ERROR, "%s", parser->refusal_place);
+    return NJ_EINVAL;
+}
+
+enum nj_err nj_parser_finish(struct nj_parser *parser)
+{
+    enum nj_err err = check_bridges(parser);
+    complete_listeners(parser);
+    for (size_t i = 0; i < parser->settings->listener_count && err == NJ_OK; i++) {
+        err = check_listener(parser, i);
+    }
+    if (err == NJ_OK) {
+        err = spread_global_plugin(parser);
+    }
+    if (err == NJ_OK) {
+        err = tell_refusal(parser);
+    }
+    fill_global_scope(parser->settings);
+    return err;
+}
