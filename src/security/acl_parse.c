@@ -1,25 +1,19 @@
-/* From an ACL file's text to its compiled form. See acl.h; the grammar is mosquitto.conf's. */
+/* Reads an ACL file; acl_build.c makes the compiled form. See acl.h; the grammar is
+ * mosquitto.conf's. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
 #include "security/acl.h"
 #include "security/acl_priv.h"
+#include "security/file_error_priv.h"
 
-#define FILE_MAX      (256u * 1024u * 1024u)
-#define WARNINGS_MAX  20
-#define FIRST_BUCKETS 64
-
-enum access {
-    ACCESS_READ = 1,
-    ACCESS_WRITE = 2,
-    ACCESS_DENY = 4,
-};
+#define FILE_MAX     (256u * 1024u * 1024u)
+#define WARNINGS_MAX 20
 
 struct parser {
     struct nj_acl *acl;
@@ -50,221 +44,6 @@ static void warn(struct parser *parser, const char *what)
         acl->warnings[acl->warning_count++] = nj_bytes_dup(nj_buf_bytes(&text));
     }
     nj_buf_fini(&text);
-}
-
-/* ---- nodes */
-
-uint32_t nj_acl_level_hash(uint32_t parent, struct nj_bytes level)
-{
-    uint32_t hash = (uint32_t)nj_hash_seeded(level, parent);
-    return hash ? hash : 1; /* 0 marks a node that is no text */
-}
-
-uint32_t nj_acl_child(const struct nj_acl *acl, uint32_t parent, struct nj_bytes level)
-{
-    uint32_t hash = nj_acl_level_hash(parent, level);
-    uint32_t at = acl->node_buckets[hash & acl->node_mask];
-    while (at) {
-        const struct nj_acl_node *node = &acl->nodes[at];
-        if (node->level_hash == hash && node->parent == parent &&
-            nj_bytes_equal(nj_acl_level(acl, node), level)) {
-            return at;
-        }
-        at = node->bucket_next;
-    }
-    return 0;
-}
-
-static uint32_t node_new(struct nj_acl *acl)
-{
-    if (acl->node_count + 1 >= acl->node_cap) {
-        acl->node_cap = acl->node_cap ? acl->node_cap * 2 : 64;
-        acl->nodes = nj_realloc(acl->nodes, acl->node_cap * sizeof(*acl->nodes));
-    }
-    acl->nodes[++acl->node_count] = (struct nj_acl_node){0};
-    return acl->node_count;
-}
-
-static void grow_buckets(struct nj_acl *acl)
-{
-    if (acl->node_buckets && acl->node_count <= acl->node_mask) {
-        return;
-    }
-    uint32_t size = acl->node_buckets ? (acl->node_mask + 1) * 2 : FIRST_BUCKETS;
-    nj_free(acl->node_buckets);
-    acl->node_buckets = nj_zalloc(size * sizeof(uint32_t));
-    acl->node_mask = size - 1;
-    for (uint32_t i = 1; i <= acl->node_count; i++) {
-        struct nj_acl_node *node = &acl->nodes[i];
-        if (node->level_hash) {
-            node->bucket_next = acl->node_buckets[node->level_hash & acl->node_mask];
-            acl->node_buckets[node->level_hash & acl->node_mask] = i;
-        }
-    }
-}
-
-static uint32_t text_child(struct nj_acl *acl, uint32_t parent, struct nj_bytes level)
-{
-    uint32_t at = nj_acl_child(acl, parent, level);
-    if (at) {
-        return at;
-    }
-    at = node_new(acl);
-    struct nj_acl_node *node = &acl->nodes[at];
-    node->parent = parent;
-    node->level_hash = nj_acl_level_hash(parent, level);
-    node->level_at = (uint32_t)(level.ptr - acl->text.data);
-    node->level_len = (uint32_t)level.len;
-    node->next_sibling = acl->nodes[parent].first_child;
-    acl->nodes[parent].first_child = at;
-    node->bucket_next = acl->node_buckets[node->level_hash & acl->node_mask];
-    acl->node_buckets[node->level_hash & acl->node_mask] = at;
-    grow_buckets(acl);
-    return at;
-}
-
-/* The child that is no text; its number stands in the parent's field at `offset`. */
-static uint32_t special_child(struct nj_acl *acl, uint32_t parent, size_t offset)
-{
-    uint32_t *field = (uint32_t *)(void *)((char *)&acl->nodes[parent] + offset);
-    if (*field) {
-        return *field;
-    }
-    uint32_t at = node_new(acl); /* moves nodes: the field is found again */
-    acl->nodes[at].parent = parent;
-    field = (uint32_t *)(void *)((char *)&acl->nodes[parent] + offset);
-    *field = at;
-    return at;
-}
-
-static uint32_t step(struct nj_acl *acl, uint32_t node, struct nj_bytes level, bool is_pattern)
-{
-    if (nj_mqtt_level_is(level, '+')) {
-        return special_child(acl, node, offsetof(struct nj_acl_node, plus));
-    }
-    if (nj_mqtt_level_is(level, '#')) {
-        return special_child(acl, node, offsetof(struct nj_acl_node, hash));
-    }
-    if (is_pattern && nj_bytes_equal(level, NJ_BYTES_LIT("%u"))) {
-        return special_child(acl, node, offsetof(struct nj_acl_node, user));
-    }
-    if (is_pattern && nj_bytes_equal(level, NJ_BYTES_LIT("%c"))) {
-        return special_child(acl, node, offsetof(struct nj_acl_node, client));
-    }
-    return text_child(acl, node, level);
-}
-
-/* ---- rules */
-
-static uint32_t rule_new(struct parser *parser, struct nj_bytes line)
-{
-    struct nj_acl *acl = parser->acl;
-    if (acl->rule_count + 1 >= acl->rule_cap) {
-        acl->rule_cap = acl->rule_cap ? acl->rule_cap * 2 : 64;
-        acl->rules = nj_realloc(acl->rules, acl->rule_cap * sizeof(*acl->rules));
-    }
-    acl->rules[++acl->rule_count] = (struct nj_acl_rule){
-        .line = parser->line,
-        .text_at = (uint32_t)(line.ptr - acl->text.data),
-        .text_len = (uint32_t)line.len,
-    };
-    return acl->rule_count;
-}
-
-static void set_first(uint32_t *field, uint32_t rule)
-{
-    if (!*field) {
-        *field = rule;
-    }
-}
-
-static void add_rule(struct parser *parser, uint32_t root, unsigned access, struct nj_bytes topic,
-                     uint32_t rule)
-{
-    struct nj_acl *acl = parser->acl;
-    bool is_pattern = root == acl->pattern_root;
-    uint32_t node = root;
-    struct nj_bytes level;
-    while (nj_mqtt_next_level(&topic, &level)) {
-        node = step(acl, node, level, is_pattern);
-    }
-    if (access & ACCESS_DENY) {
-        set_first(&acl->nodes[node].deny, rule);
-    }
-    if (access & ACCESS_READ) {
-        set_first(&acl->nodes[node].read, rule);
-    }
-    if (access & ACCESS_WRITE) {
-        set_first(&acl->nodes[node].write, rule);
-    }
-}
-
-/* ---- users */
-
-static uint32_t user_bucket(const struct nj_acl *acl, struct nj_bytes name)
-{
-    return (uint32_t)nj_hash_bytes(name) & acl->user_mask;
-}
-
-static struct nj_acl_user *find_user(const struct nj_acl *acl, struct nj_bytes name)
-{
-    uint32_t at = acl->user_buckets[user_bucket(acl, name)];
-    while (at) {
-        struct nj_acl_user *user = &acl->users[at];
-        if (nj_bytes_equal(nj_bytes(acl->text.data + user->name_at, user->name_len), name)) {
-            return user;
-        }
-        at = user->bucket_next;
-    }
-    return NULL;
-}
-
-uint32_t nj_acl_user_list(const struct nj_acl *acl, struct nj_bytes name)
-{
-    const struct nj_acl_user *user = name.ptr ? find_user(acl, name) : NULL;
-    return user ? user->root : NJ_ACL_NO_LIST;
-}
-
-static void grow_users(struct nj_acl *acl)
-{
-    if (acl->user_buckets && acl->user_count <= acl->user_mask) {
-        return;
-    }
-    uint32_t size = acl->user_buckets ? (acl->user_mask + 1) * 2 : FIRST_BUCKETS;
-    nj_free(acl->user_buckets);
-    acl->user_buckets = nj_zalloc(size * sizeof(uint32_t));
-    acl->user_mask = size - 1;
-    for (uint32_t i = 1; i <= acl->user_count; i++) {
-        struct nj_acl_user *user = &acl->users[i];
-        uint32_t bucket =
-            user_bucket(acl, nj_bytes(acl->text.data + user->name_at, user->name_len));
-        user->bucket_next = acl->user_buckets[bucket];
-        acl->user_buckets[bucket] = i;
-    }
-}
-
-/* Blocks of the same user are one list. */
-static uint32_t demand_user(struct nj_acl *acl, struct nj_bytes name)
-{
-    struct nj_acl_user *user = find_user(acl, name);
-    if (user) {
-        return user->root;
-    }
-    if (acl->user_count + 1 >= acl->user_cap) {
-        acl->user_cap = acl->user_cap ? acl->user_cap * 2 : 16;
-        acl->users = nj_realloc(acl->users, acl->user_cap * sizeof(*acl->users));
-    }
-    uint32_t bucket = user_bucket(acl, name);
-    acl->users[++acl->user_count] = (struct nj_acl_user){
-        .name_at = (uint32_t)(name.ptr - acl->text.data),
-        .name_len = (uint32_t)name.len,
-        .root = node_new(acl),
-        .bucket_next = acl->user_buckets[bucket],
-    };
-    acl->user_buckets[bucket] = acl->user_count;
-    uint32_t root = acl->users[acl->user_count].root;
-    grow_users(acl);
-    return root;
 }
 
 /* ---- lines */
@@ -318,30 +97,50 @@ static bool is_word(struct parser *parser, struct nj_bytes word, const char *key
     return parser->options->any_case_keywords;
 }
 
-static unsigned read_access(struct parser *parser, struct nj_bytes *rest)
+/* 0 = not a word of access. */
+static unsigned access_of(struct parser *parser, struct nj_bytes word)
 {
     static const struct {
         const char *word;
         unsigned access;
     } table[] = {
-        {"read", ACCESS_READ},
-        {"write", ACCESS_WRITE},
-        {"readwrite", ACCESS_READ | ACCESS_WRITE},
-        {"deny", ACCESS_DENY},
+        {"read", NJ_ACL_READ},
+        {"write", NJ_ACL_WRITE},
+        {"readwrite", NJ_ACL_READ | NJ_ACL_WRITE},
+        {"deny", NJ_ACL_DENY},
     };
-    struct nj_bytes after = *rest;
-    struct nj_bytes word = take_word(&after);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (after.len && is_word(parser, word, table[i].word)) {
-            *rest = after;
+        if (is_word(parser, word, table[i].word)) {
             return table[i].access;
         }
     }
-    return ACCESS_READ | ACCESS_WRITE;
+    return 0;
 }
 
-/* A %u or %c that does not fill its level would be a text that looks like a placeholder: refused,
- * because whoever wrote it meant something else. */
+/* Takes the access off *rest. One word alone is the topic. With a second one the first has to be an
+ * access: `dney secret/#` must not become a right to a topic of that name. */
+static enum nj_err take_access(struct parser *parser, struct nj_bytes *rest, unsigned *access)
+{
+    struct nj_bytes topic = *rest;
+    struct nj_bytes word = take_word(&topic);
+    *access = NJ_ACL_READ | NJ_ACL_WRITE;
+    if (topic.len) {
+        *access = access_of(parser, word);
+        *rest = topic;
+        return *access ? NJ_OK
+                       : fail(parser, "Invalid access (want read, write, readwrite or deny)");
+    }
+    /* `topic read`: as likely as not the topic was forgotten. */
+    if (access_of(parser, word)) {
+        if (!parser->options->doubtful_as_text) {
+            return fail(parser, "Empty topic");
+        }
+        warn(parser, "the word of access stands for the topic here");
+    }
+    return NJ_OK;
+}
+
+/* A %u or %c that does not fill its level. */
 static bool has_inner_placeholder(struct nj_bytes topic)
 {
     struct nj_bytes level;
@@ -357,31 +156,57 @@ static bool has_inner_placeholder(struct nj_bytes topic)
     return false;
 }
 
+static bool has_placeholder(struct nj_bytes topic)
+{
+    struct nj_bytes level;
+    while (nj_mqtt_next_level(&topic, &level)) {
+        if (nj_bytes_equal(level, NJ_BYTES_LIT("%u")) ||
+            nj_bytes_equal(level, NJ_BYTES_LIT("%c"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is allowed, but hardly meant. */
+static enum nj_err check_meaning(struct parser *parser, struct nj_bytes topic, bool is_pattern)
+{
+    if (is_pattern && has_inner_placeholder(topic)) {
+        static const char what[] = "%u and %c have to fill a whole level of a pattern";
+        if (!parser->options->doubtful_as_text) {
+            return fail(parser, what);
+        }
+        warn(parser, what);
+    }
+    if (!is_pattern && has_placeholder(topic)) {
+        warn(parser, "%u and %c are plain text in a 'topic' line; 'pattern' fills them");
+    }
+    if (nj_mqtt_is_share(topic)) {
+        warn(parser, "no message has a topic below $share; write the filter behind the group");
+    }
+    return NJ_OK;
+}
+
 static enum nj_err parse_rule(struct parser *parser, struct nj_bytes line, struct nj_bytes rest,
                               uint32_t root)
 {
+    struct nj_acl *acl = parser->acl;
+    unsigned access;
     if (!rest.len) {
         return fail(parser, "Empty topic");
     }
-    unsigned access = read_access(parser, &rest);
-    /* `topic read` without a topic: the word stands where a topic should, as likely as not by
-     * mistake. */
-    bool is_lone_word = nj_bytes_equal(rest, NJ_BYTES_LIT("read")) ||
-                        nj_bytes_equal(rest, NJ_BYTES_LIT("write")) ||
-                        nj_bytes_equal(rest, NJ_BYTES_LIT("readwrite")) ||
-                        nj_bytes_equal(rest, NJ_BYTES_LIT("deny"));
-    if (is_lone_word) {
-        return fail(parser, "Empty topic");
+    enum nj_err err = take_access(parser, &rest, &access);
+    if (err == NJ_OK &&
+        (!nj_mqtt_utf8_is_valid(rest) || !nj_mqtt_filter_is_valid(rest, NJ_ACL_LEVELS_MAX))) {
+        err = fail(parser, "Invalid topic");
     }
-    if (!nj_mqtt_utf8_is_valid(rest) || !nj_mqtt_filter_is_valid(rest, 0)) {
-        return fail(parser, "Invalid topic");
+    if (err == NJ_OK) {
+        err = check_meaning(parser, rest, root == acl->pattern_root);
     }
-    bool is_pattern = root == parser->acl->pattern_root;
-    if (is_pattern && has_inner_placeholder(rest)) {
-        return fail(parser, "Invalid pattern: %u and %c have to fill a whole level");
+    if (err == NJ_OK) {
+        nj_acl_build_add(acl, root, access, rest, nj_acl_build_rule(acl, parser->line, line));
     }
-    add_rule(parser, root, access, rest, rule_new(parser, line));
-    return NJ_OK;
+    return err;
 }
 
 static enum nj_err parse_line(struct parser *parser, struct nj_bytes line)
@@ -394,7 +219,10 @@ static enum nj_err parse_line(struct parser *parser, struct nj_bytes line)
     struct nj_bytes rest = line;
     struct nj_bytes keyword = take_word(&rest);
     if (is_word(parser, keyword, "topic")) {
-        acl->has_leading |= parser->list == acl->leading_root;
+        if (parser->list == acl->leading_root && !acl->has_leading) {
+            acl->has_leading = true;
+            acl->leading_line = parser->line;
+        }
         return parse_rule(parser, line, rest, parser->list);
     }
     if (is_word(parser, keyword, "pattern")) {
@@ -405,7 +233,7 @@ static enum nj_err parse_line(struct parser *parser, struct nj_bytes line)
         if (!rest.len || !nj_mqtt_utf8_is_valid(rest)) {
             return fail(parser, rest.len ? "Invalid user name" : "Missing user name");
         }
-        parser->list = demand_user(acl, rest);
+        parser->list = nj_acl_build_user(acl, rest);
         return NJ_OK;
     }
     return fail(parser, "Invalid line");
@@ -437,38 +265,47 @@ static enum nj_err parse_lines(struct parser *parser)
 
 /* ---- life */
 
-enum nj_err nj_acl_parse(struct nj_bytes text, const char *path,
-                         const struct nj_acl_options *options, struct nj_acl **out, char *error,
-                         size_t error_size)
+/* Takes the text over. */
+static enum nj_err parse_owned(struct nj_buf *text, const char *path,
+                               const struct nj_acl_options *options, struct nj_acl **out,
+                               char *error, size_t error_size)
 {
     struct nj_acl *acl = nj_zalloc(sizeof(*acl));
     struct parser parser = {
         .acl = acl, .options = options, .error = error, .error_size = error_size};
+    atomic_init(&acl->refs, 1);
     acl->path = nj_strdup(path);
     acl->leading_for_all = options->leading_for_all;
-    nj_buf_init(&acl->text);
-    enum nj_err err = nj_buf_append(&acl->text, text.ptr, text.len);
-    if (err != NJ_OK) {
-        (void)snprintf(error, error_size, "Out of memory reading ACL file %s", path);
-        nj_acl_free(acl);
-        return err;
-    }
-    grow_buckets(acl);
-    grow_users(acl);
-    acl->leading_root = node_new(acl);
-    acl->pattern_root = node_new(acl);
+    acl->text = *text;
+    nj_buf_init(text);
+    nj_acl_build_init(acl);
     parser.list = acl->leading_root;
-    err = parse_lines(&parser);
+    enum nj_err err = parse_lines(&parser);
     if (err != NJ_OK) {
         nj_acl_free(acl);
         return err;
     }
     if (acl->has_leading && !options->leading_for_all) {
-        parser.line = 1;
+        parser.line = acl->leading_line;
         warn(&parser, "'topic' lines before the first 'user' apply to anonymous clients only");
     }
+    nj_acl_build_finish(acl);
     *out = acl;
     return NJ_OK;
+}
+
+enum nj_err nj_acl_parse(struct nj_bytes text, const char *path,
+                         const struct nj_acl_options *options, struct nj_acl **out, char *error,
+                         size_t error_size)
+{
+    struct nj_buf copy;
+    nj_buf_init(&copy);
+    enum nj_err err = text.len > FILE_MAX ? NJ_ETOOBIG : nj_buf_append(&copy, text.ptr, text.len);
+    if (err != NJ_OK) {
+        (void)snprintf(error, error_size, "Unable to read ACL file %s: %s", path, nj_err_text(err));
+        return err;
+    }
+    return parse_owned(&copy, path, options, out, error, error_size);
 }
 
 enum nj_err nj_acl_load(const char *path, const struct nj_acl_options *options, struct nj_acl **out,
@@ -477,19 +314,23 @@ enum nj_err nj_acl_load(const char *path, const struct nj_acl_options *options, 
     struct nj_buf text;
     nj_buf_init(&text);
     enum nj_err err = nj_file_read(path, FILE_MAX, options->nofollow, &text);
-    if (err != NJ_OK) {
-        (void)snprintf(error, error_size, "Unable to open acl_file \"%s\": %s", path,
-                       nj_err_text(err));
-    } else {
-        err = nj_acl_parse(nj_buf_bytes(&text), path, options, out, error, error_size);
+    if (err == NJ_OK) {
+        return parse_owned(&text, path, options, out, error, error_size);
     }
+    nj_security_open_error("acl_file", path, err, error, error_size);
     nj_buf_fini(&text);
     return err;
 }
 
+struct nj_acl *nj_acl_ref(struct nj_acl *acl)
+{
+    atomic_fetch_add_explicit(&acl->refs, 1, memory_order_relaxed);
+    return acl;
+}
+
 void nj_acl_free(struct nj_acl *acl)
 {
-    if (!acl) {
+    if (!acl || atomic_fetch_sub_explicit(&acl->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     for (uint32_t i = 0; i < acl->warning_count; i++) {
@@ -498,7 +339,8 @@ void nj_acl_free(struct nj_acl *acl)
     nj_free(acl->warnings);
     nj_buf_fini(&acl->text);
     nj_free(acl->nodes);
-    nj_free(acl->node_buckets);
+    nj_free(acl->specials);
+    nj_free(acl->slots);
     nj_free(acl->users);
     nj_free(acl->user_buckets);
     nj_free(acl->rules);
@@ -509,7 +351,7 @@ void nj_acl_free(struct nj_acl *acl)
 const char *nj_acl_rule_text(const struct nj_acl *acl, uint32_t rule_id, char *buf, size_t size)
 {
     if (rule_id == 0 || rule_id > acl->rule_count) {
-        (void)snprintf(buf, size, "no rule");
+        (void)snprintf(buf, size, rule_id == NJ_ACL_RULE_SOME ? "one of many rules" : "no rule");
         return buf;
     }
     const struct nj_acl_rule *rule = &acl->rules[rule_id];

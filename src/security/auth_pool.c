@@ -4,8 +4,8 @@
 #include <sys/resource.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,19 +15,33 @@
 #include "security/login.h"
 #include "security/password.h"
 
-#define LANES       64
-#define JOBS_MAX    20000
-#define THREADS_MAX 32
-#define NICE_VALUE  10
+#define LANES          1024
+#define JOBS_MAX       20000u
+#define BYTES_MAX      (64u * 1024u * 1024u)
+#define MEMORY_MAX_KIB (1024u * 1024u) /* of all hashes that run; one alone may take it all */
+#define THREADS_MAX    32
+#define NICE_VALUE     10
+#define HOLD_MS        200
 
 struct job {
-    struct nj_list node;
+    struct nj_list node; /* of a lane, later of the held ones */
     nj_auth_done_fn done;
     void *arg;
+    const _Atomic bool *is_abandoned;
+    unsigned lane;
+    uint32_t memory_kib;
+    uint64_t release_ms;
     uint32_t user_len;
     uint32_t password_len;
     uint32_t hash_len;
     uint8_t bytes[]; /* user, password, hash */
+};
+
+struct lane {
+    struct nj_list jobs;
+    struct nj_list node; /* of the lanes that wait, when it has jobs */
+    unsigned count;
+    size_t bytes;
 };
 
 struct nj_auth_pool {
@@ -37,83 +51,216 @@ struct nj_auth_pool {
     _Atomic unsigned depth;
     pthread_cond_t wake;
     pthread_mutex_t lock; /* guards what follows */
-    struct nj_list lanes[LANES];
-    unsigned turn;
+    struct lane lanes[LANES];
+    struct nj_list turn; /* lanes that have jobs; the first one is next */
+    struct nj_list held; /* refused jobs, by release_ms */
     unsigned waiting;
+    size_t bytes;
+    uint32_t busy_kib;
     bool is_closing;
 };
 
-/* The next job, lanes in turn. Holds the lock; NULL at the end. */
+static size_t job_size(const struct job *job)
+{
+    return sizeof(*job) + job->user_len + job->password_len + job->hash_len;
+}
+
+static void job_free(struct job *job)
+{
+    nj_free_secret(job, job_size(job));
+}
+
+/* ---- lanes; all under the lock */
+
+static bool has_room(const struct nj_auth_pool *pool, const struct job *job)
+{
+    const struct lane *lane = &pool->lanes[job->lane];
+    return lane->count < JOBS_MAX - pool->waiting &&
+           lane->bytes + job_size(job) <= BYTES_MAX - pool->bytes;
+}
+
+static void put(struct nj_auth_pool *pool, struct job *job)
+{
+    struct lane *lane = &pool->lanes[job->lane];
+    nj_list_push_back(&lane->jobs, &job->node);
+    if (lane->count++ == 0) {
+        nj_list_push_back(&pool->turn, &lane->node);
+    }
+    lane->bytes += job_size(job);
+    pool->bytes += job_size(job);
+    pool->waiting++;
+}
+
+/* The next job, lanes in turn; NULL when there is none, or when the memory for it is in use. */
 static struct job *take(struct nj_auth_pool *pool)
 {
-    while (!pool->is_closing) {
-        for (unsigned i = 0; pool->waiting && i < LANES; i++) {
-            unsigned lane = (pool->turn + i) % LANES;
-            struct nj_list *node = nj_list_pop_front(&pool->lanes[lane]);
-            if (node) {
-                pool->turn = (lane + 1) % LANES;
-                pool->waiting--;
-                return NJ_CONTAINER(node, struct job, node);
-            }
-        }
-        (void)pthread_cond_wait(&pool->wake, &pool->lock);
+    if (nj_list_is_empty(&pool->turn)) {
+        return NULL;
     }
-    return NULL;
+    struct lane *lane = NJ_CONTAINER(pool->turn.next, struct lane, node);
+    struct job *job = NJ_CONTAINER(lane->jobs.next, struct job, node);
+    if (pool->busy_kib && pool->busy_kib + job->memory_kib > MEMORY_MAX_KIB) {
+        return NULL;
+    }
+    nj_list_remove(&job->node);
+    nj_list_remove(&lane->node);
+    if (--lane->count > 0) {
+        nj_list_push_back(&pool->turn, &lane->node);
+    }
+    lane->bytes -= job_size(job);
+    pool->bytes -= job_size(job);
+    pool->waiting--;
+    pool->busy_kib += job->memory_kib;
+    return job;
 }
+
+static void hold(struct nj_auth_pool *pool, struct job *job)
+{
+    struct nj_list *place = pool->held.prev;
+    while (place != &pool->held &&
+           NJ_CONTAINER(place, struct job, node)->release_ms > job->release_ms) {
+        place = place->prev;
+    }
+    nj_list_insert_after(place, &job->node);
+}
+
+/* A held job whose time has come, or NULL; then *wait_ms says for how long (0 = nothing is held).
+ */
+static struct job *take_held(struct nj_auth_pool *pool, uint64_t *wait_ms)
+{
+    *wait_ms = 0;
+    if (nj_list_is_empty(&pool->held)) {
+        return NULL;
+    }
+    struct job *job = NJ_CONTAINER(pool->held.next, struct job, node);
+    uint64_t now = nj_clock_mono_ms();
+    if (job->release_ms > now) {
+        *wait_ms = job->release_ms - now;
+        return NULL;
+    }
+    nj_list_remove(&job->node);
+    return job;
+}
+
+/* ---- threads */
 
 static struct nj_bytes part(const struct job *job, uint32_t at, uint32_t len)
 {
     return nj_bytes(job->bytes + at, len);
 }
 
-static void job_free(struct job *job)
+static bool is_abandoned(const struct job *job)
 {
-    nj_free_secret(job, sizeof(*job) + job->user_len + job->password_len + job->hash_len);
+    return job->is_abandoned && atomic_load_explicit(job->is_abandoned, memory_order_acquire);
 }
 
-static void run(struct nj_auth_pool *pool, struct job *job)
+static void finish(struct job *job, bool ok)
+{
+    job->done(job->arg, ok);
+    job_free(job);
+}
+
+/* Leaves of a job only what the answer needs. */
+static struct job *strip(struct job *job)
+{
+    nj_wipe(job->bytes, job_size(job) - sizeof(*job));
+    job->user_len = 0;
+    job->password_len = 0;
+    job->hash_len = 0;
+    struct job *less = nj_try_realloc(job, sizeof(*job));
+    return less ? less : job;
+}
+
+/* Hashes. The job when it is refused and has to be held; else it is gone. */
+static struct job *run(struct nj_auth_pool *pool, struct job *job)
 {
     struct nj_bytes user = part(job, 0, job->user_len);
     struct nj_bytes password = part(job, job->user_len, job->password_len);
     struct nj_bytes hash = part(job, job->user_len + job->password_len, job->hash_len);
-    bool ok = hash.len && nj_password_verify(hash, password);
+    bool is_over = is_abandoned(job);
+    job->release_ms = nj_clock_mono_ms() + HOLD_MS;
+    bool ok = !is_over && hash.len && nj_password_verify(hash, password);
     if (ok && pool->remembered) {
         nj_remembered_add(pool->remembered, user, password, hash, nj_clock_mono_ms());
     }
     atomic_fetch_sub_explicit(&pool->depth, 1, memory_order_relaxed);
-    job->done(job->arg, ok);
-    job_free(job);
+    if (ok || is_over) {
+        finish(job, ok);
+        return NULL;
+    }
+    return strip(job);
+}
+
+static void wait_for_work(struct nj_auth_pool *pool, uint64_t wait_ms)
+{
+    if (wait_ms == 0) {
+        (void)pthread_cond_wait(&pool->wake, &pool->lock);
+        return;
+    }
+    /* The condition's own clock, only to wait by; what is due is decided by base/clock.h. */
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(wait_ms / 1000);
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    (void)pthread_cond_timedwait(&pool->wake, &pool->lock, &until);
+}
+
+/* One thing to do, or waiting for one. Holds the lock outside of jobs. */
+static void turn(struct nj_auth_pool *pool)
+{
+    uint64_t wait_ms;
+    struct job *job = take_held(pool, &wait_ms);
+    if (job) {
+        (void)pthread_mutex_unlock(&pool->lock);
+        finish(job, false);
+        (void)pthread_mutex_lock(&pool->lock);
+        return;
+    }
+    job = take(pool);
+    if (!job) {
+        wait_for_work(pool, wait_ms);
+        return;
+    }
+    uint32_t memory_kib = job->memory_kib;
+    (void)pthread_mutex_unlock(&pool->lock);
+    job = run(pool, job);
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->busy_kib -= memory_kib;
+    if (job) {
+        hold(pool, job);
+    }
+    if (pool->waiting && memory_kib) {
+        (void)pthread_cond_signal(&pool->wake); /* somebody may wait for the memory */
+    }
 }
 
 static void *pool_thread(void *arg)
 {
     struct nj_auth_pool *pool = arg;
-    struct job *job;
+    const struct sched_param param = {0};
     /* Best effort: traffic comes before logins. */
+    (void)sched_setscheduler(0, SCHED_BATCH, &param);
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE_VALUE);
     (void)pthread_mutex_lock(&pool->lock);
-    while ((job = take(pool))) {
-        (void)pthread_mutex_unlock(&pool->lock);
-        run(pool, job);
-        (void)pthread_mutex_lock(&pool->lock);
+    while (!pool->is_closing) {
+        turn(pool);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
-struct nj_auth_pool *nj_auth_pool_new(unsigned threads, struct nj_remembered *remembered)
+/* ---- life */
+
+static void start_threads(struct nj_auth_pool *pool, unsigned threads)
 {
-    struct nj_auth_pool *pool = nj_zalloc(sizeof(*pool));
     if (threads == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         threads = cores > 3 ? (unsigned)cores / 2 : 1;
     }
-    pool->remembered = remembered;
-    for (unsigned i = 0; i < LANES; i++) {
-        nj_list_init(&pool->lanes[i]);
-    }
-    (void)pthread_mutex_init(&pool->lock, NULL);
-    (void)pthread_cond_init(&pool->wake, NULL);
     threads = threads > THREADS_MAX ? THREADS_MAX : threads;
     for (unsigned i = 0; i < threads; i++) {
         char name[16];
@@ -123,11 +270,38 @@ struct nj_auth_pool *nj_auth_pool_new(unsigned threads, struct nj_remembered *re
         }
         pool->thread_count++;
     }
+}
+
+struct nj_auth_pool *nj_auth_pool_new(unsigned threads, struct nj_remembered *remembered)
+{
+    struct nj_auth_pool *pool = nj_zalloc(sizeof(*pool));
+    pthread_condattr_t attr;
+    pool->remembered = remembered;
+    nj_list_init(&pool->turn);
+    nj_list_init(&pool->held);
+    for (unsigned i = 0; i < LANES; i++) {
+        nj_list_init(&pool->lanes[i].jobs);
+        nj_list_init(&pool->lanes[i].node);
+    }
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&pool->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    start_threads(pool, threads);
     if (pool->thread_count == 0) {
-        nj_free(pool);
+        nj_auth_pool_free(pool);
         return NULL;
     }
     return pool;
+}
+
+static void refuse_all(struct nj_list *jobs)
+{
+    struct nj_list *node;
+    while ((node = nj_list_pop_front(jobs))) {
+        finish(NJ_CONTAINER(node, struct job, node), false);
+    }
 }
 
 void nj_auth_pool_free(struct nj_auth_pool *pool)
@@ -143,50 +317,58 @@ void nj_auth_pool_free(struct nj_auth_pool *pool)
         nj_thread_join(&pool->threads[i]);
     }
     for (unsigned i = 0; i < LANES; i++) {
-        struct nj_list *node;
-        while ((node = nj_list_pop_front(&pool->lanes[i]))) {
-            struct job *job = NJ_CONTAINER(node, struct job, node);
-            job->done(job->arg, false);
-            job_free(job);
-        }
+        refuse_all(&pool->lanes[i].jobs);
     }
+    refuse_all(&pool->held);
     (void)pthread_cond_destroy(&pool->wake);
     (void)pthread_mutex_destroy(&pool->lock);
     nj_free(pool);
 }
 
-enum nj_err nj_auth_pool_submit(struct nj_auth_pool *pool, const struct nj_auth_job *job)
+static struct job *job_new(const struct nj_auth_job *from)
 {
-    struct job *copy =
-        nj_try_alloc(sizeof(*copy) + job->user.len + job->password.len + job->hash.len);
-    if (!copy) {
-        return NJ_EBUSY;
+    struct job *job =
+        nj_try_alloc(sizeof(*job) + from->user.len + from->password.len + from->hash.len);
+    if (!job) {
+        return NULL;
     }
-    nj_list_init(&copy->node);
-    copy->done = job->done;
-    copy->arg = job->arg;
-    copy->user_len = (uint32_t)job->user.len;
-    copy->password_len = (uint32_t)job->password.len;
-    copy->hash_len = (uint32_t)job->hash.len;
-    uint8_t *at = copy->bytes;
-    const struct nj_bytes parts[3] = {job->user, job->password, job->hash};
+    *job = (struct job){
+        .done = from->done,
+        .arg = from->arg,
+        .is_abandoned = from->is_abandoned,
+        .lane = (unsigned)(from->source % LANES),
+        .memory_kib = nj_password_memory_kib(from->hash),
+        .user_len = (uint32_t)from->user.len,
+        .password_len = (uint32_t)from->password.len,
+        .hash_len = (uint32_t)from->hash.len,
+    };
+    uint8_t *at = job->bytes;
+    const struct nj_bytes parts[3] = {from->user, from->password, from->hash};
     for (int i = 0; i < 3; i++) {
         if (parts[i].len) {
             memcpy(at, parts[i].ptr, parts[i].len);
             at += parts[i].len;
         }
     }
+    return job;
+}
+
+enum nj_err nj_auth_pool_submit(struct nj_auth_pool *pool, const struct nj_auth_job *from)
+{
+    struct job *job = job_new(from);
+    if (!job) {
+        return NJ_EBUSY;
+    }
     (void)pthread_mutex_lock(&pool->lock);
-    bool is_full = pool->waiting >= JOBS_MAX;
-    if (!is_full) {
-        nj_list_push_back(&pool->lanes[job->source % LANES], &copy->node);
-        pool->waiting++;
+    bool is_taken = has_room(pool, job);
+    if (is_taken) {
+        put(pool, job);
         atomic_fetch_add_explicit(&pool->depth, 1, memory_order_relaxed);
         (void)pthread_cond_signal(&pool->wake);
     }
     (void)pthread_mutex_unlock(&pool->lock);
-    if (is_full) {
-        job_free(copy);
+    if (!is_taken) {
+        job_free(job);
         return NJ_EBUSY;
     }
     return NJ_OK;

@@ -6,11 +6,15 @@
 #include "security/acl.h"
 #include "security/policy.h"
 
-/* Verdicts on the topic used last, one for each of publish and deliver: a device repeats itself. */
+/* Verdicts on the topic used last, one for each of publish and deliver: a device repeats itself. A
+ * hit costs a tenth of a walk. Who never repeats (a receiver of many topics) would pay for the
+ * copies, so after PATIENCE misses in a row only each PATIENCE-th verdict is kept. */
 #define CACHED_TOPIC_MAX 120
+#define PATIENCE         8
 
 struct cached {
-    uint16_t len; /* 0 = empty */
+    bool is_set;
+    uint8_t len;
     struct nj_verdict verdict;
     uint8_t topic[CACHED_TOPIC_MAX];
 };
@@ -62,36 +66,35 @@ static bool is_bridge_state(struct nj_bytes topic)
     return nj_mqtt_topic_matches(NJ_BYTES_LIT("$SYS/broker/connection/+/state"), topic);
 }
 
-/* Topics beginning with '$' that no rule can open. True when it is decided. */
-static bool decide_reserved(enum nj_action action, struct nj_bytes topic, struct nj_verdict *out)
+/* Topics beginning with '$' that no rule can open. */
+static bool is_reserved(enum nj_action action, struct nj_bytes topic)
 {
     bool is_write = action == NJ_ACTION_PUBLISH || action == NJ_ACTION_WILL;
-    bool is_refused =
-        (is_write && ((is_at_or_below(topic, "$SYS") && !is_bridge_state(topic)) ||
-                      is_at_or_below(topic, "$share") || is_at_or_below(topic, "$queue") ||
-                      is_at_or_below(topic, "$exclusive"))) ||
-        (action == NJ_ACTION_WILL && is_at_or_below(topic, "$CONTROL")) ||
-        is_at_or_below(topic, "$int");
-    if (is_refused) {
-        decide(out, false, NJ_VERDICT_RESERVED, 0);
+    if (is_at_or_below(topic, "$int")) {
+        return true;
     }
-    return is_refused;
+    if (action == NJ_ACTION_WILL && is_at_or_below(topic, "$CONTROL")) {
+        return true;
+    }
+    return is_write && ((is_at_or_below(topic, "$SYS") && !is_bridge_state(topic)) ||
+                        is_at_or_below(topic, "$share") || is_at_or_below(topic, "$queue") ||
+                        is_at_or_below(topic, "$exclusive"));
 }
 
-static void decide_default(const struct nj_scope *scope, enum nj_action action,
-                           struct nj_bytes topic, struct nj_verdict *out)
+/* The filter that decides what is delivered: behind $share/<group>/. */
+static struct nj_bytes without_share(struct nj_bytes filter)
 {
-    bool allowed = scope->acl_default_allow || action == NJ_ACTION_UNSUBSCRIBE;
-    if (topic.len && topic.ptr[0] == '$') {
-        struct nj_bytes group;
-        struct nj_bytes filter = topic;
-        (void)nj_mqtt_share_parse(topic, &group, &filter);
-        if (is_at_or_below(filter, "$CONTROL") ||
-            (is_at_or_below(filter, "$SYS") && !scope->default_covers_sys)) {
-            allowed = false;
-        }
-    }
-    decide(out, allowed, NJ_VERDICT_DEFAULT, 0);
+    struct nj_bytes group;
+    struct nj_bytes inner;
+    return nj_mqtt_share_parse(filter, &group, &inner) ? inner : filter;
+}
+
+static void decide_default(const struct nj_scope *scope, struct nj_bytes topic,
+                           struct nj_verdict *out)
+{
+    bool is_covered = !is_at_or_below(topic, "$CONTROL") &&
+                      (scope->default_covers_sys || !is_at_or_below(topic, "$SYS"));
+    decide(out, scope->acl_default_allow && is_covered, NJ_VERDICT_DEFAULT, 0);
 }
 
 static void from_answer(struct nj_acl_answer answer, struct nj_verdict *out)
@@ -100,19 +103,19 @@ static void from_answer(struct nj_acl_answer answer, struct nj_verdict *out)
            answer.rule_id);
 }
 
-static void decide_filter(const struct nj_scope *scope, const struct nj_acl_query *query,
-                          enum nj_action action, struct nj_bytes filter, struct nj_verdict *out)
+static void decide_filter(const struct nj_scope *scope, const struct nj_subject *subject,
+                          struct nj_bytes filter, struct nj_verdict *out)
 {
-    if (!scope->checks_subscribe || action == NJ_ACTION_UNSUBSCRIBE) {
+    if (!scope->checks_subscribe) {
         decide(out, true, NJ_VERDICT_UNCHECKED, 0);
         return;
     }
-    struct nj_bytes group;
-    struct nj_bytes inner = filter;
-    if (!scope->share_as_whole) {
-        (void)nj_mqtt_share_parse(filter, &group, &inner);
-    }
-    from_answer(nj_acl_check_filter(scope->acl, query, inner), out);
+    const struct nj_acl_query query = {
+        .user = subject->user,
+        .client_id = subject->client_id,
+        .user_list = subject->user_list,
+    };
+    from_answer(nj_acl_check_filter(scope->acl, &query, filter), out);
 }
 
 /* Brings the subject up to the policy: its list is looked up anew, old verdicts are forgotten. */
@@ -121,25 +124,52 @@ static void refresh(const struct nj_scope *scope, uint64_t epoch, struct nj_subj
     subject->epoch = epoch;
     subject->user_list = nj_acl_user_list(scope->acl, subject->user);
     if (subject->cache) {
-        subject->cache->slot[0].len = 0;
-        subject->cache->slot[1].len = 0;
+        subject->cache->slot[0].is_set = false;
+        subject->cache->slot[1].is_set = false;
     }
 }
 
-static struct cached *cache_slot(struct nj_subject *subject, bool is_write)
+static bool find_cached(const struct nj_subject *subject, unsigned slot, struct nj_bytes topic,
+                        struct nj_verdict *out)
 {
     if (!subject->cache) {
+        return false;
+    }
+    const struct cached *cached = &subject->cache->slot[slot];
+    if (!cached->is_set || cached->len != topic.len ||
+        memcmp(cached->topic, topic.ptr, topic.len) != 0) {
+        return false;
+    }
+    *out = cached->verdict;
+    return true;
+}
+
+/* Called after each miss. The first one makes no cache: many subjects ask once. */
+static void keep(struct nj_subject *subject, unsigned slot, struct nj_bytes topic,
+                 const struct nj_verdict *verdict)
+{
+    uint8_t misses = ++subject->misses[slot];
+    if (misses > PATIENCE && misses % PATIENCE != 0) {
+        return;
+    }
+    if (!subject->cache && misses > 1) {
         subject->cache = nj_try_zalloc(sizeof(*subject->cache));
     }
-    return subject->cache ? &subject->cache->slot[is_write ? 0 : 1] : NULL;
+    if (subject->cache && topic.len <= CACHED_TOPIC_MAX) {
+        struct cached *cached = &subject->cache->slot[slot];
+        cached->is_set = true;
+        cached->len = (uint8_t)topic.len;
+        cached->verdict = *verdict;
+        memcpy(cached->topic, topic.ptr, topic.len);
+    }
 }
 
 static void decide_topic(const struct nj_scope *scope, struct nj_subject *subject, bool is_write,
                          struct nj_bytes topic, struct nj_verdict *out)
 {
-    struct cached *slot = cache_slot(subject, is_write);
-    if (slot && slot->len == topic.len && memcmp(slot->topic, topic.ptr, topic.len) == 0) {
-        *out = slot->verdict;
+    unsigned slot = is_write ? 0 : 1;
+    if (find_cached(subject, slot, topic, out)) {
+        subject->misses[slot] = 0;
         return;
     }
     const struct nj_acl_query query = {
@@ -149,35 +179,36 @@ static void decide_topic(const struct nj_scope *scope, struct nj_subject *subjec
         .is_write = is_write,
     };
     from_answer(nj_acl_check(scope->acl, &query, topic), out);
-    if (slot && topic.len <= CACHED_TOPIC_MAX) {
-        slot->len = (uint16_t)topic.len;
-        slot->verdict = *out;
-        memcpy(slot->topic, topic.ptr, topic.len);
-    }
+    keep(subject, slot, topic, out);
 }
 
 void nj_authz(const struct nj_policy *policy, struct nj_subject *subject, enum nj_action action,
               struct nj_bytes topic, struct nj_verdict *out)
 {
     const struct nj_scope *scope = nj_policy_scope(policy, subject->scope);
-    if (NJ_UNLIKELY(topic.len && topic.ptr[0] == '$') && decide_reserved(action, topic, out)) {
+    bool is_subscribe = action == NJ_ACTION_SUBSCRIBE;
+    if (action == NJ_ACTION_UNSUBSCRIBE) {
+        decide(out, true, NJ_VERDICT_UNCHECKED, 0);
         return;
     }
+    if (NJ_UNLIKELY(topic.len && topic.ptr[0] == '$')) {
+        struct nj_bytes inner = is_subscribe ? without_share(topic) : topic;
+        if (is_reserved(action, inner)) {
+            decide(out, false, NJ_VERDICT_RESERVED, 0);
+            return;
+        }
+        topic = scope->acl && scope->share_as_whole ? topic : inner;
+    }
     if (!scope->acl) {
-        decide_default(scope, action, topic, out);
+        decide_default(scope, topic, out);
         return;
     }
     if (NJ_UNLIKELY(subject->epoch != nj_policy_epoch(policy))) {
         refresh(scope, nj_policy_epoch(policy), subject);
     }
-    if (action == NJ_ACTION_SUBSCRIBE || action == NJ_ACTION_UNSUBSCRIBE) {
-        const struct nj_acl_query query = {
-            .user = subject->user,
-            .client_id = subject->client_id,
-            .user_list = subject->user_list,
-        };
-        decide_filter(scope, &query, action, topic, out);
-        return;
+    if (is_subscribe) {
+        decide_filter(scope, subject, topic, out);
+    } else {
+        decide_topic(scope, subject, action != NJ_ACTION_DELIVER, topic, out);
     }
-    decide_topic(scope, subject, action != NJ_ACTION_DELIVER, topic, out);
 }

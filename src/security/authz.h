@@ -41,14 +41,15 @@ struct nj_verdict {
 };
 
 /* Who asks. Lives inside a session; owned by its thread. The texts belong to the caller and stay
- * as long as the subject. */
+ * unchanged as long as the subject; for another name make another subject. */
 struct nj_subject {
     struct nj_bytes user; /* ptr NULL = anonymous */
     struct nj_bytes client_id;
     unsigned scope;
     uint32_t user_list;           /* of the ACL with `epoch`; see acl.h */
     uint64_t epoch;               /* of the policy that user_list and cache belong to; 0 = none */
-    struct nj_authz_cache *cache; /* last verdicts; made at first use under an ACL */
+    struct nj_authz_cache *cache; /* last verdicts; made at second use under an ACL */
+    uint8_t misses[2];            /* of the cache, since its last hit */
 };
 
 void nj_subject_init(struct nj_subject *subject, struct nj_bytes user, struct nj_bytes client_id,
@@ -56,7 +57,12 @@ void nj_subject_init(struct nj_subject *subject, struct nj_bytes user, struct nj
 void nj_subject_fini(struct nj_subject *subject);
 
 /* `topic`: for SUBSCRIBE and UNSUBSCRIBE the filter as it was sent, $share/… included; else the
- * topic name. After all rewriting (alias, mount point). */
+ * topic name. After all rewriting (alias, mount point). Valid by mqtt/topic.h.
+ *
+ * Refused whatever a rule says: publishing and wills to $SYS (but
+ * $SYS/broker/connection/<id>/state), $share, $queue and $exclusive; wills to $CONTROL; everything
+ * below $int, which is the broker's own. Without an ACL `acl_default` decides, which never covers
+ * $CONTROL and, natively, not $SYS. Giving up a subscription is always allowed. */
 void nj_authz(const struct nj_policy *policy, struct nj_subject *subject, enum nj_action action,
               struct nj_bytes topic, struct nj_verdict *out);
 

@@ -46,6 +46,7 @@ static void decide_unverified(const struct nj_scope *scope, const struct nj_logi
         refuse(out, "no source of identities is configured");
     } else if (scope->unverified_user_counts) {
         accept(out, request->user);
+        out->credential = NJ_CREDENTIAL_UNVERIFIED;
     } else {
         accept(out, nj_bytes(NULL, 0));
     }
@@ -55,7 +56,9 @@ void nj_login_decide(const struct nj_policy *policy, const struct nj_login_reque
                      struct nj_login_decision *out)
 {
     const struct nj_scope *scope = nj_policy_scope(policy, request->scope);
-    if (request->certificate.ptr) {
+    if (request->certificate.ptr && request->certificate.len == 0) {
+        refuse(out, "the certificate has no name");
+    } else if (request->certificate.ptr) {
         /* The certificate is the identity; what CONNECT says of user and password is ignored. */
         accept(out, request->certificate);
     } else if (request->user.ptr && scope->passwords) {
@@ -78,8 +81,11 @@ bool nj_login_still_holds(const struct nj_policy *policy, unsigned scope_index,
     if (!user.ptr) {
         return scope->allow_anonymous;
     }
+    if (credential == NJ_CREDENTIAL_UNVERIFIED) {
+        return !scope->passwords && scope->allow_anonymous && scope->unverified_user_counts;
+    }
     if (!credential) {
-        return true; /* a certificate: looked at elsewhere; or a name nobody can verify */
+        return true; /* a certificate: looked at elsewhere */
     }
     const struct nj_password_entry *entry =
         scope->passwords ? nj_passwords_find(scope->passwords, user) : NULL;
@@ -106,6 +112,7 @@ struct nj_remembered {
 
 struct nj_remembered *nj_remembered_new(unsigned entries, uint64_t lifetime_ms)
 {
+    NJ_ASSERT(entries > 0);
     struct nj_remembered *remembered =
         nj_zalloc(sizeof(*remembered) + entries * sizeof(struct slot));
     remembered->count = entries;
@@ -171,7 +178,10 @@ bool nj_remembered_has(struct nj_remembered *remembered, struct nj_bytes user,
     unsigned place = place_of(remembered, digest);
     struct slot *slot = &remembered->slots[place];
     (void)pthread_mutex_lock(&remembered->locks[place % LOCKS]);
-    bool has = slot->expires_ms > now_ms && CRYPTO_memcmp(slot->digest, digest, DIGEST_BYTES) == 0;
+    if (slot->expires_ms <= now_ms) {
+        nj_wipe(slot, sizeof(*slot));
+    }
+    bool has = slot->expires_ms && CRYPTO_memcmp(slot->digest, digest, DIGEST_BYTES) == 0;
     (void)pthread_mutex_unlock(&remembered->locks[place % LOCKS]);
     return has;
 }

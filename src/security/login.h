@@ -29,6 +29,9 @@ enum nj_login_result {
     NJ_LOGIN_VERIFY, /* `hash` (or an empty ticket) has to go through the auth pool */
 };
 
+/* The credential of a name that nothing could verify (compat). */
+#define NJ_CREDENTIAL_UNVERIFIED 2u
+
 struct nj_login_decision {
     enum nj_login_result result;
     struct nj_bytes user; /* accepted: the identity; ptr NULL = anonymous */
@@ -37,12 +40,23 @@ struct nj_login_decision {
     const char *why;      /* refused: for the log */
 };
 
-/* Any thread; does not block. `policy` has to outlive the decision. */
+/* Any thread; does not block. `policy` has to outlive the decision.
+ *
+ *   certificate asked for        the certificate's name, whatever CONNECT says
+ *   user and password, source    verify (an unknown user by an empty ticket)
+ *   user alone, source           no (L-050)
+ *   password alone, source       no
+ *   user, no source              allow_anonymous: native anonymous, compat as given; else no
+ *   neither                      allow_anonymous: anonymous; else no
+ *
+ * An empty text is a text: "" is a user that no file can hold, and never anonymous (L-051). With a
+ * source a wrong name or password is never anonymous either (L-052). */
 void nj_login_decide(const struct nj_policy *policy, const struct nj_login_request *request,
                      struct nj_login_decision *out);
 
-/* Whether a session that got in with `credential` would still get in, as far as its password entry
- * tells: unknown users and changed hashes do not. */
+/* Whether a session that got in with `credential` would still get in: not when its user or hash is
+ * gone or changed, when it is anonymous and that is no longer allowed, or when nothing could verify
+ * its name and now something can. */
 bool nj_login_still_holds(const struct nj_policy *policy, unsigned scope, struct nj_bytes user,
                           uint64_t credential);
 
@@ -50,6 +64,8 @@ bool nj_login_still_holds(const struct nj_policy *policy, unsigned scope, struct
  * every time. A keyed digest of (user, password, stored hash) is kept for a while. Any thread. --
  */
 struct nj_remembered;
+/* A table of `entries` places (40 bytes each); a newer credential takes the place of an older one
+ * that falls on the same. */
 struct nj_remembered *nj_remembered_new(unsigned entries, uint64_t lifetime_ms);
 void nj_remembered_free(struct nj_remembered *remembered);
 bool nj_remembered_has(struct nj_remembered *remembered, struct nj_bytes user,

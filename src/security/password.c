@@ -23,6 +23,10 @@
 #define ARGON2_TAG_BYTES      32u
 #define ARGON2_MEMORY_MAX_KIB (1024u * 1024u)
 #define ARGON2_PASSES_MAX     1000u
+#define ARGON2_WORK_MAX_KIB   (4ull * ARGON2_MEMORY_MAX_KIB) /* memory times passes */
+#define ARGON2_LANES_MAX      16u
+#define ARGON2_SALT_MIN       8u
+#define BASE64_MAX            96u /* bytes that a field may decode to */
 
 /* A $6$ or $7$ hash taken apart. */
 struct parts {
@@ -37,34 +41,38 @@ static bool is_argon2(struct nj_bytes hash)
     return nj_bytes_starts_with(hash, NJ_BYTES_LIT("$argon2id$"));
 }
 
-/* Strict padded base64; false unless exactly one of the wanted lengths comes out. */
-static bool decode_base64(struct nj_bytes text, uint8_t *out, size_t want, size_t *len)
+/* Strict padded base64 of at most `max` bytes: there is one text for one value, so what comes out
+ * has to give the same text again. */
+static bool decode_base64(struct nj_bytes text, uint8_t *out, size_t max, size_t *len)
 {
-    uint8_t buf[96];
+    uint8_t bytes[BASE64_MAX] = {0};
+    unsigned char again[BASE64_MAX / 3 * 4 + 1];
     size_t groups = text.len / 4;
-    if (text.len == 0 || text.len % 4 || groups * 3 > sizeof(buf)) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        bool is_pad = text.ptr[i] == '=' && i + 2 >= text.len;
-        bool is_char = (text.ptr[i] >= '0' && text.ptr[i] <= '9') ||
-                       (text.ptr[i] >= 'A' && text.ptr[i] <= 'Z') ||
-                       (text.ptr[i] >= 'a' && text.ptr[i] <= 'z') || text.ptr[i] == '+' ||
-                       text.ptr[i] == '/';
-        if (!is_char && !is_pad) {
-            return false;
-        }
-    }
-    if (EVP_DecodeBlock(buf, text.ptr, (int)text.len) < 0) {
+    if (text.len == 0 || text.len % 4 || groups * 3 > sizeof(bytes) ||
+        EVP_DecodeBlock(bytes, text.ptr, (int)text.len) < 0) {
         return false;
     }
     size_t pad = (text.ptr[text.len - 1] == '=') + (size_t)(text.ptr[text.len - 2] == '=');
     *len = groups * 3 - pad;
-    if (*len > want) {
+    if (*len > max || EVP_EncodeBlock(again, bytes, (int)*len) != (int)text.len ||
+        memcmp(again, text.ptr, text.len) != 0) {
         return false;
     }
-    memcpy(out, buf, *len);
+    memcpy(out, bytes, *len);
     return true;
+}
+
+/* The same without padding, as PHC strings have it. */
+static bool decode_unpadded(struct nj_bytes text, uint8_t *out, size_t max, size_t *len)
+{
+    uint8_t padded[BASE64_MAX / 3 * 4 + 4];
+    size_t pad = (4 - text.len % 4) % 4;
+    if (text.len == 0 || text.len + pad > BASE64_MAX / 3 * 4 || memchr(text.ptr, '=', text.len)) {
+        return false;
+    }
+    memcpy(padded, text.ptr, text.len);
+    memset(padded + text.len, '=', pad);
+    return decode_base64(nj_bytes(padded, text.len + pad), out, max, len);
 }
 
 static bool take_field(struct nj_bytes *rest, struct nj_bytes *field)
@@ -117,34 +125,61 @@ static bool parse(struct nj_bytes hash, struct parts *parts)
            (parts->salt_len == SALT_BYTES_OLD || parts->salt_len == SALT_BYTES_NEW);
 }
 
-/* v=19, then m=, t=, p= within what can be afforded; the library checks the rest. */
-static bool argon2_is_valid(struct nj_bytes hash)
+/* Takes "<name><number><end>" off *rest. */
+static bool take_parameter(struct nj_bytes *rest, const char *name, char end, uint32_t max,
+                           uint32_t *out)
 {
-    unsigned memory;
-    unsigned passes;
-    unsigned lanes;
-    char text[NJ_HASH_TEXT_MAX];
-    if (hash.len >= sizeof(text) || memchr(hash.ptr, 0, hash.len)) {
+    size_t name_len = strlen(name);
+    if (!nj_bytes_starts_with(*rest, nj_bytes(name, name_len))) {
         return false;
     }
-    memcpy(text, hash.ptr, hash.len);
-    text[hash.len] = '\0';
-    int end = 0;
-    if (sscanf(text, "$argon2id$v=19$m=%7u,t=%4u,p=%3u$%n", &memory, &passes, &lanes, &end) != 3 ||
-        end == 0) {
+    struct nj_bytes text = nj_bytes(rest->ptr + name_len, rest->len - name_len);
+    const uint8_t *stop = text.len ? memchr(text.ptr, end, text.len) : NULL;
+    if (!stop || !parse_number(nj_bytes(text.ptr, (size_t)(stop - text.ptr)), max, out)) {
         return false;
     }
-    const char *salt = text + end;
-    const char *tag = strchr(salt, '$');
-    return memory >= 8 && memory <= ARGON2_MEMORY_MAX_KIB && passes >= 1 &&
-           passes <= ARGON2_PASSES_MAX && lanes >= 1 && lanes <= 16 && tag && tag - salt >= 11 &&
-           strlen(tag + 1) >= 16 && strchr(tag + 1, '$') == NULL;
+    *rest = nj_bytes(stop + 1, text.len - (size_t)(stop - text.ptr) - 1);
+    return true;
+}
+
+/* Checks everything that libargon2 would stumble over, and what can be afforded. */
+static bool argon2_parse(struct nj_bytes hash, uint32_t *memory_kib)
+{
+    uint8_t bytes[BASE64_MAX];
+    uint32_t version;
+    uint32_t passes;
+    uint32_t lanes;
+    size_t salt_len;
+    size_t tag_len;
+    struct nj_bytes rest = nj_bytes(hash.ptr + 10, hash.len - 10);
+    struct nj_bytes salt;
+    if (hash.len >= NJ_HASH_TEXT_MAX || !take_parameter(&rest, "v=", '$', 19, &version) ||
+        !take_parameter(&rest, "m=", ',', ARGON2_MEMORY_MAX_KIB, memory_kib) ||
+        !take_parameter(&rest, "t=", ',', ARGON2_PASSES_MAX, &passes) ||
+        !take_parameter(&rest, "p=", '$', ARGON2_LANES_MAX, &lanes) || !take_field(&rest, &salt) ||
+        !decode_unpadded(salt, bytes, sizeof(bytes), &salt_len) ||
+        !decode_unpadded(rest, bytes, sizeof(bytes), &tag_len)) {
+        return false;
+    }
+    /* The lengths of tags are fixed so that a text that lost its end is not taken for a whole
+     * one. */
+    bool is_whole =
+        tag_len == DIGEST_BYTES || (tag_len == ARGON2_TAG_BYTES && salt_len < SALT_BYTES_NEW);
+    return version == 19 && *memory_kib >= 8 * lanes && salt_len >= ARGON2_SALT_MIN && is_whole &&
+           (uint64_t)*memory_kib * passes <= ARGON2_WORK_MAX_KIB;
 }
 
 bool nj_password_hash_is_valid(struct nj_bytes hash)
 {
     struct parts parts;
-    return is_argon2(hash) ? argon2_is_valid(hash) : parse(hash, &parts);
+    uint32_t memory_kib;
+    return is_argon2(hash) ? argon2_parse(hash, &memory_kib) : parse(hash, &parts);
+}
+
+uint32_t nj_password_memory_kib(struct nj_bytes hash)
+{
+    uint32_t memory_kib;
+    return is_argon2(hash) && argon2_parse(hash, &memory_kib) ? memory_kib : 0;
 }
 
 static bool sha512_once(struct nj_bytes password, const struct parts *parts,
@@ -173,7 +208,8 @@ static bool derive(struct nj_bytes password, const struct parts *parts, uint8_t 
 static bool argon2_matches(struct nj_bytes hash, struct nj_bytes password)
 {
     char text[NJ_HASH_TEXT_MAX];
-    if (!argon2_is_valid(hash)) {
+    uint32_t memory_kib;
+    if (!argon2_parse(hash, &memory_kib)) {
         return false;
     }
     memcpy(text, hash.ptr, hash.len);
@@ -192,6 +228,7 @@ bool nj_password_verify(struct nj_bytes hash, struct nj_bytes password)
     bool ok = parse(hash, &parts) && derive(password, &parts, digest) &&
               CRYPTO_memcmp(digest, parts.digest, DIGEST_BYTES) == 0;
     nj_wipe(digest, sizeof(digest));
+    nj_wipe(&parts, sizeof(parts));
     return ok;
 }
 
@@ -199,6 +236,9 @@ static enum nj_err hash_argon2(struct nj_bytes password, uint32_t passes,
                                char out[NJ_HASH_TEXT_MAX])
 {
     uint8_t salt[ARGON2_SALT_BYTES];
+    if ((uint64_t)passes * ARGON2_MEMORY_KIB > ARGON2_WORK_MAX_KIB) {
+        return NJ_EINVAL;
+    }
     nj_rand_bytes(salt, sizeof(salt));
     int result =
         argon2id_hash_encoded(passes ? passes : ARGON2_PASSES, ARGON2_MEMORY_KIB, 1,
@@ -220,6 +260,9 @@ enum nj_err nj_password_hash(struct nj_bytes password, const struct nj_hash_cost
     }
     if (cost->kind == NJ_HASH_PBKDF2) {
         parts.iterations = cost->iterations ? cost->iterations : ITERATIONS_DEFAULT;
+    }
+    if (parts.iterations > ITERATIONS_MAX) {
+        return NJ_EINVAL;
     }
     nj_rand_bytes(parts.salt, sizeof(parts.salt));
     if (!derive(password, &parts, parts.digest)) {

@@ -25,9 +25,13 @@ enum nj_hash_kind {
 /* Longest encoded form that is made or read, with its NUL. */
 #define NJ_HASH_TEXT_MAX 512
 
-/* Whether the text is a hash of a known kind whose cost can be afforded (iterations ≤ 10^7, memory
- * ≤ 1 GiB). */
+/* Whether the text is a whole hash of a known kind, with strict base64 and the usual lengths (salts
+ * of 12 or 64 bytes and 64-byte digests for $6$ and $7$; tags of 32 or 64 bytes for argon2id, 64
+ * behind a salt of 64), and whether its cost can be afforded: iterations ≤ 10^7, memory ≤ 1 GiB,
+ * memory times passes ≤ 4 GiB, ≤ 16 lanes. */
 bool nj_password_hash_is_valid(struct nj_bytes hash);
+/* Memory that verifying takes, in KiB; 0 when it is not worth counting. */
+uint32_t nj_password_memory_kib(struct nj_bytes hash);
 /* Constant time in the password. False for a bad hash. */
 bool nj_password_verify(struct nj_bytes hash, struct nj_bytes password);
 
@@ -35,7 +39,8 @@ struct nj_hash_cost {
     enum nj_hash_kind kind;
     uint32_t iterations; /* 0 = the default of the kind: PBKDF2 210,000; argon2id t=2, m=19 MiB */
 };
-/* A new hash with a fresh salt. NJ_ENOMEM, NJ_ESYS when the library fails. */
+/* A new hash with a fresh salt. NJ_EINVAL when its cost is beyond what is read again; NJ_ENOMEM,
+ * NJ_ESYS when the library fails. */
 enum nj_err nj_password_hash(struct nj_bytes password, const struct nj_hash_cost *cost,
                              char out[NJ_HASH_TEXT_MAX]) NJ_NODISCARD;
 

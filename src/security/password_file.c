@@ -1,6 +1,7 @@
 /* See password_file.h. */
 #include "security/password_file.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -8,13 +9,15 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "mqtt/utf8.h"
+#include "security/file_error_priv.h"
 #include "security/password.h"
 
 #define FILE_MAX (512u * 1024u * 1024u)
 #define USER_MAX 65535u
 
 struct nj_passwords {
-    struct nj_buf text;
+    _Atomic uint32_t refs;
+    struct nj_buf text; /* what the entries point into */
     struct nj_password_entry *entries;
     uint32_t *next; /* chain of the same bucket; 1-based, 0 = end */
     uint32_t *buckets;
@@ -22,6 +25,14 @@ struct nj_passwords {
     uint32_t count;
     uint32_t cap;
 };
+
+/* Takes a byte order mark off. */
+static struct nj_bytes without_bom(struct nj_bytes text)
+{
+    return nj_bytes_starts_with(text, NJ_BYTES_LIT("\xef\xbb\xbf"))
+               ? nj_bytes(text.ptr + 3, text.len - 3)
+               : text;
+}
 
 /* Takes the next line off *rest, without its end (LF or CRLF). */
 static bool take_line(struct nj_bytes *rest, struct nj_bytes *line)
@@ -40,14 +51,21 @@ static bool take_line(struct nj_bytes *rest, struct nj_bytes *line)
     return true;
 }
 
-static bool is_blank(struct nj_bytes line)
+static bool is_blank(uint8_t byte)
 {
-    for (size_t i = 0; i < line.len; i++) {
-        if (line.ptr[i] != ' ' && line.ptr[i] != '\t') {
-            return false;
-        }
+    return byte == ' ' || byte == '\t';
+}
+
+static struct nj_bytes trim(struct nj_bytes text)
+{
+    while (text.len && is_blank(text.ptr[0])) {
+        text.ptr++;
+        text.len--;
     }
-    return true;
+    while (text.len && is_blank(text.ptr[text.len - 1])) {
+        text.len--;
+    }
+    return text;
 }
 
 static bool split(struct nj_bytes line, struct nj_bytes *user, struct nj_bytes *hash)
@@ -56,8 +74,9 @@ static bool split(struct nj_bytes line, struct nj_bytes *user, struct nj_bytes *
     if (!colon) {
         return false;
     }
-    *user = nj_bytes(line.ptr, (size_t)(colon - line.ptr));
-    *hash = nj_bytes(colon + 1, line.len - user->len - 1);
+    size_t len = (size_t)(colon - line.ptr);
+    *user = trim(nj_bytes(line.ptr, len));
+    *hash = trim(nj_bytes(colon + 1, line.len - len - 1));
     return true;
 }
 
@@ -118,25 +137,15 @@ static const char *check_line(const struct nj_passwords *passwords, struct nj_by
     return nj_passwords_find(passwords, *user) ? "duplicate user name" : NULL;
 }
 
-enum nj_err nj_passwords_parse(struct nj_bytes text, const char *path, struct nj_passwords **out,
-                               char *error, size_t error_size)
+static enum nj_err parse_lines(struct nj_passwords *passwords, const char *path, char *error,
+                               size_t error_size)
 {
-    struct nj_passwords *passwords = nj_zalloc(sizeof(*passwords));
-    nj_buf_init(&passwords->text);
-    if (nj_buf_append(&passwords->text, text.ptr, text.len) != NJ_OK) {
-        (void)snprintf(error, error_size, "Out of memory reading password file %s", path);
-        nj_passwords_free(passwords);
-        return NJ_ENOMEM;
-    }
-    struct nj_bytes rest = nj_buf_bytes(&passwords->text);
-    if (nj_bytes_starts_with(rest, NJ_BYTES_LIT("\xef\xbb\xbf"))) {
-        rest = nj_bytes(rest.ptr + 3, rest.len - 3);
-    }
+    struct nj_bytes rest = without_bom(nj_buf_bytes(&passwords->text));
     struct nj_bytes line;
     for (unsigned number = 1; take_line(&rest, &line); number++) {
         struct nj_bytes user;
         struct nj_bytes hash;
-        if (is_blank(line) || line.ptr[0] == '#') {
+        if (trim(line).len == 0 || line.ptr[0] == '#') {
             continue;
         }
         const char *why = check_line(passwords, line, &user, &hash);
@@ -144,13 +153,42 @@ enum nj_err nj_passwords_parse(struct nj_bytes text, const char *path, struct nj
             (void)snprintf(error, error_size,
                            "Error: Unable to decode line in password file %s, line %u: %s", path,
                            number, why);
-            nj_passwords_free(passwords);
             return NJ_EMALFORMED;
         }
         add(passwords, user, hash);
     }
+    return NJ_OK;
+}
+
+/* Takes the text over. */
+static enum nj_err parse_owned(struct nj_buf *text, const char *path, struct nj_passwords **out,
+                               char *error, size_t error_size)
+{
+    struct nj_passwords *passwords = nj_zalloc(sizeof(*passwords));
+    atomic_init(&passwords->refs, 1);
+    passwords->text = *text;
+    nj_buf_init(text);
+    enum nj_err err = parse_lines(passwords, path, error, error_size);
+    if (err != NJ_OK) {
+        nj_passwords_free(passwords);
+        return err;
+    }
     *out = passwords;
     return NJ_OK;
+}
+
+enum nj_err nj_passwords_parse(struct nj_bytes text, const char *path, struct nj_passwords **out,
+                               char *error, size_t error_size)
+{
+    struct nj_buf copy;
+    nj_buf_init(&copy);
+    enum nj_err err = nj_buf_append(&copy, text.ptr, text.len);
+    if (err != NJ_OK) {
+        (void)snprintf(error, error_size, "Unable to read password file %s: %s", path,
+                       nj_err_text(err));
+        return err;
+    }
+    return parse_owned(&copy, path, out, error, error_size);
 }
 
 enum nj_err nj_passwords_load(const char *path, bool nofollow, struct nj_passwords **out,
@@ -159,22 +197,26 @@ enum nj_err nj_passwords_load(const char *path, bool nofollow, struct nj_passwor
     struct nj_buf text;
     nj_buf_init(&text);
     enum nj_err err = nj_file_read(path, FILE_MAX, nofollow, &text);
-    if (err != NJ_OK) {
-        (void)snprintf(error, error_size, "Unable to open password file \"%s\": %s", path,
-                       nj_err_text(err));
-    } else {
-        err = nj_passwords_parse(nj_buf_bytes(&text), path, out, error, error_size);
+    if (err == NJ_OK) {
+        return parse_owned(&text, path, out, error, error_size);
     }
+    nj_security_open_error("password_file", path, err, error, error_size);
     if (text.data) {
-        nj_wipe(text.data, text.len);
+        nj_wipe(text.data, text.cap);
     }
     nj_buf_fini(&text);
     return err;
 }
 
+struct nj_passwords *nj_passwords_ref(struct nj_passwords *passwords)
+{
+    atomic_fetch_add_explicit(&passwords->refs, 1, memory_order_relaxed);
+    return passwords;
+}
+
 void nj_passwords_free(struct nj_passwords *passwords)
 {
-    if (!passwords) {
+    if (!passwords || atomic_fetch_sub_explicit(&passwords->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     if (passwords->text.data) {
@@ -196,8 +238,9 @@ size_t nj_passwords_count(const struct nj_passwords *passwords)
 
 bool nj_password_user_is_valid(struct nj_bytes user)
 {
-    return user.len > 0 && user.len <= USER_MAX && !memchr(user.ptr, ':', user.len) &&
-           nj_mqtt_utf8_is_valid(user) && !nj_mqtt_utf8_has_control(user);
+    return user.len > 0 && user.len <= USER_MAX && trim(user).len == user.len &&
+           user.ptr[0] != '#' && !memchr(user.ptr, ':', user.len) && nj_mqtt_utf8_is_valid(user) &&
+           !nj_mqtt_utf8_has_control(user);
 }
 
 static enum nj_err put_entry(struct nj_buf *out, struct nj_bytes user, struct nj_bytes hash)
@@ -214,6 +257,7 @@ static enum nj_err edit(struct nj_bytes text, struct nj_bytes user, struct nj_by
 {
     struct nj_bytes line;
     enum nj_err err = NJ_OK;
+    text = without_bom(text);
     *was_there = false;
     while (err == NJ_OK && take_line(&text, &line)) {
         struct nj_bytes name;

@@ -1,5 +1,10 @@
 /* Password files: `user:hash`, one to a line (feature-map A2). Loaded as a whole or not at all;
- * immutable afterwards. */
+ * immutable afterwards, any number of threads may look users up.
+ *
+ * Blank lines and lines that begin with '#' are skipped, blanks around name and hash are no part of
+ * them, LF and CRLF end a line. Everything else that is not a user with a hash that can be verified
+ * (no colon, no name, no hash, unknown kind, bad base64, absurd cost, a name twice, NUL) is an
+ * error (L-053). */
 #ifndef NJ_SECURITY_PASSWORD_FILE_H
 #define NJ_SECURITY_PASSWORD_FILE_H
 
@@ -18,11 +23,16 @@ struct nj_password_entry {
     uint64_t id; /* changes when the hash does: what a session was let in with */
 };
 
-/* On an error `error` says what is wrong, with file and line, without a trailing newline. */
+/* One reference for the caller. On an error `error` says what is wrong, with file and line, without
+ * a full stop; for a bad line it begins with "Error: Unable to decode line in password file".
+ * Blocks; not for workers. */
 enum nj_err nj_passwords_load(const char *path, bool nofollow, struct nj_passwords **out,
                               char *error, size_t error_size) NJ_NODISCARD;
 enum nj_err nj_passwords_parse(struct nj_bytes text, const char *path, struct nj_passwords **out,
                                char *error, size_t error_size) NJ_NODISCARD;
+/* For more than one scope that reads the same file. Any thread. */
+struct nj_passwords *nj_passwords_ref(struct nj_passwords *passwords);
+/* Gives a reference back; the last one wipes and frees. NULL is allowed. */
 void nj_passwords_free(struct nj_passwords *passwords);
 
 /* NULL when the user is unknown. Lives as long as the table. */
@@ -37,7 +47,8 @@ enum nj_err nj_password_text_set(struct nj_bytes text, struct nj_bytes user, str
                                  struct nj_buf *out, bool *was_there) NJ_NODISCARD;
 enum nj_err nj_password_text_remove(struct nj_bytes text, struct nj_bytes user, struct nj_buf *out,
                                     bool *was_there) NJ_NODISCARD;
-/* A name that a password file can hold: no colon, no control character, valid UTF-8, not empty. */
+/* A name that a password file can hold: valid UTF-8, not empty, no colon, no control character, no
+ * blank at either end, no '#' at the beginning. */
 bool nj_password_user_is_valid(struct nj_bytes user);
 
 #endif
