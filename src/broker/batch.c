@@ -66,6 +66,8 @@ const struct nj_record *nj_batch_next(const struct nj_batch *batch, uint32_t *at
 bool nj_inbox_push(struct nj_inbox *inbox, struct nj_batch *batch)
 {
     struct nj_batch *head = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
+    /* Counted before it can be drained, so the count never goes below zero. */
+    atomic_fetch_add_explicit(&inbox->bytes, batch->used, memory_order_relaxed);
     do {
         batch->next = head;
     } while (!atomic_compare_exchange_weak_explicit(&inbox->newest, &head, batch,
@@ -80,11 +82,14 @@ struct nj_batch *nj_inbox_drain(struct nj_inbox *inbox)
     }
     struct nj_batch *newest = atomic_exchange_explicit(&inbox->newest, NULL, memory_order_seq_cst);
     struct nj_batch *oldest = NULL;
+    uint32_t bytes = 0;
     while (newest) {
         struct nj_batch *next = newest->next;
+        bytes += newest->used;
         newest->next = oldest;
         oldest = newest;
         newest = next;
     }
+    atomic_fetch_sub_explicit(&inbox->bytes, bytes, memory_order_relaxed);
     return oldest;
 }

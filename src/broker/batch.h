@@ -49,6 +49,7 @@ static inline const void *nj_record_body(const struct nj_record *record)
 
 struct nj_inbox {
     _Atomic(struct nj_batch *) newest;
+    _Atomic uint32_t bytes; /* waiting; whoever fills it too fast is slowed down by it */
 };
 
 /* Sequentially consistent, so that "push, then see the owner awake" and "look at the inbox, then

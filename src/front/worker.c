@@ -45,10 +45,10 @@ static bool baton_try(struct nj_worker *worker)
 
 static void baton_drop(struct nj_worker *worker)
 {
-    atomic_store_explicit(&worker->is_awake, false, memory_order_relaxed);
+    /* Sequentially consistent, like the push: whoever pushed before this saw it awake, and the
+     * inbox is looked at after it, so no batch is left behind a sleeping worker. */
+    atomic_store_explicit(&worker->is_awake, false, memory_order_seq_cst);
     (void)pthread_mutex_unlock(&worker->baton);
-    /* Whoever pushed before this saw it awake; the inbox is looked at after it. */
-    atomic_thread_fence(memory_order_seq_cst);
 }
 
 void nj_worker_wake(struct nj_worker *worker)
@@ -116,25 +116,18 @@ static void drain(struct nj_worker *worker)
     if (!batches) {
         return;
     }
-    uint32_t bytes = 0;
-    for (const struct nj_batch *batch = batches; batch; batch = batch->next) {
-        bytes += batch->used;
-    }
     nj_shard_run(worker->shard, batches);
-    atomic_fetch_sub_explicit(&worker->inbox_bytes, bytes, memory_order_relaxed);
 }
 
 static void push(struct nj_worker *target, struct nj_batch *batch)
 {
-    atomic_fetch_add_explicit(&target->inbox_bytes, batch->used, memory_order_relaxed);
     (void)nj_inbox_push(&target->shard->inbox, batch);
 }
 
 void nj_worker_push(struct nj_worker *worker, struct nj_batch *batch)
 {
     push(worker, batch);
-    atomic_thread_fence(memory_order_seq_cst);
-    if (!atomic_load_explicit(&worker->is_awake, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&worker->is_awake, memory_order_seq_cst)) {
         nj_worker_wake(worker);
     }
 }
@@ -142,7 +135,8 @@ void nj_worker_push(struct nj_worker *worker, struct nj_batch *batch)
 static bool is_above(const struct nj_front *front, uint32_t bytes)
 {
     for (unsigned i = 0; i < front->worker_count; i++) {
-        if (atomic_load_explicit(&front->workers[i].inbox_bytes, memory_order_relaxed) > bytes) {
+        if (atomic_load_explicit(&front->core.shards[i]->inbox.bytes, memory_order_relaxed) >
+            bytes) {
             return true;
         }
     }
@@ -213,9 +207,8 @@ static void give(struct nj_worker *worker, struct nj_worker *target, struct nj_b
     }
     push(target, batch);
     worker->is_congested |=
-        atomic_load_explicit(&target->inbox_bytes, memory_order_relaxed) > INBOX_BYTES_HIGH;
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&target->is_awake, memory_order_relaxed)) {
+        atomic_load_explicit(&target->shard->inbox.bytes, memory_order_relaxed) > INBOX_BYTES_HIGH;
+    if (atomic_load_explicit(&target->is_awake, memory_order_seq_cst)) {
         /* It looks at its inbox before it sleeps. */
     } else if (may_help && is_small) {
         (void)help(target, NULL);

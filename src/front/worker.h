@@ -33,7 +33,6 @@ struct nj_worker {
     _Atomic bool is_awake;          /* somebody holds the baton */
     _Atomic uint64_t adopted_epoch; /* of the policy, for the one who waits for all workers */
     _Atomic uint64_t sleeps_until_ms;
-    _Atomic uint32_t inbox_bytes;        /* waiting in the shard's inbox */
     _Alignas(64) struct nj_shard *shard; /* from here on: under the baton */
     struct nj_timers timers;
     struct nj_list conns;
