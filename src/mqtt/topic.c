@@ -25,22 +25,31 @@ static bool is_wildcard(uint8_t byte)
     return byte == '+' || byte == '#';
 }
 
+/* Neither NUL nor a wildcard among eight bytes. */
+static inline bool is_plain(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return !(nj_mqtt_zero_byte_in(word) | nj_mqtt_zero_byte_in(word ^ NJ_MQTT_EACH_BYTE('+')) |
+             nj_mqtt_zero_byte_in(word ^ NJ_MQTT_EACH_BYTE('#')));
+}
+
 bool nj_mqtt_topic_is_valid(struct nj_bytes topic, unsigned levels_max)
 {
     if (has_bad_size(topic, levels_max)) {
         return false;
     }
-    /* Every PUBLISH comes through here: eight bytes at a time. */
-    size_t i = 0;
-    for (; topic.len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, topic.ptr + i, sizeof(word));
-        if (nj_mqtt_zero_byte_in(word) | nj_mqtt_zero_byte_in(word ^ NJ_MQTT_EACH_BYTE('+')) |
-            nj_mqtt_zero_byte_in(word ^ NJ_MQTT_EACH_BYTE('#'))) {
-            return false;
+    /* Every PUBLISH comes through here: eight bytes at a time, the last ones overlap. */
+    if (topic.len >= sizeof(uint64_t)) {
+        size_t last = topic.len - sizeof(uint64_t);
+        for (size_t i = 0; i < last; i += sizeof(uint64_t)) {
+            if (!is_plain(topic.ptr + i)) {
+                return false;
+            }
         }
+        return is_plain(topic.ptr + last);
     }
-    for (; i < topic.len; i++) {
+    for (size_t i = 0; i < topic.len; i++) {
         if (topic.ptr[i] == 0 || is_wildcard(topic.ptr[i])) {
             return false;
         }

@@ -1,4 +1,5 @@
 /* Topic names and filters: grammar, matching, covering, overlapping. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mqtt/topic.h"
@@ -262,10 +263,10 @@ static void fill(struct texts *texts, const char *const *words, size_t words_cou
         for (size_t n = 0; n < combinations; n++) {
             char *text_at = texts->text[texts->count];
             size_t rest = n;
-            text_at[0] = 0;
+            size_t len = 0;
             for (unsigned i = 0; i < levels; i++) {
-                strcat(text_at, i ? "/" : "");
-                strcat(text_at, words[rest % words_count]);
+                len += (size_t)snprintf(text_at + len, sizeof(texts->text[0]) - len, "%s%s",
+                                        i ? "/" : "", words[rest % words_count]);
                 rest /= words_count;
             }
             if (is_valid(text(text_at), 0)) {
