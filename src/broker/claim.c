@@ -36,22 +36,16 @@ static enum owner compare_owner(const struct nj_session *session, const struct n
 
 /* The old connection goes. Its will: sent at once, unless its delay is longer than the time until
  * the session is resumed, which is now; a session that ends here sends it, too (MQTT5 3.1.2.5,
- * 3.1.3.2.2). */
+ * 3.1.3.2.2). A session without expiry ends with its connection, so there is none to resume. */
 static void take_over(struct nj_session *session, bool ends)
 {
     struct nj_link *old = session->link;
     if (!old) {
         return;
     }
-    bool with_will = ends || (session->will && session->will->delay_s == 0);
+    bool with_will = ends || session->expiry_s == 0 ||
+                     (session->will && session->will->delay_s == 0);
     session->shard->core->link_ops->close(old, NJ_RC_SESSION_TAKEN_OVER, "session taken over");
-    if (!ends && session->expiry_s == 0) {
-        /* The old connection would have ended the session; the new one keeps it. */
-        session->expiry_s = 1;
-        nj_session_detach(session, with_will);
-        session->expiry_s = 0;
-        return;
-    }
     nj_session_detach(session, with_will);
 }
 

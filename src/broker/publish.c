@@ -277,6 +277,11 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
         answer_refused(session, in, NJ_RC_NOT_AUTHORIZED);
         return NJ_OK;
     }
+    if (nj_bytes_starts_with(publication.view.topic, NJ_BYTES_LIT("$CONTROL/"))) {
+        /* Requests to the broker are never passed on or retained. */
+        answer_refused(session, in, NJ_RC_SUCCESS);
+        return NJ_OK;
+    }
     if (in->alias && in->topic.len && alias_store(link, in->alias, in->topic) != NJ_OK) {
         return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
     }
