@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-#define READ_STEP (64u * 1024u)
+#define READ_STEP ((size_t)64 * 1024)
 
 static enum nj_err fail_errno(int cause)
 {

@@ -113,8 +113,9 @@ static size_t stamp(char *out, size_t size)
     /* A format that does not fit gives no stamp; the administrator sees that at once. */
     raw[strftime(raw, sizeof(raw), current_format, &parts)] = '\0';
     size_t len = escape(raw, out, size - 2);
-    memcpy(out + len, ": ", 2);
-    return len + 2;
+    out[len++] = ':';
+    out[len++] = ' ';
+    return len;
 }
 
 static void count_dropped(void)

@@ -9,7 +9,7 @@
 
 #include "base/fault.h"
 
-#define PUBLISH_BYTES (64 * 1024)
+#define PUBLISH_BYTES ((int64_t)64 * 1024)
 
 static _Atomic int64_t used_bytes;
 static _Atomic int64_t peak_bytes;

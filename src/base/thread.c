@@ -6,7 +6,7 @@
 
 #include "base/fault.h"
 
-#define STACK_BYTES (512u * 1024u)
+#define STACK_BYTES ((size_t)512 * 1024)
 
 enum nj_err nj_thread_start(struct nj_thread *thread, const char *name, void *(*main_fn)(void *),
                             void *arg)
