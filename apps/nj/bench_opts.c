@@ -296,9 +296,8 @@ static bool check(struct nj_bench_options *options)
             return false;
         }
     }
-    if (options->scenario == NJ_BENCH_STORM && options->login_file == NULL &&
-        options->username == NULL) {
-        fprintf(stderr, "Error: storm needs --login-file, or --username and --password.\n");
+    if (options->scenario == NJ_BENCH_STORM && options->login_file == NULL) {
+        fprintf(stderr, "Error: storm needs --login-file with lines user:password.\n");
         return false;
     }
     if (options->time_s <= 0) {

@@ -27,6 +27,7 @@ void nj_bench_report_wrongs(FILE *out, const struct nj_bench_result *result)
         {tally->corrupt, "corrupt or on a wrong topic"},
         {tally->strange, "with wrong QoS, flags or receiver"},
         {result->stray, "acknowledgements of nothing"},
+        {result->unacked, "not acknowledged"},
         {result->logins_broken, "logins cut off"},
     };
     const char *between = "  WRONG        ";
@@ -168,9 +169,10 @@ static void json_wrongs(FILE *out, const struct nj_bench_result *result)
     fprintf(out,
             ",\"sent\":%" PRIu64 ",\"expected\":%" PRIu64 ",\"received\":%" PRIu64
             ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"reordered\":%" PRIu64
-            ",\"corrupt\":%" PRIu64 ",\"strange\":%" PRIu64 ",\"stray_acks\":%" PRIu64,
+            ",\"corrupt\":%" PRIu64 ",\"strange\":%" PRIu64 ",\"stray_acks\":%" PRIu64
+            ",\"unacked\":%" PRIu64,
             result->sent, result->expected, tally->received, tally->lost, tally->duplicates,
-            tally->reordered, tally->corrupt, tally->strange, result->stray);
+            tally->reordered, tally->corrupt, tally->strange, result->stray, result->unacked);
 }
 
 void nj_bench_report_json(FILE *out, const char *name, const struct nj_bench_options *options,

@@ -342,6 +342,7 @@ static void verify(struct run *run)
     for (uint32_t i = 0; i < engine->threads_count; i++) {
         nj_bench_tally_add(&result->tally, &engine->threads[i].tally);
         result->stray += engine->threads[i].stray;
+        result->unacked += atomic_load(&engine->threads[i].unacked);
     }
     for (uint32_t p = 0; p < engine->pubs_count; p++) {
         result->sent += engine->pubs[p].sent;
@@ -446,6 +447,6 @@ void nj_bench_run(const struct nj_bench_options *options, nj_bench_progress_fn p
 
 bool nj_bench_result_is_good(const struct nj_bench_result *result)
 {
-    return result->is_run && !result->is_wrong && result->stray == 0 &&
+    return result->is_run && !result->is_wrong && result->stray == 0 && result->unacked == 0 &&
            result->logins_broken == 0 && nj_bench_tally_is_clean(&result->tally);
 }

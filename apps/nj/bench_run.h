@@ -38,7 +38,8 @@ struct nj_bench_result {
     uint64_t sent;
     uint64_t expected;
     struct nj_bench_tally tally;
-    uint64_t stray;
+    uint64_t stray;   /* acknowledgements of nothing */
+    uint64_t unacked; /* messages that were never acknowledged */
     /* connect */
     uint64_t connections;
     struct nj_bench_latency connect;

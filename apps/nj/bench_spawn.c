@@ -60,16 +60,25 @@ static bool is_listening(uint16_t port)
     return is_there;
 }
 
-static enum nj_err write_conf(const struct nj_bench_broker *broker, const char *conf)
+/* Without an ACL, nightjar allows nothing unless told to; Mosquitto would not know the option. */
+static bool is_strict(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+    return strncmp(slash ? slash + 1 : program, "nightjar", 8) == 0;
+}
+
+static enum nj_err write_conf(const char *program, const struct nj_bench_broker *broker,
+                              const char *conf)
 {
     char path[96];
     struct nj_buf text;
     nj_buf_init(&text);
-    enum nj_err err = nj_buf_printf(&text,
-                                    "listener %u 127.0.0.1\nallow_anonymous true\n"
-                                    "persistence false\nmax_queued_messages 0\n"
-                                    "max_inflight_messages 0\nset_tcp_nodelay true\n",
-                                    broker->port);
+    enum nj_err err =
+        nj_buf_printf(&text,
+                      "listener %u 127.0.0.1\nallow_anonymous true\n"
+                      "persistence false\nmax_queued_messages 0\n"
+                      "max_inflight_messages 0\nset_tcp_nodelay true\n%s",
+                      broker->port, is_strict(program) && !conf ? "acl_default allow\n" : "");
     if (err == NJ_OK && conf) {
         err = nj_file_read(conf, 1u << 20, false, &text);
     }
@@ -116,12 +125,11 @@ enum nj_err nj_bench_broker_start(const char *path, const char *conf, struct nj_
     memset(out, 0, sizeof(*out));
     snprintf(out->dir, sizeof(out->dir), "/tmp/nj-bench-XXXXXX");
     out->port = free_port();
-    /* Mosquitto drops its rights before it reads nothing more, so the folder must be readable. */
     if (out->port == 0 || mkdtemp(out->dir) == NULL) {
         fprintf(stderr, "Error: no free port or no folder for a broker: %s\n", strerror(errno));
         return NJ_ESYS;
     }
-    enum nj_err err = write_conf(out, conf);
+    enum nj_err err = write_conf(path, out, conf);
     if (err != NJ_OK) {
         fprintf(stderr, "Error: cannot make the broker's configuration%s%s: %s\n",
                 conf ? " from " : "", conf ? conf : "", nj_err_text(err));
