@@ -7,7 +7,7 @@ broker sends and holds it against the standards, and speaks over every transport
     conn.expect("PUBLISH", topic="a/b", payload=b"x")
 
 Standard library only. It knows nothing about any broker."""
-from . import websocket
+from . import packets, properties, websocket
 from .conn import PATIENCE, Closed, Conn, Endpoint
 from .packets import (V31, V311, V5, Packet, Will, auth, connack, connect, disconnect, options,
                       packet, parse, pingreq, pingresp, puback, pubcomp, publish, pubrec, pubrel,
@@ -15,7 +15,7 @@ from .packets import (V31, V311, V5, Packet, Will, auth, connack, connect, disco
 from .primitives import WireError, binary, padded_varint, u8, u16, u32, varint
 from .show import diff, readable
 
-__all__ = ["websocket", "PATIENCE", "Closed", "Conn", "Endpoint", "V31", "V311", "V5", "Packet",
+__all__ = ["packets", "properties", "websocket", "PATIENCE", "Closed", "Conn", "Endpoint", "V31", "V311", "V5", "Packet",
            "Will", "auth", "connack", "connect", "disconnect", "options", "packet", "parse",
            "pingreq", "pingresp", "puback", "pubcomp", "publish", "pubrec", "pubrel", "split",
            "suback", "subscribe", "unsuback", "unsubscribe", "WireError", "binary",
