@@ -5,12 +5,8 @@
 
 #define RECORD_ALIGN 16u
 
-static struct nj_batch *batch_of(uint32_t cap)
+static struct nj_batch *batch_init(struct nj_batch *batch, uint32_t cap)
 {
-    struct nj_batch *batch = nj_try_alloc(sizeof(*batch) + cap);
-    if (!batch) {
-        return NULL;
-    }
     batch->next = NULL;
     batch->used = 0;
     batch->weight = 0;
@@ -26,12 +22,15 @@ static uint32_t room_for(uint32_t body)
 struct nj_batch *nj_batch_new(uint32_t min_body)
 {
     uint32_t need = room_for(min_body);
-    return batch_of(need > NJ_BATCH_BYTES ? need : NJ_BATCH_BYTES);
+    uint32_t cap = need > NJ_BATCH_BYTES ? need : NJ_BATCH_BYTES;
+    struct nj_batch *batch = nj_try_alloc(sizeof(*batch) + cap);
+    return batch ? batch_init(batch, cap) : NULL;
 }
 
 struct nj_batch *nj_batch_new_small(uint32_t body)
 {
-    return batch_of(room_for(body));
+    uint32_t cap = room_for(body);
+    return batch_init(nj_alloc(sizeof(struct nj_batch) + cap), cap);
 }
 
 void nj_batch_free(struct nj_batch *batch)

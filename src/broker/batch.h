@@ -34,8 +34,9 @@ struct nj_record {
 };
 
 struct nj_batch *nj_batch_new(uint32_t min_body) NJ_NODISCARD;
-/* A block for a single record, for senders that are no workers. */
-struct nj_batch *nj_batch_new_small(uint32_t body) NJ_NODISCARD;
+/* A block for a single short record that must not get lost, also for senders that are no workers.
+ * Ends the process when memory is gone: memory_limit does not count for it. */
+struct nj_batch *nj_batch_new_small(uint32_t body) NJ_NODISCARD __attribute__((returns_nonnull));
 void nj_batch_free(struct nj_batch *batch);
 /* Room for a record's body, or NULL when the block is full. */
 void *nj_batch_add(struct nj_batch *batch, uint16_t kind, uint32_t body_len);

@@ -43,8 +43,8 @@ static void take_over(struct nj_session *session, bool ends)
     if (!old) {
         return;
     }
-    bool with_will = ends || session->expiry_s == 0 ||
-                     (session->will && session->will->delay_s == 0);
+    bool with_will =
+        ends || session->expiry_s == 0 || (session->will && session->will->delay_s == 0);
     session->shard->core->link_ops->close(old, NJ_RC_SESSION_TAKEN_OVER, "session taken over");
     nj_session_detach(session, with_will);
 }
@@ -117,10 +117,8 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
         nj_session_end(session);
         return NJ_ENOMEM;
     }
-    link->receive_in = session->flow ? (uint16_t)session->flow->incoming_count : 0;
     nj_session_attach(session, link);
-    enum nj_err err;
     out->session = session;
-    out->wait_group = nj_shard_commit(shard, &err);
+    out->wait = nj_session_lane_wait(session);
     return NJ_OK;
 }

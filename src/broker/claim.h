@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "broker/hold.h"
 #include "mqtt/types.h"
 
 struct nj_link;
@@ -26,7 +27,7 @@ struct nj_claim {
 struct nj_claimed {
     struct nj_session *session;
     bool is_present;     /* the session was there: Session Present */
-    uint64_t wait_group; /* store group that the CONNACK has to follow; 0 = none */
+    struct nj_wait wait; /* what the CONNACK has to follow */
 };
 
 /* On an error *reason says what the CONNACK tells and *why what the log says. */

@@ -41,7 +41,6 @@ struct nj_flight {
 
 struct nj_incoming {
     struct nj_message *message;
-    uint64_t group; /* store group of its record; the PUBREC follows it */
     uint16_t packet_id;
 };
 

@@ -5,6 +5,7 @@
 #include "broker/ack.h"
 #include "broker/flow.h"
 #include "broker/link.h"
+#include "broker/message.h"
 #include "broker/record.h"
 #include "broker/replay.h"
 #include "broker/session.h"
@@ -23,6 +24,7 @@ struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind ki
         uint32_t cap = shard->op_cap ? shard->op_cap * 2 : 16;
         struct nj_store_op *grown = nj_try_realloc(shard->ops, cap * sizeof(*grown));
         if (!grown) {
+            shard->is_group_broken = true;
             return NULL;
         }
         shard->ops = grown;
@@ -35,14 +37,25 @@ struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind ki
 
 uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err)
 {
-    *err = NJ_OK;
-    if (!shard->op_count) {
+    bool is_broken = shard->is_group_broken;
+    uint32_t count = shard->op_count;
+    shard->is_group_broken = false;
+    shard->op_count = 0;
+    *err = is_broken ? NJ_ENOMEM : NJ_OK;
+    /* While the broker stops, the store is closed before the last sessions are let go. */
+    if (is_broken || !count || !shard->core->store) {
         return 0;
     }
-    *err = nj_store_submit(shard->core->store, shard->id, shard->ops, shard->op_count,
-                           shard->submitted + 1);
-    shard->op_count = 0;
+    *err = nj_store_submit(shard->core->store, shard->id, shard->ops, count, shard->submitted + 1);
     return *err == NJ_OK ? ++shard->submitted : 0;
+}
+
+struct nj_wait nj_session_lane_wait(struct nj_session *session)
+{
+    struct nj_wait wait = {0};
+    (void)nj_shard_commit(session->shard, &wait.err);
+    wait.group = session->is_stored ? session->shard->submitted : 0;
+    return wait;
 }
 
 static void ticket_insert(struct nj_shard *shard, struct nj_hold *hold)
@@ -62,6 +75,14 @@ static struct nj_hold *ticket_find(struct nj_shard *shard, uint64_t ticket)
         hold = hold->ticket_next;
     }
     return hold;
+}
+
+/* The peer may send one more QoS > 0 message (MQTT5 4.9). */
+static void give_back_quota(struct nj_link *link)
+{
+    if (link->receive_in) {
+        link->receive_in--;
+    }
 }
 
 static void ticket_remove(struct nj_shard *shard, struct nj_hold *hold)
@@ -89,11 +110,27 @@ static bool is_ready(const struct nj_hold *hold)
     return hold->group == 0 && hold->tickets_left == 0;
 }
 
+/* The record of an incoming QoS 2 message was not kept: it is forgotten, so that the client's next
+ * try is stored anew. MQTT 5 clients are told so and may use the packet id again. */
+static void forget_incoming(struct nj_session *session, uint16_t packet_id)
+{
+    struct nj_incoming *incoming =
+        session->flow ? nj_flow_incoming_find(session->flow, packet_id) : NULL;
+    if (incoming) {
+        nj_message_unref(incoming->message);
+        nj_flow_incoming_remove(session->flow, incoming);
+    }
+    give_back_quota(session->link);
+}
+
 /* Sends what a ready hold promised. The session may be gone afterwards only by a close, which is
  * never immediate. */
 static void deliver_hold(struct nj_session *session, struct nj_hold *hold)
 {
     struct nj_link *link = session->link;
+    if (hold->kind == NJ_HOLD_PUBACK) {
+        give_back_quota(link);
+    }
     if (hold->kind == NJ_HOLD_PUMP) {
         if (session->flow) {
             session->flow->is_pump_held = false;
@@ -102,6 +139,9 @@ static void deliver_hold(struct nj_session *session, struct nj_hold *hold)
         return;
     }
     if (hold->err != NJ_OK) {
+        if (hold->kind == NJ_HOLD_PUBREC) {
+            forget_incoming(session, hold->packet_id);
+        }
         nj_ack_send_failure(link, hold);
         return;
     }
@@ -159,6 +199,7 @@ static struct nj_hold *hold_new(struct nj_shard *shard, enum nj_hold_kind kind, 
     nj_list_init(&hold->in_waiting);
     hold->kind = (uint8_t)kind;
     hold->len = len;
+    hold->err = wait.err;
     if (wait.group > shard->completed) {
         hold->group = wait.group;
         insert_waiting(shard, hold);
@@ -173,7 +214,7 @@ static struct nj_hold *hold_new(struct nj_shard *shard, enum nj_hold_kind kind, 
 
 static bool must_wait(const struct nj_session *session, struct nj_wait wait)
 {
-    return wait.group > session->shard->completed || wait.tickets ||
+    return wait.group > session->shard->completed || wait.tickets || wait.err != NJ_OK ||
            !nj_list_is_empty(&session->held);
 }
 
@@ -192,7 +233,11 @@ void nj_session_ack(struct nj_session *session, enum nj_hold_kind kind, uint16_t
     hold->session = session;
     hold->packet_id = packet_id;
     hold->reason = reason;
+    if (kind == NJ_HOLD_PUBACK) {
+        session->link->receive_in++;
+    }
     nj_list_push_back(&session->held, &hold->in_session);
+    release(session);
 }
 
 void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const uint8_t *frame,
@@ -230,12 +275,9 @@ void nj_session_pump_later(struct nj_session *session, uint64_t group)
 static void ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket, enum nj_err err)
 {
     struct nj_record_ticket *record =
-        nj_shard_post(shard, from, NJ_RECORD_TICKET_DONE, sizeof(*record), 1);
-    if (record) {
-        record->ticket = ticket;
-        record->err = err;
-    }
-    /* Without memory no answer leaves: the publisher gets no acknowledgement and sends again. */
+        nj_shard_post_surely(shard, from, NJ_RECORD_TICKET_DONE, sizeof(*record));
+    record->ticket = ticket;
+    record->err = err;
 }
 
 void nj_shard_ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket,

@@ -55,7 +55,12 @@ struct nj_wait {
     uint64_t group;
     uint64_t ticket;
     uint32_t tickets;
+    enum nj_err err; /* it failed already: the answer says so, in its turn */
 };
+
+/* Commits the open group. What an answer waits for that follows all that the session has submitted:
+ * the last group of the lane. */
+struct nj_wait nj_session_lane_wait(struct nj_session *session);
 
 /* Sends the acknowledgement now, or holds it. */
 void nj_session_ack(struct nj_session *session, enum nj_hold_kind kind, uint16_t packet_id,

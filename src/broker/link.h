@@ -48,7 +48,8 @@ struct nj_link {
     uint16_t alias_out_max;
     uint16_t alias_in_max;
     uint16_t receive_max_in; /* what we allow the peer */
-    uint16_t receive_in;     /* QoS 2 not released, QoS 1 not answered */
+    uint16_t receive_in;     /* QoS 2 not released, QoS 1 not answered; begins at 0 on every
+                               connection (MQTT5 4.9) */
     uint8_t max_qos;         /* of the listener */
     enum nj_mqtt_version version;
     bool wants_problem_info;

@@ -143,12 +143,8 @@ void nj_publish_by_broker(struct nj_shard *shard, const struct nj_message_view *
 
 /* ---- PUBLISH */
 
-static uint8_t puback_reason(const struct nj_link *link, const struct nj_routed *routed,
-                             enum nj_err err)
+static uint8_t puback_reason(const struct nj_link *link, const struct nj_routed *routed)
 {
-    if (err != NJ_OK) {
-        return NJ_RC_QUOTA_EXCEEDED;
-    }
     return link->version == NJ_MQTT_5 && !routed->has_subscribers ? NJ_RC_NO_MATCHING_SUBSCRIBERS
                                                                   : NJ_RC_SUCCESS;
 }
@@ -157,12 +153,11 @@ static void publish_now(struct nj_session *session, const struct nj_publish_in *
                         struct nj_publication *publication)
 {
     struct nj_routed routed = nj_publish_accepted(session, publication, in->qos > 0);
-    enum nj_err err;
-    uint64_t group = nj_shard_commit(session->shard, &err);
+    struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};
+    wait.group = nj_shard_commit(session->shard, &wait.err);
     if (in->qos == 1) {
-        struct nj_wait wait = {.group = group, .ticket = routed.ticket, .tickets = routed.tickets};
         nj_session_ack(session, NJ_HOLD_PUBACK, in->packet_id,
-                       puback_reason(session->link, &routed, err), wait);
+                       puback_reason(session->link, &routed), wait);
     }
 }
 
@@ -174,41 +169,49 @@ static struct nj_flow *demand_flow(struct nj_session *session)
     return session->flow;
 }
 
-/* QoS 2 is kept until PUBREL; a duplicate waits for the same record (MQTT5 4.3.3). */
+/* Records the incoming message and answers when that is durable. */
+static void store_incoming(struct nj_session *session, const struct nj_incoming *incoming)
+{
+    struct nj_wait wait = {0};
+    if (session->is_stored) {
+        struct nj_store_op *op =
+            nj_shard_op(session->shard, NJ_STORE_INCOMING_PUT, nj_session_client_id(session));
+        if (op) {
+            op->message = incoming->message;
+            op->value = incoming->packet_id;
+        }
+        wait.group = nj_shard_commit(session->shard, &wait.err);
+    }
+    nj_session_ack(session, NJ_HOLD_PUBREC, incoming->packet_id, NJ_RC_SUCCESS, wait);
+}
+
+/* Older versions have no receive maximum; what they may leave unreleased is bounded all the same.
+ */
+static bool is_incoming_full(const struct nj_session *session)
+{
+    const struct nj_limits *limits = session->shard->limits;
+    return limits->max_queued &&
+           session->flow->incoming_count >= limits->max_queued + limits->max_inflight;
+}
+
+/* QoS 2 is kept until PUBREL. A duplicate is recorded again: the connection that sent it first may
+ * have gone before it was known whether its record was kept (MQTT5 4.3.3). */
 static enum nj_err publish_qos2(struct nj_session *session, const struct nj_publish_in *in,
                                 struct nj_publication *publication, enum nj_mqtt_reason *reason)
 {
     struct nj_flow *flow = demand_flow(session);
     struct nj_incoming *incoming = flow ? nj_flow_incoming_find(flow, in->packet_id) : NULL;
-    if (incoming) {
-        nj_session_ack(session, NJ_HOLD_PUBREC, in->packet_id, NJ_RC_SUCCESS,
-                       (struct nj_wait){.group = incoming->group});
-        return NJ_OK;
-    }
-    struct nj_link *link = session->link;
-    if (link->receive_max_in && link->receive_in >= link->receive_max_in) {
-        return refuse(reason, NJ_RC_RECEIVE_MAXIMUM_EXCEEDED);
-    }
-    struct nj_message *message = flow ? nj_publication_keep(publication) : NULL;
-    incoming = message ? nj_flow_incoming_add(flow, in->packet_id) : NULL;
     if (!incoming) {
-        return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
-    }
-    incoming->message = nj_message_ref(message);
-    link->receive_in++;
-    enum nj_err err = NJ_OK;
-    if (session->is_stored) {
-        struct nj_store_op *op =
-            nj_shard_op(session->shard, NJ_STORE_INCOMING_PUT, nj_session_client_id(session));
-        if (op) {
-            op->message = message;
-            op->value = in->packet_id;
+        struct nj_message *message =
+            flow && !is_incoming_full(session) ? nj_publication_keep(publication) : NULL;
+        incoming = message ? nj_flow_incoming_add(flow, in->packet_id) : NULL;
+        if (!incoming) {
+            return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
         }
-        incoming->group = nj_shard_commit(session->shard, &err);
+        incoming->message = nj_message_ref(message);
     }
-    nj_session_ack(session, NJ_HOLD_PUBREC, in->packet_id,
-                   err == NJ_OK ? NJ_RC_SUCCESS : NJ_RC_QUOTA_EXCEEDED,
-                   (struct nj_wait){.group = incoming->group});
+    session->link->receive_in++;
+    store_incoming(session, incoming);
     return NJ_OK;
 }
 
@@ -290,6 +293,9 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
         answer_refused(session, in, NJ_RC_PACKET_TOO_LARGE);
         return NJ_OK;
     }
+    if (in->qos && link->receive_max_in && link->receive_in >= link->receive_max_in) {
+        return refuse(reason, NJ_RC_RECEIVE_MAXIMUM_EXCEEDED);
+    }
     if (in->qos == 2) {
         err = publish_qos2(session, in, &publication, reason);
     } else {
@@ -344,9 +350,8 @@ enum nj_err nj_session_pubrel(struct nj_session *session, uint16_t packet_id,
             op->value = packet_id;
         }
     }
-    enum nj_err err;
-    uint64_t group = nj_shard_commit(shard, &err);
-    struct nj_wait wait = {.group = group, .ticket = routed.ticket, .tickets = routed.tickets};
+    struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};
+    wait.group = nj_shard_commit(shard, &wait.err);
     nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, wait);
     return NJ_OK;
 }
@@ -394,19 +399,17 @@ void nj_session_pubrec(struct nj_session *session, uint16_t packet_id, bool is_e
         finish(session, flight);
         return;
     }
-    uint64_t group = 0;
+    struct nj_wait wait = {0};
     if (flight->state == NJ_FLIGHT_WAIT_PUBREC) {
         if (flight->is_unsent) {
             flight->is_unsent = false;
             session->flow->unsent_count--;
         }
         flight->state = NJ_FLIGHT_WAIT_PUBCOMP;
-        enum nj_err err;
         store_row(session, NJ_STORE_QUEUE_RELEASED, flight->delivery.seq);
-        group = nj_shard_commit(session->shard, &err);
+        wait.group = nj_shard_commit(session->shard, &wait.err);
     }
-    nj_session_ack(session, NJ_HOLD_PUBREL, packet_id, NJ_RC_SUCCESS,
-                   (struct nj_wait){.group = group});
+    nj_session_ack(session, NJ_HOLD_PUBREL, packet_id, NJ_RC_SUCCESS, wait);
 }
 
 void nj_session_pubcomp(struct nj_session *session, uint16_t packet_id)

@@ -128,6 +128,22 @@ void *nj_shard_post(struct nj_shard *shard, unsigned target, uint16_t kind, uint
     return body;
 }
 
+void *nj_shard_post_surely(struct nj_shard *shard, unsigned target, uint16_t kind,
+                           uint32_t body_len)
+{
+    void *body = nj_shard_post(shard, target, kind, body_len, 1);
+    if (body) {
+        return body;
+    }
+    if (shard->outbox[target]) {
+        nj_inbox_push(&shard->core->shards[target]->inbox, shard->outbox[target]);
+    }
+    shard->outbox[target] = nj_batch_new_small(body_len);
+    body = nj_batch_add(shard->outbox[target], kind, body_len);
+    NJ_ASSERT(body);
+    return body;
+}
+
 /* ---- records in */
 
 static void run_publish(struct nj_shard *shard, const struct nj_record_publish *record)

@@ -102,7 +102,8 @@ struct nj_shard {
     struct nj_store_op *ops; /* of the group being built */
     uint32_t op_count;
     uint32_t op_cap;
-    uint64_t submitted; /* number of the last group */
+    bool is_group_broken; /* something is missing in it for want of memory: it is not submitted */
+    uint64_t submitted;   /* number of the last group */
     uint64_t completed;
     struct nj_list waiting;        /* holds that wait for a group, in order of its number */
     struct nj_hold_table *tickets; /* holds that wait for other workers */
@@ -129,6 +130,10 @@ unsigned nj_core_home(const struct nj_core *core, struct nj_bytes client_id);
  * target's inbox (the turn's end wakes it). NULL when memory is short. */
 void *nj_shard_post(struct nj_shard *shard, unsigned target, uint16_t kind, uint32_t body_len,
                     uint32_t weight) NJ_NODISCARD;
+/* For short records that must not get lost (answers, members leaving): ends the process rather than
+ * fail. */
+void *nj_shard_post_surely(struct nj_shard *shard, unsigned target, uint16_t kind,
+                           uint32_t body_len) __attribute__((returns_nonnull));
 /* Runs the batches, oldest first, and gives their blocks back. */
 void nj_shard_run(struct nj_shard *shard, struct nj_batch *batches);
 /* Puts a drained block into the spare list or frees it. */
@@ -144,11 +149,11 @@ void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link);
 bool nj_shard_adopt(struct nj_shard *shard);
 
 /* -- the store group of the packet in hand (hold.c) -- */
-/* NULL when memory is short: the group then lacks it, which its caller counts. */
+/* NULL when memory is short: then the whole group is given up and its commit says so. */
 struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind,
                                 struct nj_bytes session);
-/* Submits what was collected. Returns the group's number; 0 when there was nothing (or the store
- * refused it: *err tells). */
+/* Submits what was collected. Returns the group's number; 0 when there was nothing, or it was
+ * given up or refused by the store: *err tells. */
 uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err);
 /* From the worker's inbox: the store says group `number` is done. */
 void nj_shard_completed(struct nj_shard *shard, uint64_t number, enum nj_err err);

@@ -154,14 +154,6 @@ static uint8_t *ack_head(const struct nj_conn *conn, enum nj_mqtt_type type, uin
     return at;
 }
 
-static struct nj_wait lane_wait(struct nj_session *session)
-{
-    enum nj_err err;
-    (void)nj_shard_commit(session->shard, &err);
-    /* The last group of the lane follows all that this packet submitted. */
-    return (struct nj_wait){.group = session->is_stored ? session->shard->submitted : 0};
-}
-
 static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
 {
     struct nj_session *session = conn->link.session;
@@ -196,7 +188,7 @@ static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
         }
     }
     nj_session_answer(session, NJ_HOLD_SUBACK, frame, (uint32_t)(at - frame), replay,
-                      lane_wait(session));
+                      nj_session_lane_wait(session));
     nj_free(frame);
     return conn->state == NJ_CONN_ACTIVE;
 }
@@ -231,7 +223,7 @@ static bool on_unsubscribe(struct nj_conn *conn, struct nj_bytes body)
         }
     }
     nj_session_answer(session, NJ_HOLD_UNSUBACK, frame, (uint32_t)(at - frame), NULL,
-                      lane_wait(session));
+                      nj_session_lane_wait(session));
     nj_free(frame);
     return conn->state == NJ_CONN_ACTIVE;
 }

@@ -200,7 +200,7 @@ static void claim(struct nj_conn *conn)
     uint8_t frame[NJ_CONNACK_MAX];
     uint32_t len = nj_connack_encode(conn, login, claimed.is_present, frame, sizeof(frame));
     nj_session_answer(claimed.session, NJ_HOLD_CONNACK, frame, len, NULL,
-                      (struct nj_wait){.group = claimed.wait_group});
+                      claimed.wait);
 }
 
 void nj_login_finished(struct nj_conn *conn)

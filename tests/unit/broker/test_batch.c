@@ -1,12 +1,10 @@
 /* Records, blocks and the inbox. */
-#include "broker/batch.h"
-
 #include <string.h>
-
-#include "support/test.h"
 
 #include "base/fault.h"
 #include "base/thread.h"
+#include "broker/batch.h"
+#include "support/test.h"
 
 static struct nj_batch *batch_of(uint32_t mark)
 {

@@ -1,0 +1,289 @@
+/* See rig.h: the core, its turns and its store. The connections are in rig_client.c. */
+#include "rig.h"
+
+#include <sys/uio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/qsbr.h"
+#include "broker/batch.h"
+#include "broker/denial.h"
+#include "broker/hold.h"
+#include "broker/interest.h"
+#include "broker/message.h"
+#include "broker/record.h"
+#include "broker/retain.h"
+#include "rig_priv.h"
+#include "security/acl.h"
+#include "security/policy.h"
+#include "support/test.h"
+
+#define TURNS_MAX 10000
+
+/* ---- the store */
+
+static void touch(struct rig_store *store, struct nj_bytes bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        store->checksum = store->checksum * 31 + bytes.ptr[i];
+    }
+}
+
+static bool is_row(const struct rig_row *row, const struct nj_store_op *op)
+{
+    return strlen(row->session) == op->session.len &&
+           memcmp(row->session, op->session.ptr, op->session.len) == 0;
+}
+
+static void rows_remove(struct rig_store *store, const struct nj_store_op *op, bool all)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < store->row_count; i++) {
+        const struct rig_row *row = &store->rows[i];
+        if (!is_row(row, op) || !(all || row->seq == op->seq)) {
+            store->rows[kept++] = *row;
+        }
+    }
+    store->row_count = kept;
+}
+
+static void rows_add(struct rig_store *store, const struct nj_store_op *op)
+{
+    store->rows = realloc(store->rows, (store->row_count + 1) * sizeof(*store->rows));
+    struct rig_row *row = &store->rows[store->row_count++];
+    (void)snprintf(row->session, sizeof(row->session), "%.*s", (int)op->session.len,
+                   (const char *)op->session.ptr);
+    row->seq = op->seq;
+}
+
+static enum nj_err submit(struct nj_store *base, unsigned lane, const struct nj_store_op *ops,
+                          unsigned count, uint64_t cookie)
+{
+    struct rig_store *store = (struct rig_store *)base;
+    assert_true(count > 0);
+    store->submits++;
+    for (unsigned i = 0; i < count; i++) {
+        touch(store, ops[i].session);
+        touch(store, ops[i].bytes);
+        if (ops[i].message) {
+            touch(store, nj_message_topic(ops[i].message));
+        }
+    }
+    if (store->refuse) {
+        store->refuse--;
+        return NJ_ENOSPC;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        store->ops[ops[i].kind]++;
+        if (ops[i].kind == NJ_STORE_QUEUE_APPEND) {
+            rows_add(store, &ops[i]);
+        } else if (ops[i].kind == NJ_STORE_QUEUE_REMOVE) {
+            rows_remove(store, &ops[i], false);
+        } else if (ops[i].kind == NJ_STORE_SESSION_DELETE) {
+            rows_remove(store, &ops[i], true);
+        }
+    }
+    store->groups = realloc(store->groups, (store->group_count + 1) * sizeof(*store->groups));
+    store->groups[store->group_count++] = (struct rig_group){.lane = lane, .cookie = cookie};
+    return NJ_OK;
+}
+
+void rig_store_release(struct rig *rig, enum nj_err result)
+{
+    struct rig_store *store = &rig->store;
+    struct rig_group *groups = store->groups;
+    unsigned count = store->group_count;
+    store->groups = NULL;
+    store->group_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_store));
+        struct nj_record_store *record = nj_batch_add(batch, NJ_RECORD_STORE_DONE, sizeof(*record));
+        record->group = groups[i].cookie;
+        record->err = result;
+        (void)nj_inbox_push(&rig->shards[groups[i].lane]->inbox, batch);
+    }
+    free(groups);
+}
+
+static void flush(struct nj_store *base, unsigned lane)
+{
+    (void)base;
+    (void)lane;
+}
+
+static const struct nj_store_vtable store_vtable = {
+    .name = "rig",
+    .submit = submit,
+    .flush = flush,
+};
+
+/* ---- what the core asks */
+
+static void on_denied(struct nj_shard *shard, const struct nj_denial *denial)
+{
+    (void)denial;
+    ((struct rig *)shard->core)->denials++;
+}
+
+static void on_record(struct nj_shard *shard, unsigned kind, const void *body)
+{
+    (void)kind;
+    (void)body;
+    ((struct rig *)shard->core)->outside_records++;
+}
+
+static const struct nj_core_events events = {.denied = on_denied, .record = on_record};
+
+/* ---- life */
+
+static struct nj_policy *policy_of(struct rig *rig, const char *acl)
+{
+    struct nj_scope scope = {.acl_default_allow = true,
+                             .allow_anonymous = true,
+                             .checks_subscribe = true,
+                             .default_covers_sys = true};
+    if (acl) {
+        const struct nj_acl_options options = {.leading_for_all = true};
+        char error[200];
+        assert_int_equal(
+            nj_acl_parse(nj_bytes_of(acl), "acl", &options, &scope.acl, error, sizeof(error)),
+            NJ_OK);
+    }
+    return nj_policy_new(++rig->epoch, &scope, 1);
+}
+
+void rig_policy(struct rig *rig, const char *acl)
+{
+    struct nj_policy *old = atomic_load(&rig->core.policy);
+    atomic_store(&rig->core.policy, policy_of(rig, acl));
+    nj_policy_unref(old);
+}
+
+void rig_open(struct rig *rig, unsigned shards)
+{
+    *rig = (struct rig){.now_ms = 1000000};
+    rig->limits = (struct nj_limits){
+        .max_inflight = 20,
+        .max_queued = 1000,
+        .topic_levels = 200,
+        .retain_available = true,
+        .share_skips_denied = true,
+        .retain_rechecks_origin = true,
+        .session_owner = true,
+    };
+    rig->store.base.vtable = &store_vtable;
+    rig->store.rig = rig;
+    struct nj_core *core = &rig->core;
+    core->shard_count = shards;
+    core->shards = rig->shards;
+    core->qsbr = nj_qsbr_new(shards);
+    core->interest = nj_interest_new(core->qsbr);
+    core->retain = nj_retain_new(core->qsbr);
+    core->store = &rig->store.base;
+    core->link_ops = &rig_link_ops;
+    core->events = &events;
+    atomic_store(&core->limits, &rig->limits);
+    atomic_store(&core->policy, policy_of(rig, NULL));
+    for (unsigned i = 0; i < shards; i++) {
+        rig->shards[i] = nj_shard_new(core, i);
+        rig->shards[i]->now_ms = rig->now_ms;
+        nj_qsbr_online(core->qsbr, i);
+    }
+}
+
+void rig_close(struct rig *rig)
+{
+    rig_clients_close(rig);
+    struct nj_core *core = &rig->core;
+    core->store = NULL; /* as front does it: the store is closed first */
+    free(rig->store.groups);
+    free(rig->store.rows);
+    for (unsigned i = 0; i < core->shard_count; i++) {
+        struct nj_batch *batches;
+        while ((batches = nj_inbox_drain(&rig->shards[i]->inbox))) {
+            nj_shard_run(rig->shards[i], batches);
+        }
+    }
+    for (unsigned i = 0; i < core->shard_count; i++) {
+        nj_qsbr_offline(core->qsbr, i);
+    }
+    for (unsigned i = 0; i < core->shard_count; i++) {
+        nj_shard_free(rig->shards[i]);
+    }
+    nj_interest_free(core->interest);
+    nj_retain_free(core->retain);
+    nj_qsbr_free(core->qsbr);
+    nj_policy_unref(atomic_load(&core->policy));
+    assert_int_equal(nj_message_count(), 0);
+}
+
+/* ---- turns */
+
+static bool hand_over(struct rig *rig, struct nj_shard *shard)
+{
+    bool had_some = false;
+    for (unsigned i = 0; i < rig->core.shard_count; i++) {
+        struct nj_batch *batch = shard->outbox[i];
+        if (batch && batch->used) {
+            shard->outbox[i] = NULL;
+            (void)nj_inbox_push(&rig->shards[i]->inbox, batch);
+            had_some = true;
+        }
+    }
+    return had_some;
+}
+
+static bool turn(struct rig *rig, struct nj_shard *shard)
+{
+    nj_qsbr_quiescent(rig->core.qsbr, shard->id);
+    shard->now_ms = rig->now_ms;
+    (void)nj_shard_adopt(shard);
+    struct nj_batch *batches = nj_inbox_drain(&shard->inbox);
+    bool had_some = batches != NULL;
+    nj_shard_run(shard, batches);
+    nj_shard_run_timers(shard);
+    had_some |= rig_flush(shard);
+    had_some |= hand_over(rig, shard);
+    return had_some;
+}
+
+void rig_run(struct rig *rig)
+{
+    bool had_some = true;
+    for (int i = 0; had_some; i++) {
+        had_some = false;
+        assert_true(i < TURNS_MAX); /* or something goes round in circles */
+        for (unsigned s = 0; s < rig->core.shard_count; s++) {
+            had_some |= turn(rig, rig->shards[s]);
+        }
+        if (!rig->store.holds && rig->store.group_count) {
+            rig_store_release(rig, rig->store.result);
+            had_some = true;
+        }
+        had_some |= rig_reap(rig);
+    }
+}
+
+void rig_advance(struct rig *rig, uint64_t ms)
+{
+    rig->now_ms += ms;
+    rig_run(rig);
+}
+
+uint64_t rig_stat(const struct rig *rig, size_t offset)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < rig->core.shard_count; i++) {
+        const void *stats = &rig->shards[i]->stats;
+        sum += atomic_load((const _Atomic uint64_t *)((const char *)stats + offset));
+    }
+    return sum;
+}
+
+struct nj_session *rig_session(struct rig *rig, const char *id)
+{
+    struct nj_bytes client_id = nj_bytes_of(id);
+    return nj_session_find(rig->shards[nj_core_home(&rig->core, client_id)], client_id);
+}
