@@ -31,6 +31,7 @@ enum nj_verdict_reason {
     NJ_VERDICT_DEFAULT,   /* no ACL: acl_default */
     NJ_VERDICT_RESERVED,  /* topics that no rule opens: $SYS writes, $share, $CONTROL */
     NJ_VERDICT_UNCHECKED, /* compat: this action is not checked */
+    NJ_VERDICT_IDENTITY,  /* the user does not exist any more */
     NJ_VERDICT_REASON_COUNT
 };
 

@@ -75,6 +75,8 @@ const char *nj_policy_describe(const struct nj_policy *policy, unsigned scope,
                                            : "no ACL configured (acl_default deny)";
     case NJ_VERDICT_RESERVED:
         return "reserved topic";
+    case NJ_VERDICT_IDENTITY:
+        return "the user is gone";
     default:
         return "not checked";
     }

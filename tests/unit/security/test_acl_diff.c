@@ -12,6 +12,8 @@
 #define FILTERS       8
 #define UNIVERSE_MAX  512
 #define FILE_TEXT_MAX 4096
+#define TOPIC_MAX     64
+#define NAME_MAX_LEN  24
 
 static uint32_t dice = 1;
 
@@ -25,8 +27,14 @@ static const char *const names[] = {"a", "b", "u1", "c", "", "$s", "z"};
 static const char *const users[] = {NULL, "u1", "a", "b", "", "a/b", "+", "#", "$s", "x+"};
 static const char *const clients[] = {"c", "b", "a/b", "#", "$s", "u1"};
 
+static void append(char *out, size_t size, const char *text)
+{
+    size_t len = strlen(out);
+    (void)snprintf(out + len, size - len, "%s", text);
+}
+
 /* A name, or a rule's or filter's text with wildcards, of 1 to `depth` levels. */
-static void random_topic(char *out, unsigned depth, bool is_rule, bool has_placeholders)
+static void random_topic(char out[TOPIC_MAX], unsigned depth, bool is_rule, bool has_placeholders)
 {
     unsigned levels = 1 + roll(depth);
     *out = '\0';
@@ -41,10 +49,11 @@ static void random_topic(char *out, unsigned depth, bool is_rule, bool has_place
             level = "#";
             levels = i + 1;
         }
-        strcat(strcat(out, i ? "/" : ""), level);
+        append(out, TOPIC_MAX, i ? "/" : "");
+        append(out, TOPIC_MAX, level);
     }
     if (*out == '\0') {
-        strcpy(out, "a");
+        append(out, TOPIC_MAX, "a");
     }
 }
 
@@ -53,7 +62,7 @@ static void random_file(char *text, unsigned lines, bool has_deny, unsigned dept
     static const char *const access[] = {"read ", "write ", "readwrite ", "", "deny "};
     *text = '\0';
     for (unsigned i = 0; i < lines; i++) {
-        char topic[64];
+        char topic[TOPIC_MAX];
         char line[128];
         unsigned kind = roll(6);
         if (kind == 0) {
@@ -64,7 +73,7 @@ static void random_file(char *text, unsigned lines, bool has_deny, unsigned dept
             (void)snprintf(line, sizeof(line), "%s %s%s\n", is_pattern ? "pattern" : "topic",
                            access[roll(has_deny ? 5 : 4)], topic);
         }
-        strcat(text, line);
+        append(text, FILE_TEXT_MAX, line);
     }
 }
 
@@ -105,13 +114,14 @@ static unsigned line_of(const struct nj_acl *acl, const struct nj_acl_answer *an
     if (!answer->has_rule) {
         return 0;
     }
-    return (unsigned)atoi(nj_acl_rule_text(acl, answer->rule_id, text, sizeof(text)) + 2);
+    return (unsigned)strtoul(nj_acl_rule_text(acl, answer->rule_id, text, sizeof(text)) + 2, NULL,
+                             10);
 }
 
 static void compare(const struct nj_acl *acl, const struct naive_acl *naive, bool leading_for_all,
                     const char *text)
 {
-    char topic[64];
+    char topic[TOPIC_MAX];
     random_topic(topic, 5, false, false);
     struct naive_query naive_query = random_query(leading_for_all);
     struct nj_acl_query query = query_of(acl, &naive_query);
@@ -146,7 +156,7 @@ static void b275_a_million_answers_equal_the_naive_ones(void **state)
 
 /* ---- filters */
 
-static char universe[UNIVERSE_MAX][24];
+static char universe[UNIVERSE_MAX][NAME_MAX_LEN];
 static unsigned universe_count;
 
 /* Every topic of up to three levels of the names. */
@@ -159,7 +169,8 @@ static void make_universe(void)
         unsigned levels = i < 7 ? 1 : i < 56 ? 2 : 3;
         *out = '\0';
         for (unsigned level = 0; level < levels; level++, rest /= 7) {
-            strcat(strcat(out, level ? "/" : ""), names[rest % 7]);
+            append(out, NAME_MAX_LEN, level ? "/" : "");
+            append(out, NAME_MAX_LEN, names[rest % 7]);
         }
         universe_count += *out != '\0';
     }
@@ -180,7 +191,7 @@ static const char *witness(const struct naive_acl *naive, const struct naive_que
 static unsigned compare_filter(const struct nj_acl *acl, const struct naive_acl *naive,
                                bool leading_for_all, bool has_deny, const char *text)
 {
-    char filter[64];
+    char filter[TOPIC_MAX];
     random_topic(filter, 3, true, false);
     struct naive_query naive_query = random_query(leading_for_all);
     naive_query.is_write = false;
