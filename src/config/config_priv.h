@@ -103,6 +103,12 @@ struct nj_context {
     bool seen_bridge[NJ_OPTIONS_MAX];
 };
 
+/* An error that is told at the end, if at all. */
+struct nj_deferred {
+    char *text; /* NULL = none */
+    char *place;
+};
+
 struct nj_parser {
     struct nj_settings *settings;
     const char *file;
@@ -111,12 +117,13 @@ struct nj_parser {
     struct nj_context context;
     bool seen[NJ_OPTIONS_MAX]; /* global options met */
     int default_listener;      /* place in settings->listeners; -1 = none */
+    bool default_is_asked_for; /* by `port` or `bind_address` */
     bool is_public;            /* a `listener`, `port` or `bind_address` line was met */
     char **plugin_names;       /* of plugin_load */
     size_t plugin_name_count;
     char error[NJ_CONFIG_ERROR_MAX]; /* the first one */
-    char *refusal;                   /* what is not built: told when nothing else is wrong */
-    char *refusal_place;
+    struct nj_deferred refusal;      /* what is not built: told when nothing else is wrong */
+    struct nj_deferred misplaced;    /* what brought the default listener into being */
 };
 
 /* parser.c. Says what is wrong, then where. Always returns NJ_EINVAL. */
@@ -126,6 +133,9 @@ enum nj_err nj_parser_invalid(struct nj_parser *parser, const struct nj_option *
                               const char *value);
 enum nj_err nj_parser_empty(struct nj_parser *parser, const char *name);
 /* Remembers that an option is not built; the parser goes on, so that real mistakes come first. */
+void nj_parser_defer(const struct nj_parser *parser, struct nj_deferred *deferred, const char *fmt,
+                     ...) NJ_PRINTF(3, 4);
+enum nj_err nj_parser_fail_deferred(struct nj_parser *parser, const struct nj_deferred *deferred);
 void nj_parser_refuse(struct nj_parser *parser, const char *name, const char *why);
 enum nj_err nj_parser_file(struct nj_parser *parser, const char *path) NJ_NODISCARD;
 const struct nj_option *nj_option_find(const char *name);

@@ -59,6 +59,10 @@ NJ_CUSTOM_PARSER(nj_parse_bridge_address)
     char *rest = value;
     enum nj_err err = NJ_OK;
     (void)option;
+    if (current(parser)->address_count) {
+        return nj_parser_fail(parser,
+                              "Error: Invalid bridge configuration, 'address' only allowed once.");
+    }
     for (char *word = nj_next_token(&rest); word && *word != '#' && err == NJ_OK;
          word = nj_next_token(&rest)) {
         err = add_address(parser, word);

@@ -55,8 +55,13 @@ NJ_CUSTOM_PARSER(nj_parse_listener)
         return nj_parser_fail(parser,
                               "Error: A listener with port 0 must provide a Unix socket path.");
     }
-    if (port != 0 && strpbrk(rest, " \t/")) {
-        return nj_parser_fail(parser, "Error: Invalid 'listener' address (%.200s).", rest);
+    char *address = rest;
+    if (port != 0 && *rest) {
+        address = nj_next_token(&rest);
+        if (strchr(address, '/') || (*rest && *rest != '#')) {
+            return nj_parser_fail(parser, "Error: Invalid 'listener' address (%.200s%s%.200s).",
+                                  address, *rest ? " " : "", rest);
+        }
     }
     if (parser->settings->listener_count >= NJ_LISTENERS_MAX) {
         return nj_parser_fail(parser, "Error: More than %d listeners.", NJ_LISTENERS_MAX);
@@ -66,8 +71,8 @@ NJ_CUSTOM_PARSER(nj_parse_listener)
     memset(parser->context.seen_listener, 0, sizeof(parser->context.seen_listener));
     parser->is_public = true;
     listener->port = (int)port;
-    if (*rest) {
-        nj_set_text(port == 0 ? &listener->unix_path : &listener->host, rest);
+    if (*address) {
+        nj_set_text(port == 0 ? &listener->unix_path : &listener->host, address);
     }
     return check_address(parser, listener);
 }
@@ -81,6 +86,7 @@ NJ_CUSTOM_PARSER(nj_parse_port)
     }
     nj_parser_use_default_listener(parser);
     parser->is_public = true;
+    parser->default_is_asked_for = true;
     current(parser)->port = (int)port;
     return NJ_OK;
 }
@@ -93,6 +99,7 @@ NJ_CUSTOM_PARSER(nj_parse_bind_address)
     }
     nj_parser_use_default_listener(parser);
     parser->is_public = true;
+    parser->default_is_asked_for = true;
     nj_set_text(&current(parser)->host, value);
     return NJ_OK;
 }

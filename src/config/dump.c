@@ -113,13 +113,9 @@ void nj_config_print_policy(const struct nj_settings *settings, FILE *out)
 static void print_listener(const struct nj_settings *settings, size_t place, FILE *out)
 {
     const struct nj_listener_settings *listener = &settings->listeners[place];
-    char where[256];
-    (void)fprintf(out, "listener %d%s%s  # %s\n", listener->port,
-                  listener->unix_path || listener->host ? " " : "",
-                  listener->unix_path ? listener->unix_path
-                  : listener->host    ? listener->host
-                                      : "",
-                  nj_listener_text(listener, where, sizeof(where)));
+    const char *address = listener->unix_path ? listener->unix_path : listener->host;
+    (void)fprintf(out, "listener %d%s%s\n", listener->port, address ? " " : "",
+                  address ? address : "");
     print_place(NJ_PLACE_LISTENER, listener, "  ", out);
     for (size_t i = 0; i < listener->websockets_origin_count; i++) {
         (void)fprintf(out, "  websockets_origin %s\n", listener->websockets_origins[i]);

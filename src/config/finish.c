@@ -212,19 +212,25 @@ static enum nj_err tell_refusal(struct nj_parser *parser)
         nj_log(NJ_LOG_ERROR, "%s", parser->error);
         return NJ_EINVAL;
     }
-    if (!parser->refusal) {
-        return NJ_OK;
-    }
-    (void)snprintf(parser->error, sizeof(parser->error), "%s", parser->refusal);
-    nj_log(NJ_LOG_ERROR, "%s", parser->refusal);
-    nj_log(NJ_LOG_ERROR, "%s", parser->refusal_place);
-    return NJ_EINVAL;
+    return parser->refusal.text ? nj_parser_fail_deferred(parser, &parser->refusal) : NJ_OK;
+}
+
+/* The original opens port 1883 to everybody, beside the listeners that were asked for, because of a
+ * line in the wrong place; here nothing is open that nobody opened. */
+static enum nj_err check_default_listener(struct nj_parser *parser)
+{
+    return parser->is_public && parser->misplaced.text && !parser->default_is_asked_for
+               ? nj_parser_fail_deferred(parser, &parser->misplaced)
+               : NJ_OK;
 }
 
 enum nj_err nj_parser_finish(struct nj_parser *parser)
 {
     enum nj_err err = check_bridges(parser);
     complete_listeners(parser);
+    if (err == NJ_OK) {
+        err = check_default_listener(parser);
+    }
     for (size_t i = 0; i < parser->settings->listener_count && err == NJ_OK; i++) {
         err = check_listener(parser, i);
     }

@@ -131,6 +131,9 @@ void nj_config_apply(struct nj_settings *settings)
     if (settings->rights_change >= 0) {
         mode->rights_change = (enum nj_rights_change)settings->rights_change;
     }
+    if (settings->check_retain_source != NJ_UNSET) {
+        mode->retain_rechecks_origin = settings->check_retain_source == NJ_YES;
+    }
     apply_log(settings);
     nj_mode_note_differences(settings);
 }
@@ -151,8 +154,10 @@ enum nj_err nj_config_parse(struct nj_settings *settings, char *error)
         nj_free(parser->plugin_names[i]);
     }
     nj_free(parser->plugin_names);
-    nj_free(parser->refusal);
-    nj_free(parser->refusal_place);
+    nj_free(parser->refusal.text);
+    nj_free(parser->refusal.place);
+    nj_free(parser->misplaced.text);
+    nj_free(parser->misplaced.place);
     nj_free(parser);
     return err;
 }

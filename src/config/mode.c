@@ -52,17 +52,18 @@ static const struct mode_row {
      "a will's topic is checked at CONNECT and again when it fires",
      "a will's topic is checked when it fires"},
     {ROW(retain_rechecks_origin), true, false,
-     "a retained message whose publisher lost the right is not delivered",
-     "a retained message whose publisher lost the right is still delivered"},
+     "a retained message whose publisher lost the right is not delivered "
+     "(`check_retain_source false` changes that)",
+     "a retained message whose publisher lost the right is still delivered "
+     "(`check_retain_source true` changes that)"},
     {ROW(share_skips_denied), true, false,
      "of a shared subscription, online members come first and a member denied the topic is "
      "skipped",
      "members of a shared subscription take turns, whoever is online or denied"},
     {ROW(default_argon2id), true, false, "new password hashes are argon2id",
      "new password hashes are $7$ with 1000 iterations"},
-    {ROW(persistence_default), true, false,
-     "persistence is on unless it is configured (`persistence false` changes that)",
-     "persistence is off unless it is configured (`persistence true` changes that)"},
+    {ROW(persistence_default), true, false, "persistence is on (`persistence false` changes that)",
+     "persistence is off (`persistence true` changes that)"},
     {ROW(reload_keeps_old), true, false,
      "a broken ACL or password file on reload: the old one stays in use",
      "a broken ACL or password file on reload: the broker ends with status 3"},
@@ -108,7 +109,7 @@ void nj_mode_note_differences(struct nj_settings *settings)
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const struct mode_row *row = &rows[i];
         if (row->offset == offsetof(struct nj_mode_settings, persistence_default) &&
-            settings->persistence_is_set) {
+            settings->persistence != settings->mode.persistence_default) {
             continue;
         }
         if (get(&settings->mode, row) == (is_compat ? row->compat : row->native)) {

@@ -86,9 +86,9 @@ const struct nj_option nj_options[] = {
     {"auth_plugin_deny_special_chars", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, NOWHERE,
      REPEATS, BY(nj_parse_deny_special_chars),
      .help = "For old plugin interfaces only; without effect here."},
-    {"check_retain_source", BOOLEAN, GLOBAL(check_retain_source), NOWHERE,
-     .help = "Without effect: native mode always asks again whether the publisher of a retained "
-             "message still has the right, compat mode never, as the original."},
+    {"check_retain_source", TRISTATE, GLOBAL(check_retain_source), LIVE,
+     .help = "Whether the publisher of a retained message is asked again for its right when the "
+             "message is delivered. Default: true (compat: false)."},
 
     /* -- clients and messages -- */
     {"allow_duplicate_messages", BOOLEAN, GLOBAL(allow_duplicate_messages), LIVE, OLD,
@@ -295,10 +295,10 @@ const struct nj_option nj_options[] = {
     {"connection", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, NOWHERE,
      .flags = NJ_OPTION_UNBUILT | NJ_OPTION_REPEATS, BY(nj_parse_connection),
      .help = "Begins a bridge with this name."},
-    {"address", BRIDGE(addresses), BY(nj_parse_bridge_address),
+    {"address", BRIDGE(addresses), REPEATS, BY(nj_parse_bridge_address),
      .empty = "Error: Empty address value in configuration.",
      .help = "Host and perhaps :port of the other broker; several may follow."},
-    {"addresses", BRIDGE(addresses), .alias = "address", BY(nj_parse_bridge_address),
+    {"addresses", BRIDGE(addresses), REPEATS, .alias = "address", BY(nj_parse_bridge_address),
      .empty = "Error: Empty address value in configuration.", .help = "As address."},
     {"topic", BRIDGE(topics), REPEATS, BY(nj_parse_bridge_topic),
      .help = "Pattern, then perhaps out, in or both, QoS, local prefix, remote prefix."},

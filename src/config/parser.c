@@ -50,19 +50,35 @@ enum nj_err nj_parser_empty(struct nj_parser *parser, const char *name)
     return nj_parser_fail(parser, "Error: Empty '%s' value in configuration.", name);
 }
 
-void nj_parser_refuse(struct nj_parser *parser, const char *name, const char *why)
+void nj_parser_defer(const struct nj_parser *parser, struct nj_deferred *deferred, const char *fmt,
+                     ...)
 {
-    char text[512];
-    if (parser->refusal) {
+    char text[NJ_CONFIG_ERROR_MAX];
+    va_list args;
+    if (deferred->text) {
         return;
     }
-    (void)snprintf(text, sizeof(text),
-                   "Error: The '%s' option is not available in this version of nightjar: %s.", name,
-                   why);
-    parser->refusal = nj_strdup(text);
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    deferred->text = nj_strdup(text);
     (void)snprintf(text, sizeof(text), "Error found at %s:%u.", parser->file ? parser->file : "",
                    parser->line);
-    parser->refusal_place = nj_strdup(text);
+    deferred->place = nj_strdup(text);
+}
+
+enum nj_err nj_parser_fail_deferred(struct nj_parser *parser, const struct nj_deferred *deferred)
+{
+    (void)nj_parser_fail(parser, "%s", deferred->text);
+    nj_log(NJ_LOG_ERROR, "%s", deferred->place);
+    return NJ_EINVAL;
+}
+
+void nj_parser_refuse(struct nj_parser *parser, const char *name, const char *why)
+{
+    nj_parser_defer(parser, &parser->refusal,
+                    "Error: The '%s' option is not available in this version of nightjar: %s.",
+                    name, why);
 }
 
 char *nj_next_token(char **rest)
@@ -150,6 +166,9 @@ static enum nj_err check_place(struct nj_parser *parser, const struct nj_option 
                    "Creating default listener due to '%s' option. It is best practice to define a "
                    "'listener' first.",
                    option->name);
+            nj_parser_defer(parser, &parser->misplaced,
+                            "Error: The '%s' option requires a listener to be defined first.",
+                            option->name);
             nj_parser_use_default_listener(parser);
         } else if (listener < 0 || (option->needs == NJ_NEEDS_EXPLICIT && is_default)) {
             return requires(parser, option->name, "listener");

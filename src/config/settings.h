@@ -205,8 +205,8 @@ struct nj_settings {
     char *auto_id_prefix;            /* of the global scope; nj_settings_auto_id_prefix */
     char *clientid_prefixes;
     bool connection_messages;
-    bool check_retain_source;
-    bool enable_control_api; /* not built */
+    enum nj_tristate check_retain_source; /* unset = the mode's */
+    bool enable_control_api;              /* not built */
     int global_max_clients;
     int global_max_connections;
     unsigned log_types; /* bits of enum nj_log_type */
