@@ -166,7 +166,8 @@ static bool send_counted(struct nj_session *session, struct nj_publication *publ
         }
         return false;
     }
-    if (session->is_stored) {
+    /* A shared message is kept, too: if the session ends, another member gets it. */
+    if (session->is_stored || delivery->share) {
         struct nj_message *message = nj_publication_keep(publication);
         flight->delivery.message = message ? nj_message_ref(message) : NULL;
         session->flow->flight_bytes += message ? message->payload_len : 0;
@@ -241,6 +242,7 @@ bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
     }
     struct nj_delivery delivery = {
         .sub_id = options->sub_id,
+        .share = publication->share,
         .qos = qos,
         .is_retain = options->is_retain_as_published && publication->view.is_retain,
     };

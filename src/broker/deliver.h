@@ -22,6 +22,7 @@ struct nj_publication {
     struct nj_message_view view;
     struct nj_message *kept; /* made when the first receiver needs it; counted */
     uint64_t sender;         /* session id, 0 = the broker */
+    uint32_t share;          /* for one member of a shared subscription: its number there */
     bool is_single;          /* one receiver: not worth keeping for sharing */
     uint64_t frame_key;      /* shape of the frame in shard->frame_buf; 0 = none */
     uint32_t frame_len;      /* in the buffer */

@@ -26,6 +26,7 @@ struct nj_delivery {
     uint64_t seq;               /* its row in the store; 0 = not stored */
     uint64_t group;             /* store group that makes the row durable */
     uint32_t sub_id;
+    uint32_t share; /* number of the shared subscription it came by; 0 = none */
     uint8_t qos;
     bool is_retain; /* RETAIN flag towards the client */
     bool was_sent;  /* began on an earlier connection: DUP when it is sent again */

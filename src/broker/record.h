@@ -64,14 +64,17 @@ struct nj_record_member {
  * follow the struct. */
 struct nj_record_group_deliver {
     struct nj_message *message; /* the reference goes along */
-    uint64_t session;
+    uint64_t session;           /* the member that is asked */
+    uint64_t first;             /* who was asked first in this round: it ends there */
     uint64_t ticket;
     uint32_t ticket_from;
     uint32_t home;
     uint32_t tried; /* members asked so far */
     uint32_t group_len;
     uint32_t filter_len;
+    bool is_second_round; /* no member online took it: those that are away */
     bool is_refused;
+    bool is_gone; /* with is_refused: the member left or ended */
 };
 
 #endif

@@ -160,6 +160,17 @@ static void queue_count_changed(struct nj_session *session)
     }
 }
 
+static void discard(struct nj_session *session)
+{
+    queue_count_changed(session);
+    nj_replay_free(session->replay);
+    nj_flow_free(session->flow);
+    table_remove(session);
+    nj_subject_fini(&session->subject);
+    nj_origin_unref(session->origin);
+    nj_free(session);
+}
+
 void nj_session_end(struct nj_session *session)
 {
     struct nj_shard *shard = session->shard;
@@ -168,18 +179,24 @@ void nj_session_end(struct nj_session *session)
     nj_session_drop_held(session);
     NJ_STAT_SUB(shard, subscriptions, session->sub_count);
     nj_filters_remove_all(shard->filters, session);
+    nj_share_hand_on(session);
     nj_share_leave_all(session);
     nj_will_fire(session);
     if (session->is_stored) {
         store_simple(session, NJ_STORE_SESSION_DELETE);
     }
-    queue_count_changed(session);
-    nj_replay_free(session->replay);
-    nj_flow_free(session->flow);
-    table_remove(session);
-    nj_subject_fini(&session->subject);
-    nj_origin_unref(session->origin);
-    nj_free(session);
+    discard(session);
+}
+
+void nj_session_discard(struct nj_session *session)
+{
+    NJ_ASSERT(!session->link);
+    nj_btimer_clear(&session->shard->timers, &session->timer);
+    nj_session_drop_held(session);
+    nj_filters_remove_all(session->shard->filters, session);
+    nj_share_forget_all(session);
+    nj_will_forget(session);
+    discard(session);
 }
 
 /* ---- connecting and leaving */

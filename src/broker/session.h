@@ -32,6 +32,7 @@ struct nj_will {
 /* A shared subscription as its member sees it; the group itself lives on its home worker. */
 struct nj_shared_sub {
     struct nj_shared_sub *next;
+    uint32_t number; /* in its session, for deliveries that came by it */
     struct nj_sub_options options;
     uint32_t group_len;
     uint32_t filter_len;
@@ -60,6 +61,8 @@ struct nj_session {
     uint64_t next_seq;    /* of queue rows in the store */
     struct nj_flow *flow; /* made when the first QoS > 0 message or queue needs it */
     struct nj_shared_sub *shared;
+    uint32_t shared_count;
+    uint32_t last_share;
     struct nj_replay *replay; /* retained messages on their way */
     struct nj_will *will;
     struct nj_list held;    /* answers that wait for the store, in order */
@@ -82,6 +85,8 @@ struct nj_session *nj_session_by_id(struct nj_shard *shard, uint64_t id);
 struct nj_session *nj_session_new(struct nj_shard *shard, struct nj_origin *origin) NJ_NODISCARD;
 /* Ends it: fires a due will, leaves every subscription, frees. The link must be detached. */
 void nj_session_end(struct nj_session *session);
+/* Frees it and tells nobody, not even the store: the broker stops. */
+void nj_session_discard(struct nj_session *session);
 /* Takes over the (new) owner's name for decisions. Takes a reference. */
 void nj_session_set_origin(struct nj_session *session, struct nj_origin *origin);
 void nj_session_set_expiry(struct nj_session *session, uint32_t expiry_s);

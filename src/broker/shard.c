@@ -47,9 +47,7 @@ void nj_shard_free(struct nj_shard *shard)
     }
     for (uint64_t i = 0; shard->table && i <= shard->table_mask; i++) {
         while (shard->table[i]) {
-            struct nj_session *session = shard->table[i];
-            session->will = NULL; /* the broker stops: wills are not sent */
-            nj_session_end(session);
+            nj_session_discard(shard->table[i]); /* the broker stops: wills are not sent */
         }
     }
     nj_shard_holds_fini(shard);

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "broker/deliver.h"
+#include "broker/flow.h"
 #include "broker/hold.h"
 #include "broker/limits.h"
 #include "broker/link.h"
@@ -48,6 +49,7 @@ static struct nj_shared_sub **find_sub(struct nj_session *session, struct nj_byt
     return at;
 }
 
+/* Only a member that joins may be refused for want of memory. */
 static enum nj_err tell_home(struct nj_session *session, const struct nj_shared_sub *sub,
                              uint16_t kind)
 {
@@ -55,8 +57,10 @@ static enum nj_err tell_home(struct nj_session *session, const struct nj_shared_
     struct nj_bytes group = nj_bytes(sub->text, sub->group_len);
     struct nj_bytes filter = nj_bytes(sub->text + sub->group_len, sub->filter_len);
     uint32_t len = (uint32_t)sizeof(struct nj_record_member) + sub->group_len + sub->filter_len;
-    struct nj_record_member *record =
-        nj_shard_post(shard, home_of(shard->core, group, filter), kind, len, 1);
+    unsigned home = home_of(shard->core, group, filter);
+    struct nj_record_member *record = kind == NJ_RECORD_GROUP_JOIN
+                                          ? nj_shard_post(shard, home, kind, len, 1)
+                                          : nj_shard_post_surely(shard, home, kind, len);
     if (!record) {
         return NJ_ENOMEM;
     }
@@ -94,7 +98,9 @@ enum nj_err nj_share_join(struct nj_session *session, struct nj_bytes group, str
         nj_free(sub);
         return NJ_ENOMEM;
     }
+    sub->number = ++session->last_share;
     *at = sub;
+    session->shared_count++;
     NJ_STAT_ADD(session->shard, shared_subscriptions, 1);
     return NJ_OK;
 }
@@ -103,9 +109,9 @@ static void leave(struct nj_session *session, struct nj_shared_sub **at)
 {
     struct nj_shared_sub *sub = *at;
     *at = sub->next;
-    /* Without memory the home keeps a ghost; it is refused at the next delivery and leaves then. */
     (void)tell_home(session, sub, NJ_RECORD_GROUP_LEAVE);
     nj_free(sub);
+    session->shared_count--;
     NJ_STAT_SUB(session->shard, shared_subscriptions, 1);
 }
 
@@ -123,6 +129,15 @@ void nj_share_leave_all(struct nj_session *session)
 {
     while (session->shared) {
         leave(session, &session->shared);
+    }
+}
+
+void nj_share_forget_all(struct nj_session *session)
+{
+    while (session->shared) {
+        struct nj_shared_sub *sub = session->shared;
+        session->shared = sub->next;
+        nj_free(sub);
     }
 }
 
@@ -181,6 +196,16 @@ static struct nj_group *demand_group(struct nj_filter *filter, struct nj_bytes n
     return group;
 }
 
+void nj_share_groups_free(struct nj_group *groups)
+{
+    while (groups) {
+        struct nj_group *next = groups->next;
+        nj_free(groups->members);
+        nj_free(groups);
+        groups = next;
+    }
+}
+
 static void drop_if_empty(struct nj_shard *shard, struct nj_group *group, int stored_delta)
 {
     struct nj_filter *filter = group->filter;
@@ -196,11 +221,19 @@ static void drop_if_empty(struct nj_shard *shard, struct nj_group *group, int st
     nj_filters_groups_changed(shard->filters, filter, stored_delta);
 }
 
+static void remove_member(struct nj_shard *shard, struct nj_group *group, struct member *member)
+{
+    int delta = member->is_stored ? -1 : 0;
+    *member = group->members[--group->count];
+    drop_if_empty(shard, group, delta);
+}
+
 void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_member *record)
 {
     struct nj_filter *filter = nj_filters_demand(shard->filters, record_filter(record));
     struct nj_group *group = filter ? demand_group(filter, record_group(record)) : NULL;
     if (!group) {
+        NJ_STAT_ADD(shard, dropped_memory, 1);
         if (filter) {
             nj_filters_groups_changed(shard->filters, filter, 0);
         }
@@ -213,6 +246,7 @@ void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_membe
         uint32_t cap = group->cap ? group->cap * 2 : 4;
         struct member *grown = nj_try_realloc(group->members, cap * sizeof(*grown));
         if (!grown) {
+            NJ_STAT_ADD(shard, dropped_memory, 1);
             drop_if_empty(shard, group, 0);
             return;
         }
@@ -236,9 +270,7 @@ void nj_share_member_left(struct nj_shard *shard, const struct nj_record_member 
     if (!member) {
         return;
     }
-    int delta = member->is_stored ? -1 : 0;
-    *member = group->members[--group->count];
-    drop_if_empty(shard, group, delta);
+    remove_member(shard, group, member);
 }
 
 void nj_share_member_state(struct nj_shard *shard, const struct nj_record_member *record)
@@ -257,27 +289,61 @@ void nj_share_member_state(struct nj_shard *shard, const struct nj_record_member
     }
 }
 
-/* The member whose turn it is: online members first. `tried` of them were asked in vain. */
-static struct member *pick(struct nj_group *group, uint32_t tried, bool online_first)
+enum wanted {
+    WANTED_ONLINE,
+    WANTED_AWAY,
+    WANTED_ANY,
+};
+
+/* The first member behind place `from` that is wanted; NULL when member `stop` is reached, or all
+ * were looked at. */
+static struct member *next_in_round(struct nj_group *group, uint32_t from, uint64_t stop,
+                                    enum wanted wanted)
 {
-    uint32_t seen = 0;
-    for (int wants_online = 1; wants_online >= 0; wants_online--) {
-        for (uint32_t i = 0; i < group->count; i++) {
-            struct member *member = &group->members[(group->turn + i) % group->count];
-            bool is_candidate =
-                online_first ? member->is_online == (bool)wants_online : wants_online == 1;
-            if (is_candidate && seen++ == tried) {
-                return member;
-            }
+    for (uint32_t i = 1; i <= group->count; i++) {
+        struct member *member = &group->members[(from + i) % group->count];
+        if (member->session == stop) {
+            return NULL;
+        }
+        if (wanted == WANTED_ANY || member->is_online == (wanted == WANTED_ONLINE)) {
+            return member;
         }
     }
     return NULL;
 }
 
+/* The member to be asked after the one at `from`: everybody online in turn, then those away;
+ * compat: blindly in turn. Members come and go between two questions, so a round may ask one twice
+ * or leave a new one out; `tried` bounds it. */
+static struct member *next_member(const struct nj_shard *shard, struct nj_group *group,
+                                  uint32_t from, struct nj_record_group_deliver *record)
+{
+    bool online_first = shard->limits->share_skips_denied;
+    struct member *member = NULL;
+    if (record->tried > 2 * group->count) {
+        return NULL;
+    }
+    if (!record->is_second_round) {
+        member =
+            next_in_round(group, from, record->first, online_first ? WANTED_ONLINE : WANTED_ANY);
+        if (!member && online_first) {
+            record->is_second_round = true;
+            record->first = 0;
+        }
+    }
+    if (!member && record->is_second_round) {
+        member = next_in_round(group, from, record->first, WANTED_AWAY);
+    }
+    if (member && !record->first) {
+        record->first = member->session;
+    }
+    return member;
+}
+
 /* Sends the message to the member's worker; on this worker that is a record, too, so that the
  * order among members does not depend on where they live. */
 static bool send_to(struct nj_shard *shard, struct nj_group *group, const struct member *member,
-                    struct nj_record_group_deliver record)
+                    struct nj_record_group_deliver record, struct nj_message *message)
 {
     char filter[65536];
     size_t filter_len = nj_filter_text(group->filter, filter, sizeof(filter));
@@ -287,6 +353,7 @@ static bool send_to(struct nj_shard *shard, struct nj_group *group, const struct
     if (!out) {
         return false;
     }
+    record.message = nj_message_ref(message);
     record.session = member->session;
     record.home = shard->id;
     record.group_len = group->name_len;
@@ -302,88 +369,127 @@ uint32_t nj_share_route(struct nj_shard *shard, struct nj_filter *filter,
 {
     uint32_t sent = 0;
     for (struct nj_group *group = filter->groups; group; group = group->next) {
-        struct member *member = pick(group, 0, shard->limits->share_skips_denied);
+        struct nj_record_group_deliver record = {.ticket = ticket, .ticket_from = shard->id};
+        struct member *member = next_member(shard, group, group->turn + group->count - 1, &record);
         struct nj_message *message = member ? nj_publication_keep(publication) : NULL;
-        if (!message) {
-            continue;
-        }
-        group->turn = (uint32_t)(member - group->members + 1) % group->count;
-        struct nj_record_group_deliver record = {
-            .message = nj_message_ref(message),
-            .ticket = ticket,
-            .ticket_from = shard->id,
-        };
-        if (send_to(shard, group, member, record)) {
+        if (message && send_to(shard, group, member, record, message)) {
+            group->turn = (uint32_t)(member - group->members + 1) % group->count;
             sent++;
-        } else {
-            nj_message_unref(message);
+        } else if (member) {
+            shard->is_group_broken = true; /* the publisher learns of it */
             NJ_STAT_ADD(shard, dropped_memory, 1);
             NJ_STAT_ADD(shard, publish_dropped, 1);
         }
     }
-    return sent;
+    return ticket ? sent : 0;
 }
 
 /* ---- both */
 
-/* At the home: the member refused; the next one is asked, until all were. */
-static void try_next(struct nj_shard *shard, const struct nj_record_group_deliver *record)
+static struct nj_bytes deliver_group(const struct nj_record_group_deliver *record)
 {
-    struct nj_bytes name = nj_bytes(record + 1, record->group_len);
-    struct nj_bytes text =
-        nj_bytes((const uint8_t *)(record + 1) + record->group_len, record->filter_len);
-    struct nj_group *group = find_group(nj_filters_find(shard->filters, text), name);
-    struct nj_record_group_deliver next = *record;
-    next.is_refused = false;
-    next.tried++;
-    struct member *member =
-        group && shard->limits->share_skips_denied ? pick(group, next.tried, true) : NULL;
-    if (member && send_to(shard, group, member, next)) {
-        return;
-    }
-    NJ_STAT_ADD(shard, publish_dropped, 1);
-    nj_message_unref(record->message);
-    if (record->ticket) {
-        nj_shard_ticket_reply(shard, record->ticket_from, record->ticket, (struct nj_wait){0},
-                              NJ_OK);
-    }
+    return nj_bytes(record + 1, record->group_len);
 }
 
-static bool give(struct nj_shard *shard, struct nj_session *session,
-                 const struct nj_record_group_deliver *record)
+static struct nj_bytes deliver_filter(const struct nj_record_group_deliver *record)
 {
-    struct nj_bytes name = nj_bytes(record + 1, record->group_len);
-    struct nj_bytes text =
-        nj_bytes((const uint8_t *)(record + 1) + record->group_len, record->filter_len);
-    struct nj_shared_sub *sub = session ? *find_sub(session, name, text) : NULL;
-    if (!sub) {
+    return nj_bytes((const uint8_t *)(record + 1) + record->group_len, record->filter_len);
+}
+
+/* At the home: the member refused; the next one is asked, until all were. In compat mode a member
+ * that may not have it keeps the turn all the same; one that is gone never does. */
+static bool try_next(struct nj_shard *shard, const struct nj_record_group_deliver *record)
+{
+    struct nj_group *group =
+        find_group(nj_filters_find(shard->filters, deliver_filter(record)), deliver_group(record));
+    if (!group || !(record->is_gone || shard->limits->share_skips_denied)) {
         return false;
+    }
+    struct member *refuser = find_member(group, record->session);
+    uint32_t from = group->turn + group->count - 1;
+    if (refuser) {
+        from = (uint32_t)(refuser - group->members);
+    }
+    if (refuser && record->is_gone) {
+        bool was_last = group->count == 1;
+        remove_member(shard, group, refuser);
+        if (was_last) {
+            return false;
+        }
+        from += group->count - 1; /* the last one moved into its place */
+    }
+    struct nj_record_group_deliver next = *record;
+    next.is_refused = false;
+    next.is_gone = false;
+    next.tried++;
+    struct member *member = next_member(shard, group, from, &next);
+    if (!member) {
+        return false;
+    }
+    if (!send_to(shard, group, member, next, record->message)) {
+        NJ_STAT_ADD(shard, dropped_memory, 1);
+        return false;
+    }
+    return true;
+}
+
+static void refused(struct nj_shard *shard, const struct nj_record_group_deliver *record)
+{
+    if (!try_next(shard, record)) {
+        NJ_STAT_ADD(shard, publish_dropped, 1);
+        if (record->ticket) {
+            nj_shard_ticket_reply(shard, record->ticket_from, record->ticket, (struct nj_wait){0},
+                                  NJ_OK);
+        }
+    }
+    nj_message_unref(record->message);
+}
+
+enum given {
+    GIVEN_TAKEN,
+    GIVEN_DENIED,
+    GIVEN_GONE,
+};
+
+static enum given give(struct nj_session *session, const struct nj_record_group_deliver *record)
+{
+    struct nj_shared_sub *sub =
+        session ? *find_sub(session, deliver_group(record), deliver_filter(record)) : NULL;
+    if (!sub) {
+        return GIVEN_GONE;
+    }
+    uint64_t expires_ms = record->message->expires_ms;
+    if (expires_ms && expires_ms <= session->shard->now_ms) {
+        /* It was handed on late. */
+        NJ_STAT_ADD(session->shard, dropped_expired, 1);
+        NJ_STAT_ADD(session->shard, publish_dropped, 1);
+        return GIVEN_TAKEN;
     }
     struct nj_publication publication = {
         .view = nj_message_view(record->message),
         .kept = nj_message_ref(record->message),
+        .share = sub->number,
     };
-    shard->publication++;
     bool is_taken = nj_deliver(session, &publication, &sub->options);
     nj_publication_fini(&publication);
-    return is_taken;
+    return is_taken ? GIVEN_TAKEN : GIVEN_DENIED;
 }
 
 void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_group_deliver *record)
 {
     if (record->is_refused) {
-        try_next(shard, record);
+        refused(shard, record);
         return;
     }
-    if (!give(shard, nj_session_by_id(shard, record->session), record)) {
+    enum given given = give(nj_session_by_id(shard, record->session), record);
+    if (given != GIVEN_TAKEN) {
         uint32_t len = (uint32_t)sizeof(*record) + record->group_len + record->filter_len;
         struct nj_record_group_deliver *back =
-            nj_shard_post(shard, record->home, NJ_RECORD_GROUP_DELIVER, len, 1);
-        if (back) {
-            memcpy(back, record, len);
-            back->is_refused = true;
-            return;
-        }
+            nj_shard_post_surely(shard, record->home, NJ_RECORD_GROUP_DELIVER, len);
+        memcpy(back, record, len); /* its reference goes along */
+        back->is_refused = true;
+        back->is_gone = given == GIVEN_GONE;
+        return;
     }
     nj_message_unref(record->message);
     enum nj_err err;
@@ -391,5 +497,51 @@ void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_grou
     if (record->ticket) {
         nj_shard_ticket_reply(shard, record->ticket_from, record->ticket,
                               (struct nj_wait){.group = group}, err);
+    }
+}
+
+/* ---- a session ends with messages that nobody got */
+
+static void hand_on(struct nj_session *session, const struct nj_delivery *delivery)
+{
+    struct nj_shared_sub *sub = session->shared;
+    while (sub && (!delivery->share || sub->number != delivery->share)) {
+        sub = sub->next;
+    }
+    if (!sub || !delivery->message) {
+        return;
+    }
+    struct nj_shard *shard = session->shard;
+    unsigned home = home_of(shard->core, nj_bytes(sub->text, sub->group_len),
+                            nj_bytes(sub->text + sub->group_len, sub->filter_len));
+    uint32_t len =
+        (uint32_t)sizeof(struct nj_record_group_deliver) + sub->group_len + sub->filter_len;
+    struct nj_record_group_deliver *record =
+        nj_shard_post_surely(shard, home, NJ_RECORD_GROUP_DELIVER, len);
+    *record = (struct nj_record_group_deliver){
+        .message = nj_message_ref(delivery->message),
+        .session = session->id,
+        .home = home,
+        .group_len = sub->group_len,
+        .filter_len = sub->filter_len,
+        .is_refused = true,
+        .is_gone = true,
+    };
+    memcpy(record + 1, sub->text, sub->group_len + sub->filter_len);
+}
+
+void nj_share_hand_on(struct nj_session *session)
+{
+    struct nj_flow *flow = session->flow;
+    if (!flow || !session->shared) {
+        return;
+    }
+    for (uint32_t i = 0; flow->flights && i <= flow->flight_mask; i++) {
+        if (flow->flights[i].state == NJ_FLIGHT_WAIT_PUBACK) {
+            hand_on(session, &flow->flights[i].delivery);
+        }
+    }
+    for (uint32_t i = 0; i < flow->queue_count; i++) {
+        hand_on(session, &flow->queue[(flow->queue_head + i) & (flow->queue_cap - 1)]);
     }
 }

@@ -26,6 +26,11 @@ enum nj_err nj_share_join(struct nj_session *session, struct nj_bytes group, str
                           const struct nj_sub_options *options, bool *is_new) NJ_NODISCARD;
 bool nj_share_leave(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter);
 void nj_share_leave_all(struct nj_session *session);
+/* The session ends: what it was given and did not get goes back to be given to another member
+ * (MQTT5 4.8.2: QoS 1 sent or not, QoS 2 only if its delivery never began). Before leaving. */
+void nj_share_hand_on(struct nj_session *session);
+/* Frees the list without telling anybody: the broker stops. */
+void nj_share_forget_all(struct nj_session *session);
 /* The member came, went, or its place in stores changed. */
 void nj_share_tell_state(struct nj_session *session);
 
@@ -33,6 +38,8 @@ void nj_share_tell_state(struct nj_session *session);
 void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_member *member);
 void nj_share_member_left(struct nj_shard *shard, const struct nj_record_member *member);
 void nj_share_member_state(struct nj_shard *shard, const struct nj_record_member *member);
+/* Frees a filter's groups. */
+void nj_share_groups_free(struct nj_group *groups);
 /* One copy for each group of the filter. Each asks for an answer to this worker's `ticket` unless
  * that is 0; returns how many were sent. */
 uint32_t nj_share_route(struct nj_shard *shard, struct nj_filter *filter,

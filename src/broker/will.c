@@ -9,6 +9,7 @@
 #include "broker/publish.h"
 #include "broker/session.h"
 #include "broker/shard.h"
+#include "security/policy.h"
 
 enum nj_err nj_will_set(struct nj_session *session, struct nj_message *message, uint32_t delay_s)
 {
@@ -40,9 +41,16 @@ void nj_will_drop(struct nj_session *session)
     if (session->is_stored) {
         (void)nj_shard_op(session->shard, NJ_STORE_WILL_CLEAR, nj_session_client_id(session));
     }
-    nj_message_unref(session->will->message);
-    nj_free(session->will);
-    session->will = NULL;
+    nj_will_forget(session);
+}
+
+void nj_will_forget(struct nj_session *session)
+{
+    if (session->will) {
+        nj_message_unref(session->will->message);
+        nj_free(session->will);
+        session->will = NULL;
+    }
 }
 
 void nj_will_fire(struct nj_session *session)
@@ -58,7 +66,16 @@ void nj_will_fire(struct nj_session *session)
         .kept = message,
         .sender = session->id,
     };
-    struct nj_verdict verdict;
+    struct nj_verdict verdict = {.reason = NJ_VERDICT_IDENTITY};
+    /* Who is gone has no last will, even where rules still name the user. */
+    bool has_owner =
+        !session->credential ||
+        nj_policy_has_user(shard->policy, session->subject.scope, session->subject.user);
+    if (!has_owner) {
+        nj_session_denied(session, NJ_ACTION_WILL, publication.view.topic, &verdict);
+        nj_publication_fini(&publication);
+        return;
+    }
     nj_authz(shard->policy, &session->subject, NJ_ACTION_WILL, publication.view.topic, &verdict);
     if (!verdict.allowed) {
         nj_session_denied(session, NJ_ACTION_WILL, publication.view.topic, &verdict);

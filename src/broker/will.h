@@ -14,6 +14,8 @@ struct nj_session;
 enum nj_err nj_will_set(struct nj_session *session, struct nj_message *message, uint32_t delay_s)
     NJ_NODISCARD;
 void nj_will_drop(struct nj_session *session);
+/* Frees it without telling the store: the broker stops. */
+void nj_will_forget(struct nj_session *session);
 /* Publishes the will, if there is one and its owner still may, and forgets it. */
 void nj_will_fire(struct nj_session *session);
 

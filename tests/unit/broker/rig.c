@@ -197,6 +197,8 @@ void rig_close(struct rig *rig)
 {
     rig_clients_close(rig);
     struct nj_core *core = &rig->core;
+    rig->store.holds = false;
+    rig_run(rig);
     core->store = NULL; /* as front does it: the store is closed first */
     free(rig->store.groups);
     free(rig->store.rows);
