@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/flow.h"
@@ -22,6 +23,8 @@
 /* From accept to an accepted CONNECT. */
 #define CONNECT_DEADLINE_MS 10000
 #define PRE_AUTH_PACKET_MAX (64u * 1024u)
+/* How far ahead the end of a certificate is looked for. */
+#define CERTIFICATE_LOOK_S 3600
 /* Reads of one connection in one turn, so that a flood of one does not hold the others up. */
 #define READS_PER_TURN 4
 /* Rounds of "drained, so pump more" in one flush. */
@@ -484,7 +487,9 @@ static bool read_once(struct nj_conn *conn)
     } else if (!keep_rest(conn, buf + used, len - used, need)) {
         return false;
     }
-    return is_reading(conn) && (was_full || nj_stream_has_pending(conn->stream));
+    /* A short read means that nothing more is there, unless the end of the stream came with it. */
+    return is_reading(conn) &&
+           (was_full || conn->has_hung_up || nj_stream_has_pending(conn->stream));
 }
 
 /* Packets that were read before the connection could handle them (after a login or a move). */
@@ -520,7 +525,10 @@ static bool shake(struct nj_conn *conn)
         return false;
     }
     conn->state = NJ_CONN_CONNECT;
-    return true;
+    /* A reload during the handshake: what was verified then may not hold now. */
+    uint64_t generation =
+        atomic_load_explicit(&conn->listener->tls_generation, memory_order_acquire);
+    return conn->tls_generation == generation || nj_conn_recheck_certificate(conn);
 }
 
 void nj_conn_read(struct nj_conn *conn)
@@ -567,6 +575,7 @@ static void on_event(struct nj_loop_source *source, unsigned ready, void *turn)
     if (conn->state == NJ_CONN_CLOSING) {
         return;
     }
+    conn->has_hung_up |= (ready & NJ_LOOP_HUP) != 0;
     if ((ready & NJ_LOOP_OUT) && conn->state != NJ_CONN_HANDSHAKE) {
         if (conn->link.is_blocked) {
             set_blocked(conn, false);
@@ -584,6 +593,56 @@ static void on_event(struct nj_loop_source *source, unsigned ready, void *turn)
     }
 }
 
+/* When the client certificate (or a CRL) runs out, on the monotonic clock; UINT64_MAX = never. */
+static uint64_t certificate_due_ms(const struct nj_conn *conn)
+{
+    const struct nj_tls_conn *tls = nj_stream_tls(conn->stream);
+    int64_t until = tls ? nj_tls_conn_valid_until_s(tls) : INT64_MAX;
+    if (until == INT64_MAX) {
+        return UINT64_MAX;
+    }
+    int64_t left = until - nj_clock_wall_s();
+    /* At most an hour ahead, because the wall clock may be set meanwhile. */
+    left = left < 0 ? 0 : left > CERTIFICATE_LOOK_S ? CERTIFICATE_LOOK_S : left;
+    return conn->worker->shard->now_ms + (uint64_t)left * 1000;
+}
+
+static uint64_t keep_alive_due_ms(const struct nj_conn *conn)
+{
+    return conn->keep_alive_s ? conn->last_in_ms + conn->keep_alive_s * 1500ull : UINT64_MAX;
+}
+
+static void arm_active(struct nj_conn *conn)
+{
+    uint64_t keep_alive = keep_alive_due_ms(conn);
+    uint64_t certificate = certificate_due_ms(conn);
+    uint64_t due = keep_alive < certificate ? keep_alive : certificate;
+    if (due == UINT64_MAX) {
+        nj_timer_cancel(&conn->worker->timers, &conn->timer);
+    } else {
+        nj_timer_set(&conn->worker->timers, &conn->timer, due);
+    }
+}
+
+bool nj_conn_recheck_certificate(struct nj_conn *conn)
+{
+    struct nj_tls_conn *tls = nj_stream_tls(conn->stream);
+    struct nj_listener *listener = conn->listener;
+    if (!tls) {
+        return true;
+    }
+    conn->tls_generation = atomic_load_explicit(&listener->tls_generation, memory_order_acquire);
+    struct nj_tls_server *server = nj_listener_tls(listener);
+    struct nj_net_error error;
+    enum nj_err err = nj_tls_conn_recheck(tls, server, &error);
+    nj_tls_server_unref(server);
+    if (err != NJ_OK) {
+        nj_log(NJ_LOG_NOTICE, "The client certificate is no longer accepted: %s.", error.text);
+        nj_conn_close(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
+    }
+    return err == NJ_OK;
+}
+
 /* The keep alive is checked lazily: the timer fires at the earliest time it could be over
  * (MQTT5 3.1.2.10: one and a half times the interval). */
 static void on_timer(struct nj_timer *timer, void *turn)
@@ -596,13 +655,11 @@ static void on_timer(struct nj_timer *timer, void *turn)
         }
         return;
     }
-    uint64_t allowed = conn->keep_alive_s * 1500ull;
-    uint64_t now = conn->worker->shard->now_ms;
-    if (now >= conn->last_in_ms + allowed) {
+    if (conn->worker->shard->now_ms >= keep_alive_due_ms(conn)) {
         nj_conn_close(conn, NJ_RC_KEEP_ALIVE_TIMEOUT, "exceeded timeout");
-        return;
+    } else if (nj_conn_recheck_certificate(conn)) {
+        arm_active(conn);
     }
-    nj_timer_set(&conn->worker->timers, timer, conn->last_in_ms + allowed);
 }
 
 /* ---- what the core asks */
@@ -625,11 +682,7 @@ static void ops_ready(struct nj_link *link)
     }
     nj_login_finished(conn);
     conn->state = NJ_CONN_ACTIVE;
-    if (conn->keep_alive_s) {
-        nj_conn_set_deadline(conn, conn->keep_alive_s * 1500ull);
-    } else {
-        nj_timer_cancel(&conn->worker->timers, &conn->timer);
-    }
+    arm_active(conn);
     /* What was read behind the CONNECT is handled in the next turn. */
     nj_list_remove(&conn->reread_node);
     nj_list_push_back(&conn->worker->reread, &conn->reread_node);

@@ -47,10 +47,11 @@ struct nj_conn {
     struct nj_addr peer;
     uint16_t keep_alive_s;
     uint8_t state;
-    uint8_t close_reason;  /* enum nj_mqtt_reason, told to MQTT 5 peers */
-    bool says_goodbye;     /* DISCONNECT with close_reason before closing */
-    bool keeps_will;       /* the will is not sent: DISCONNECT came */
-    bool is_counted;       /* got in: its end is logged as a client's */
+    uint8_t close_reason; /* enum nj_mqtt_reason, told to MQTT 5 peers */
+    bool says_goodbye;    /* DISCONNECT with close_reason before closing */
+    bool keeps_will;      /* the will is not sent: DISCONNECT came */
+    bool has_hung_up; /* the peer closed its half: read until the end, whatever a read returns */
+    bool is_counted;  /* got in: its end is logged as a client's */
     const char *close_why; /* for the log; NULL = nothing to say */
     uint64_t last_in_ms;
     uint64_t tls_generation; /* of the listener's context it was checked against */
@@ -81,6 +82,9 @@ const char *nj_conn_address(const struct nj_conn *conn, char buf[NJ_ADDR_TEXT_MA
 /* For log lines: the client id, or the address before there is one. */
 const char *nj_conn_name(const struct nj_conn *conn, char *buf, size_t size);
 void nj_conn_set_deadline(struct nj_conn *conn, uint64_t in_ms);
+
+/* Is the peer's certificate still good under the listener's current trust? False: it closes. */
+bool nj_conn_recheck_certificate(struct nj_conn *conn);
 
 /* One whole packet (handle.c). False: the connection must not be read on for now (it waits for its
  * login, moved, or closes). */

@@ -247,18 +247,9 @@ static void recheck_conn(struct nj_conn *conn)
         return;
     }
     uint64_t generation = atomic_load_explicit(&listener->tls_generation, memory_order_acquire);
-    struct nj_tls_conn *tls = nj_stream_tls(conn->stream);
-    if (!tls || conn->tls_generation == generation || conn->state == NJ_CONN_HANDSHAKE) {
-        return;
+    if (conn->tls_generation != generation && conn->state != NJ_CONN_HANDSHAKE) {
+        (void)nj_conn_recheck_certificate(conn);
     }
-    struct nj_tls_server *server = nj_listener_tls(listener);
-    struct nj_net_error error;
-    if (nj_tls_conn_recheck(tls, server, &error) != NJ_OK) {
-        nj_log(NJ_LOG_NOTICE, "Client certificate is no longer accepted: %s.", error.text);
-        nj_conn_close(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
-    }
-    conn->tls_generation = generation;
-    nj_tls_server_unref(server);
 }
 
 void nj_front_recheck(struct nj_worker *worker)

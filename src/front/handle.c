@@ -235,6 +235,9 @@ static bool on_ping(struct nj_conn *conn, struct nj_bytes body)
     if (body.len) {
         return bad(conn, NJ_RC_MALFORMED_PACKET);
     }
+    if (!nj_link_takes(&conn->link, 2)) {
+        return true;
+    }
     uint8_t *at = nj_link_frame(&conn->link, 2);
     if (!at) {
         nj_link_fail_memory(&conn->link);

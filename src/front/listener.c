@@ -133,10 +133,23 @@ void nj_listener_close(struct nj_listener *listener)
 
 /* ---- accepting, on every worker */
 
+#define PAUSE_MS 100
+
 struct acceptor {
     struct nj_loop_source source; /* first */
+    struct nj_timer pause;        /* set while no descriptor was left to accept with (F-026) */
     struct nj_listener *listener;
+    int fd;
 };
+
+static void after_pause(struct nj_timer *timer, void *turn)
+{
+    struct acceptor *acceptor = NJ_CONTAINER(timer, struct acceptor, pause);
+    struct nj_worker *worker = turn;
+    if (nj_loop_add(worker->loop, &acceptor->source, acceptor->fd, NJ_LOOP_LISTENER) != NJ_OK) {
+        nj_timer_set(&worker->timers, timer, worker->shard->now_ms + PAUSE_MS);
+    }
+}
 
 static void on_accept(struct nj_loop_source *source, unsigned ready, void *turn)
 {
@@ -151,6 +164,12 @@ static void on_accept(struct nj_loop_source *source, unsigned ready, void *turn)
             nj_log(NJ_LOG_ERROR, "Unable to accept new connection, system socket count has been "
                                  "exceeded. Try increasing \"ulimit -n\" or equivalent.");
             continue;
+        }
+        if (err == NJ_EBUSY) {
+            /* The socket stays readable: without a pause the loop would spin. */
+            nj_loop_remove(worker->loop, source);
+            nj_timer_set(&worker->timers, &acceptor->pause, worker->shard->now_ms + PAUSE_MS);
+            return;
         }
         if (err != NJ_OK) {
             return;
@@ -171,7 +190,9 @@ enum nj_err nj_listeners_watch(struct nj_worker *worker)
     for (unsigned i = 0; i < front->listener_count; i++) {
         for (size_t j = 0; j < front->listeners[i].fd_count; j++) {
             acceptors->listener = &front->listeners[i];
+            acceptors->fd = front->listeners[i].fds[j];
             nj_loop_source_init(&acceptors->source, on_accept);
+            nj_timer_init(&acceptors->pause, after_pause);
             if (nj_loop_add(worker->loop, &acceptors->source, front->listeners[i].fds[j],
                             NJ_LOOP_LISTENER) != NJ_OK) {
                 return NJ_ESYS;

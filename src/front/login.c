@@ -199,8 +199,7 @@ static void claim(struct nj_conn *conn)
     login->will = NULL; /* the session's now */
     uint8_t frame[NJ_CONNACK_MAX];
     uint32_t len = nj_connack_encode(conn, login, claimed.is_present, frame, sizeof(frame));
-    nj_session_answer(claimed.session, NJ_HOLD_CONNACK, frame, len, NULL,
-                      claimed.wait);
+    nj_session_answer(claimed.session, NJ_HOLD_CONNACK, frame, len, NULL, claimed.wait);
 }
 
 void nj_login_finished(struct nj_conn *conn)
