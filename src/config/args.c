@@ -100,6 +100,7 @@ static enum nj_err take_config(struct nj_command_line *line, const char *value, 
     return NJ_OK;
 }
 
+/* One signature for all of the table below. NOLINTNEXTLINE(readability-non-const-parameter) */
 static enum nj_err take_keylog(struct nj_command_line *line, const char *value, char *error)
 {
     (void)error;

@@ -82,7 +82,7 @@ extern const size_t nj_option_count;
 
 #define NJ_OPTIONS_MAX   256
 #define NJ_LISTENERS_MAX 1000
-#define NJ_CONF_FILE_MAX (16u * 1024u * 1024u)
+#define NJ_CONF_FILE_MAX ((size_t)16 << 20)
 #define NJ_VALUE_MAX     65535u
 
 enum nj_plugin_kind {

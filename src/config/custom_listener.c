@@ -94,7 +94,7 @@ NJ_CUSTOM_PARSER(nj_parse_port)
 NJ_CUSTOM_PARSER(nj_parse_bind_address)
 {
     (void)option;
-    if (strpbrk(value, " \t/")) {
+    if (strpbrk(value, " \t/") || value[0] == '#') {
         return nj_parser_invalid(parser, option, value);
     }
     nj_parser_use_default_listener(parser);

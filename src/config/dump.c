@@ -1,12 +1,28 @@
 /* The effective settings for people and for golden files. See config.h. */
 #include <stdio.h>
 
-#include "base/log.h"
+#include "base/mem.h"
 #include "config/config.h"
 #include "config/config_priv.h"
 #include "config/custom.h"
 
-#define VALUE_MAX 512
+#define VALUE_MAX (NJ_VALUE_MAX + 1)
+
+/* In the largest unit that divides it, so that the number is one that a file may hold. */
+static void print_duration(uint64_t seconds, char *value, size_t size)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'y', 31536000}, {'m', 2592000}, {'w', 604800},
+                 {'d', 86400},    {'h', 3600},    {'s', 1}};
+    size_t i = 0;
+    while (seconds % units[i].seconds || seconds / units[i].seconds > INT32_MAX) {
+        i++;
+    }
+    (void)snprintf(value, size, "%llu%c", (unsigned long long)(seconds / units[i].seconds),
+                   units[i].unit);
+}
 
 /* Options whose number is not what a file would say. */
 static void print_special(const struct nj_option *option, const void *base, char *value,
@@ -15,8 +31,7 @@ static void print_special(const struct nj_option *option, const void *base, char
     const struct nj_settings *settings = base;
     const struct nj_listener_settings *listener = base;
     if (option->parse == nj_parse_expiration && value[0]) {
-        (void)snprintf(value, size, "%llus",
-                       (unsigned long long)settings->persistent_client_expiration_s);
+        print_duration(settings->persistent_client_expiration_s, value, size);
     } else if (option->parse == nj_parse_durability &&
                settings->durability == NJ_DURABILITY_INTERVAL) {
         (void)snprintf(value, size, "interval %u", settings->durability_interval_ms);
@@ -31,19 +46,20 @@ static void print_special(const struct nj_option *option, const void *base, char
 
 static void print_place(enum nj_option_place place, const void *base, const char *indent, FILE *out)
 {
-    char value[VALUE_MAX];
+    char *value = nj_alloc(VALUE_MAX);
     for (size_t i = 0; i < nj_option_count; i++) {
         const struct nj_option *option = &nj_options[i];
         if (option->place != place || option->alias || option->kind == NJ_OPT_CUSTOM ||
             option->flags & NJ_OPTION_UNBUILT) {
             continue;
         }
-        nj_option_print(option, base, value, sizeof(value));
-        print_special(option, base, value, sizeof(value));
+        nj_option_print(option, base, value, VALUE_MAX);
+        print_special(option, base, value, VALUE_MAX);
         if (value[0]) {
             (void)fprintf(out, "%s%s %s\n", indent, option->name, value);
         }
     }
+    nj_free(value);
 }
 
 static void print_log(const struct nj_settings *settings, FILE *out)

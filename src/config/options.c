@@ -10,6 +10,8 @@
 #define BRIDGE(name)                                                                               \
     .place = NJ_PLACE_BRIDGE, .reload = NJ_RELOAD_NONE, FIELD(struct nj_bridge_settings, name)
 
+#define BRIDGE_LINE   .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_BRIDGE, .reload = NJ_RELOAD_NONE
+
 #define BOOLEAN       .kind = NJ_OPT_BOOL
 #define TRISTATE      .kind = NJ_OPT_TRI
 #define TEXT          .kind = NJ_OPT_STRING
@@ -295,12 +297,12 @@ const struct nj_option nj_options[] = {
     {"connection", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, NOWHERE,
      .flags = NJ_OPTION_UNBUILT | NJ_OPTION_REPEATS, BY(nj_parse_connection),
      .help = "Begins a bridge with this name."},
-    {"address", BRIDGE(addresses), REPEATS, BY(nj_parse_bridge_address),
+    {"address", BRIDGE_LINE, REPEATS, BY(nj_parse_bridge_address),
      .empty = "Error: Empty address value in configuration.",
      .help = "Host and perhaps :port of the other broker; several may follow."},
-    {"addresses", BRIDGE(addresses), REPEATS, .alias = "address", BY(nj_parse_bridge_address),
+    {"addresses", BRIDGE_LINE, REPEATS, .alias = "address", BY(nj_parse_bridge_address),
      .empty = "Error: Empty address value in configuration.", .help = "As address."},
-    {"topic", BRIDGE(topics), REPEATS, BY(nj_parse_bridge_topic),
+    {"topic", BRIDGE_LINE, REPEATS, BY(nj_parse_bridge_topic),
      .help = "Pattern, then perhaps out, in or both, QoS, local prefix, remote prefix."},
     {"bridge_alpn", TEXT, BRIDGE(alpn), .help = "ALPN name."},
     {"bridge_attempt_unsubscribe", BOOLEAN, BRIDGE(attempt_unsubscribe), .def = "true",
@@ -342,7 +344,7 @@ const struct nj_option nj_options[] = {
     {"bridge_session_expiry_interval", INT(0, I32), BRIDGE(session_expiry_s), .def = "0",
      .too_low = "Error: bridge_session_expiry_interval must not be negative.",
      .help = "Session expiry in seconds."},
-    {"bridge_tcp_keepalive", BRIDGE(tcp_keepalive_idle_s), BY(nj_parse_bridge_tcp_keepalive),
+    {"bridge_tcp_keepalive", BRIDGE_LINE, BY(nj_parse_bridge_tcp_keepalive),
      .help = "TCP keep-alive: idle seconds, interval, count."},
     {"bridge_tcp_user_timeout", INT(0, I32), BRIDGE(tcp_user_timeout_ms),
      .too_low = "Error: invalid TCP user timeout value.", .help = "TCP_USER_TIMEOUT in ms."},
@@ -377,7 +379,7 @@ const struct nj_option nj_options[] = {
     {"notifications", BOOLEAN, BRIDGE(notifications), .def = "true", .help = "Publish its state."},
     {"notifications_local_only", BOOLEAN, BRIDGE(notifications_local_only), .def = "false",
      .help = "Publish it here only."},
-    {"restart_timeout", BRIDGE(restart_cap_s), BY(nj_parse_bridge_restart),
+    {"restart_timeout", BRIDGE_LINE, BY(nj_parse_bridge_restart),
      .help = "Seconds until it connects again: constant, or base, cap and perhaps stable time."},
     {"round_robin", BOOLEAN, BRIDGE(round_robin), .def = "false",
      .help = "All addresses are equal; otherwise the first is preferred."},

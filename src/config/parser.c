@@ -207,7 +207,7 @@ static enum nj_err check_text(struct nj_parser *parser, const char *name, const 
 {
     struct nj_bytes text = nj_bytes_of(value);
     if (text.len > NJ_VALUE_MAX) {
-        return nj_parser_fail(parser, "Error: Invalid '%s' value: longer than %u bytes.", name,
+        return nj_parser_fail(parser, "Error: Invalid '%.200s' value: longer than %u bytes.", name,
                               NJ_VALUE_MAX);
     }
     if (!nj_mqtt_utf8_is_valid(text) || nj_mqtt_utf8_has_control(text)) {
@@ -249,7 +249,8 @@ static enum nj_err check_option(struct nj_parser *parser, const struct nj_option
 static enum nj_err parse_pair(struct nj_parser *parser, const char *key, char *value)
 {
     if (strncmp(key, "plugin_opt_", 11) == 0 || strncmp(key, "auth_opt_", 9) == 0) {
-        return nj_parse_plugin_pair(parser, key, value);
+        enum nj_err text = check_text(parser, key, value);
+        return text == NJ_OK ? nj_parse_plugin_pair(parser, key, value) : text;
     }
     const struct nj_option *option = nj_option_find(key);
     if (!option) {

@@ -201,6 +201,8 @@ static void plugins_are_known_by_file_name(void **state)
          "Error: Duplicate 'acl_file' value in configuration.", 3},
         {"plugin mosquitto_acl_file.so\nplugin_opt_acl_file b\nacl_file a\n",
          "Error: Duplicate 'acl_file' value in configuration.", 3},
+        {"plugin mosquitto_acl_file.so\nplugin_opt_acl_file a\vb\n",
+         "Error: Malformed UTF-8 in configuration.", 2},
         {"plugin_load a\n", "Error: Missing plugin path for plugin name 'a'.", 1},
         {"plugin_load a /x.so\nplugin_load a /y.so\n", "Error: Duplicate plugin name 'a'.", 2},
         {"listener 1\nplugin_use a\n", "Error: Plugin 'a' not previously loaded.", 2},
