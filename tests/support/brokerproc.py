@@ -108,7 +108,7 @@ class Broker:
         return out + [self.fill(a) for a in self.args]
 
     def environment(self):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("MOSQUITTO")}
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("MOSQUITTO", "NJ_"))}
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
         env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
