@@ -75,6 +75,8 @@ struct nj_acl_answer nj_acl_check_filter(const struct nj_acl *acl, const struct 
 #define NJ_ACL_RULE_SOME UINT32_MAX
 /* "FILE:LINE: text of the rule". Returns buf. */
 const char *nj_acl_rule_text(const struct nj_acl *acl, uint32_t rule_id, char *buf, size_t size);
+/* Whether both were made from the same text. */
+bool nj_acl_is_same(const struct nj_acl *a, const struct nj_acl *b);
 size_t nj_acl_rule_count(const struct nj_acl *acl);
 /* Warnings of the load (capital keywords, leading lines in compat mode …), for the start-up log. */
 size_t nj_acl_warning_count(const struct nj_acl *acl);

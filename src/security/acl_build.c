@@ -168,10 +168,10 @@ static const struct nj_acl_user *find_user(const struct nj_acl *acl, struct nj_b
     return at ? &acl->users[at] : NULL;
 }
 
-uint32_t nj_acl_user_list(const struct nj_acl *acl, struct nj_bytes name)
+uint32_t nj_acl_user_list(const struct nj_acl *acl, struct nj_bytes user)
 {
-    const struct nj_acl_user *user = name.ptr ? find_user(acl, name) : NULL;
-    return user ? user->root : NJ_ACL_NO_LIST;
+    const struct nj_acl_user *found = user.ptr ? find_user(acl, user) : NULL;
+    return found ? found->root : NJ_ACL_NO_LIST;
 }
 
 static void link_user(struct nj_acl *acl, uint32_t at)

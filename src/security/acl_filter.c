@@ -237,6 +237,7 @@ static uint32_t find_read(struct walk *walk, uint32_t root)
 
 static bool split(struct nj_bytes text, struct filter *filter)
 {
+    filter->levels[0] = nj_bytes(NULL, 0);
     filter->count = 0;
     filter->is_hidden = text.len && text.ptr[0] == '$';
     while (filter->count < NJ_ACL_LEVELS_MAX &&
@@ -247,23 +248,23 @@ static bool split(struct nj_bytes text, struct filter *filter)
 }
 
 struct nj_acl_answer nj_acl_check_filter(const struct nj_acl *acl, const struct nj_acl_query *query,
-                                         struct nj_bytes text)
+                                         struct nj_bytes filter)
 {
     uint32_t lists[3];
-    struct filter filter;
+    struct filter parts;
     struct walk walk;
-    if (!nj_mqtt_filter_has_wildcard(text)) {
+    if (!nj_mqtt_filter_has_wildcard(filter)) {
         struct nj_acl_query read = *query;
         read.is_write = false;
-        return nj_acl_check(acl, &read, text);
+        return nj_acl_check(acl, &read, filter);
     }
-    if (!split(text, &filter)) {
+    if (!split(filter, &parts)) {
         return (struct nj_acl_answer){0}; /* deeper than any topic may be */
     }
     nj_acl_lists(acl, query, lists);
     walk.acl = acl;
     walk.names = nj_acl_names(query);
-    walk.filter = &filter;
+    walk.filter = &parts;
     for (int i = 0; i < 3; i++) {
         uint32_t deny = lists[i] ? find_deny(&walk, lists[i]) : 0;
         uint32_t allow = lists[i] && !deny ? find_read(&walk, lists[i]) : 0;

@@ -12,7 +12,7 @@
 #include "security/acl_priv.h"
 #include "security/file_error_priv.h"
 
-#define FILE_MAX     (256u * 1024u * 1024u)
+#define FILE_MAX     ((size_t)256 << 20)
 #define WARNINGS_MAX 20
 
 struct parser {
@@ -266,28 +266,26 @@ static enum nj_err parse_lines(struct parser *parser)
 /* ---- life */
 
 /* Takes the text over. */
-static enum nj_err parse_owned(struct nj_buf *text, const char *path,
-                               const struct nj_acl_options *options, struct nj_acl **out,
-                               char *error, size_t error_size)
+static enum nj_err parse_owned(struct parser *parser, struct nj_buf *text, const char *path,
+                               struct nj_acl **out)
 {
     struct nj_acl *acl = nj_zalloc(sizeof(*acl));
-    struct parser parser = {
-        .acl = acl, .options = options, .error = error, .error_size = error_size};
     atomic_init(&acl->refs, 1);
     acl->path = nj_strdup(path);
-    acl->leading_for_all = options->leading_for_all;
+    acl->leading_for_all = parser->options->leading_for_all;
     acl->text = *text;
     nj_buf_init(text);
     nj_acl_build_init(acl);
-    parser.list = acl->leading_root;
-    enum nj_err err = parse_lines(&parser);
+    parser->acl = acl;
+    parser->list = acl->leading_root;
+    enum nj_err err = parse_lines(parser);
     if (err != NJ_OK) {
         nj_acl_free(acl);
         return err;
     }
-    if (acl->has_leading && !options->leading_for_all) {
-        parser.line = acl->leading_line;
-        warn(&parser, "'topic' lines before the first 'user' apply to anonymous clients only");
+    if (acl->has_leading && !acl->leading_for_all) {
+        parser->line = acl->leading_line;
+        warn(parser, "'topic' lines before the first 'user' apply to anonymous clients only");
     }
     nj_acl_build_finish(acl);
     *out = acl;
@@ -298,6 +296,7 @@ enum nj_err nj_acl_parse(struct nj_bytes text, const char *path,
                          const struct nj_acl_options *options, struct nj_acl **out, char *error,
                          size_t error_size)
 {
+    struct parser parser = {.options = options, .error = error, .error_size = error_size};
     struct nj_buf copy;
     nj_buf_init(&copy);
     enum nj_err err = text.len > FILE_MAX ? NJ_ETOOBIG : nj_buf_append(&copy, text.ptr, text.len);
@@ -305,17 +304,18 @@ enum nj_err nj_acl_parse(struct nj_bytes text, const char *path,
         (void)snprintf(error, error_size, "Unable to read ACL file %s: %s", path, nj_err_text(err));
         return err;
     }
-    return parse_owned(&copy, path, options, out, error, error_size);
+    return parse_owned(&parser, &copy, path, out);
 }
 
 enum nj_err nj_acl_load(const char *path, const struct nj_acl_options *options, struct nj_acl **out,
                         char *error, size_t error_size)
 {
+    struct parser parser = {.options = options, .error = error, .error_size = error_size};
     struct nj_buf text;
     nj_buf_init(&text);
     enum nj_err err = nj_file_read(path, FILE_MAX, options->nofollow, &text);
     if (err == NJ_OK) {
-        return parse_owned(&text, path, options, out, error, error_size);
+        return parse_owned(&parser, &text, path, out);
     }
     nj_security_open_error("acl_file", path, err, error, error_size);
     nj_buf_fini(&text);
@@ -358,6 +358,11 @@ const char *nj_acl_rule_text(const struct nj_acl *acl, uint32_t rule_id, char *b
     (void)snprintf(buf, size, "%s:%u: %.*s", acl->path, rule->line, (int)rule->text_len,
                    (const char *)acl->text.data + rule->text_at);
     return buf;
+}
+
+bool nj_acl_is_same(const struct nj_acl *a, const struct nj_acl *b)
+{
+    return a == b || nj_bytes_equal(nj_buf_bytes(&a->text), nj_buf_bytes(&b->text));
 }
 
 size_t nj_acl_rule_count(const struct nj_acl *acl)

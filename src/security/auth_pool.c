@@ -17,8 +17,8 @@
 
 #define LANES          1024
 #define JOBS_MAX       20000u
-#define BYTES_MAX      (64u * 1024u * 1024u)
-#define MEMORY_MAX_KIB (1024u * 1024u) /* of all hashes that run; one alone may take it all */
+#define BYTES_MAX      ((size_t)64 << 20)
+#define MEMORY_MAX_KIB (1u << 20) /* of all hashes that run; one alone may take it all */
 #define THREADS_MAX    32
 #define NICE_VALUE     10
 #define HOLD_MS        200
@@ -353,22 +353,22 @@ static struct job *job_new(const struct nj_auth_job *from)
     return job;
 }
 
-enum nj_err nj_auth_pool_submit(struct nj_auth_pool *pool, const struct nj_auth_job *from)
+enum nj_err nj_auth_pool_submit(struct nj_auth_pool *pool, const struct nj_auth_job *job)
 {
-    struct job *job = job_new(from);
-    if (!job) {
+    struct job *copy = job_new(job);
+    if (!copy) {
         return NJ_EBUSY;
     }
     (void)pthread_mutex_lock(&pool->lock);
-    bool is_taken = has_room(pool, job);
+    bool is_taken = has_room(pool, copy);
     if (is_taken) {
-        put(pool, job);
+        put(pool, copy);
         atomic_fetch_add_explicit(&pool->depth, 1, memory_order_relaxed);
         (void)pthread_cond_signal(&pool->wake);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     if (!is_taken) {
-        job_free(job);
+        job_free(copy);
         return NJ_EBUSY;
     }
     return NJ_OK;

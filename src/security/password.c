@@ -21,12 +21,12 @@
 #define ARGON2_PASSES         2u
 #define ARGON2_SALT_BYTES     16u
 #define ARGON2_TAG_BYTES      32u
-#define ARGON2_MEMORY_MAX_KIB (1024u * 1024u)
+#define ARGON2_MEMORY_MAX_KIB (1u << 20)
 #define ARGON2_PASSES_MAX     1000u
-#define ARGON2_WORK_MAX_KIB   (4ull * ARGON2_MEMORY_MAX_KIB) /* memory times passes */
+#define ARGON2_WORK_MAX_KIB   ((uint64_t)4 << 20) /* memory times passes */
 #define ARGON2_LANES_MAX      16u
 #define ARGON2_SALT_MIN       8u
-#define BASE64_MAX            96u /* bytes that a field may decode to */
+#define BASE64_MAX            ((size_t)96) /* bytes that a field may decode to */
 
 /* A $6$ or $7$ hash taken apart. */
 struct parts {

@@ -12,7 +12,7 @@
 #include "security/file_error_priv.h"
 #include "security/password.h"
 
-#define FILE_MAX (512u * 1024u * 1024u)
+#define FILE_MAX ((size_t)512 << 20)
 #define USER_MAX 65535u
 
 struct nj_passwords {

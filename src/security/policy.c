@@ -48,10 +48,25 @@ uint64_t nj_policy_epoch(const struct nj_policy *policy)
     return policy->epoch;
 }
 
+size_t nj_policy_scope_count(const struct nj_policy *policy)
+{
+    return policy->scope_count;
+}
+
 const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned scope)
 {
     NJ_DEBUG_ASSERT(scope < policy->scope_count);
     return &policy->scopes[scope];
+}
+
+bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope)
+{
+    const struct nj_scope *left = nj_policy_scope(a, scope);
+    const struct nj_scope *right = nj_policy_scope(b, scope);
+    if (!left->acl || !right->acl) {
+        return left->acl != right->acl || left->acl_default_allow != right->acl_default_allow;
+    }
+    return !nj_acl_is_same(left->acl, right->acl);
 }
 
 bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user)

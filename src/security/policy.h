@@ -35,7 +35,11 @@ struct nj_policy *nj_policy_ref(struct nj_policy *policy);
 void nj_policy_unref(struct nj_policy *policy);
 
 uint64_t nj_policy_epoch(const struct nj_policy *policy);
+size_t nj_policy_scope_count(const struct nj_policy *policy);
 const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned scope);
+/* Whether the rules of a scope are not the same in both: then sessions under it are concerned by
+ * the change. */
+bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
 /* Whether the scope's identity source knows the user; true when it has none to ask. */
 bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user);
 /* "FILE:LINE: text", "no rule", …: why a verdict came out as it did. Returns buf. */
