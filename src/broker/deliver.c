@@ -3,6 +3,7 @@
 #include "broker/deliver.h"
 
 #include "base/mem.h"
+#include "broker/ack.h"
 #include "broker/denial.h"
 #include "broker/hold.h"
 #include "broker/limits.h"
@@ -64,11 +65,14 @@ uint32_t nj_deliver_window(const struct nj_session *session)
     return used < window ? window - used : 0;
 }
 
-static bool queue_is_full(const struct nj_session *session, const struct nj_message_view *view)
+/* `window`: what could be in flight now, but has to wait for its record, takes no room from others.
+ */
+static bool queue_is_full(const struct nj_session *session, const struct nj_message_view *view,
+                          uint32_t window)
 {
     const struct nj_limits *limits = session->shard->limits;
     const struct nj_flow *flow = session->flow;
-    if (limits->max_queued && flow->queue_count >= limits->max_queued) {
+    if (limits->max_queued && flow->queue_count >= (uint64_t)limits->max_queued + window) {
         return true;
     }
     return limits->max_queued_bytes &&
@@ -85,33 +89,57 @@ static bool demand_flow(struct nj_session *session)
 
 /* ---- queue */
 
-/* Keeps the publication for later; a stored session's row is part of the open store group. */
-static bool enqueue(struct nj_session *session, struct nj_publication *publication,
-                    struct nj_delivery delivery)
+static void store_remove(struct nj_session *session, uint64_t seq)
 {
-    struct nj_shard *shard = session->shard;
-    if (!demand_flow(session)) {
-        NJ_STAT_ADD(shard, dropped_memory, 1);
-        drop(shard);
-        return true;
+    struct nj_store_op *op =
+        seq ? nj_shard_op(session->shard, NJ_STORE_QUEUE_REMOVE, nj_session_client_id(session))
+            : NULL;
+    if (op) {
+        op->seq = seq;
     }
-    if (queue_is_full(session, &publication->view)) {
-        NJ_STAT_ADD(shard, dropped_queue_full, 1);
-        drop(shard);
-        return true;
+}
+
+static enum nj_err try_enqueue(struct nj_session *session, struct nj_publication *publication,
+                               struct nj_delivery *delivery, uint32_t window)
+{
+    if (!demand_flow(session)) {
+        return NJ_ENOMEM;
+    }
+    if (queue_is_full(session, &publication->view, window)) {
+        return NJ_ELIMIT;
     }
     struct nj_message *message = nj_publication_keep(publication);
-    if (message) {
-        delivery.message = nj_message_ref(message);
+    if (!message) {
+        return NJ_ENOMEM;
     }
-    if (!message || nj_flow_enqueue(session->flow, &delivery) != NJ_OK) {
-        nj_message_unref(delivery.message);
+    delivery->message = message;
+    enum nj_err err = nj_flow_enqueue(session->flow, delivery);
+    if (err == NJ_OK) {
+        (void)nj_message_ref(message);
+    }
+    return err;
+}
+
+/* Keeps the publication for later. A row that it has in the open store group goes when it is
+ * dropped. */
+static void enqueue(struct nj_session *session, struct nj_publication *publication,
+                    struct nj_delivery *delivery, uint32_t window)
+{
+    struct nj_shard *shard = session->shard;
+    enum nj_err err = try_enqueue(session, publication, delivery, window);
+    if (err == NJ_OK) {
+        NJ_STAT_ADD(shard, queued, 1);
+        return;
+    }
+    if (err == NJ_ELIMIT) {
+        NJ_STAT_ADD(shard, dropped_queue_full, 1);
+    } else {
         NJ_STAT_ADD(shard, dropped_memory, 1);
-        drop(shard);
-        return true;
+        /* It is no limit that the publisher has to expect: told, it sends again. */
+        shard->is_group_broken |= delivery->qos > 0;
     }
-    NJ_STAT_ADD(shard, queued, 1);
-    return true;
+    drop(shard);
+    store_remove(session, delivery->seq);
 }
 
 /* Gives the delivery its row in the store and the group that makes it durable. */
@@ -123,6 +151,7 @@ static void store_append(struct nj_session *session, struct nj_publication *publ
     struct nj_store_op *op =
         message ? nj_shard_op(shard, NJ_STORE_QUEUE_APPEND, nj_session_client_id(session)) : NULL;
     if (!op) {
+        shard->is_group_broken = true;
         return;
     }
     delivery->seq = ++session->next_seq;
@@ -130,16 +159,6 @@ static void store_append(struct nj_session *session, struct nj_publication *publ
     delivery->group = shard->submitted + 1;
     op->message = message;
     op->seq = delivery->seq;
-}
-
-static void store_remove(struct nj_session *session, uint64_t seq)
-{
-    struct nj_store_op *op =
-        seq ? nj_shard_op(session->shard, NJ_STORE_QUEUE_REMOVE, nj_session_client_id(session))
-            : NULL;
-    if (op) {
-        op->seq = seq;
-    }
 }
 
 /* ---- sending */
@@ -170,8 +189,9 @@ static bool send_counted(struct nj_session *session, struct nj_publication *publ
     if (session->is_stored || delivery->share) {
         struct nj_message *message = nj_publication_keep(publication);
         flight->delivery.message = message ? nj_message_ref(message) : NULL;
-        session->flow->flight_bytes += message ? message->payload_len : 0;
     }
+    flight->bytes = (uint32_t)publication->view.payload.len;
+    session->flow->flight_bytes += flight->bytes;
     return true;
 }
 
@@ -197,30 +217,39 @@ static bool is_online(const struct nj_session *session)
     return session->link && session->link->is_ready && !session->link->is_closing;
 }
 
-static bool deliver_counted(struct nj_session *session, struct nj_publication *publication,
-                            struct nj_delivery *delivery)
+/* `is_ahead`: need not go behind what is queued. */
+static void deliver_counted(struct nj_session *session, struct nj_publication *publication,
+                            struct nj_delivery *delivery, bool is_ahead)
 {
+    struct nj_shard *shard = session->shard;
+    bool is_on = is_online(session);
+    uint32_t window = is_on ? nj_deliver_window(session) : 0;
+    bool may_go = window > 0 && (is_ahead || !session->flow || !session->flow->queue_count);
     if (session->is_stored) {
-        if (session->flow && queue_is_full(session, &publication->view) &&
-            (!is_online(session) || nj_deliver_window(session) == 0)) {
-            NJ_STAT_ADD(session->shard, dropped_queue_full, 1);
-            drop(session->shard);
-            return true;
+        if (!may_go && session->flow && queue_is_full(session, &publication->view, window)) {
+            NJ_STAT_ADD(shard, dropped_queue_full, 1);
+            drop(shard);
+            return;
         }
         store_append(session, publication, delivery);
     }
-    bool may_go = is_online(session) && !(session->flow && session->flow->queue_count) &&
-                  nj_deliver_window(session) > 0 &&
-                  !(delivery->qos == 2 && delivery->group > session->shard->completed);
-    if (may_go && send_counted(session, publication, delivery)) {
-        return true;
+    bool must_wait = delivery->qos == 2 && delivery->group > shard->completed;
+    if (may_go && !must_wait && send_counted(session, publication, delivery)) {
+        return;
     }
-    bool must_wait = delivery->qos == 2 && delivery->group > session->shard->completed;
-    enqueue(session, publication, *delivery);
-    if (must_wait && is_online(session) && session->flow && !session->flow->is_pump_held) {
+    enqueue(session, publication, delivery, window);
+    if (must_wait && is_on && session->flow && !session->flow->is_pump_held) {
         nj_session_pump_later(session, delivery->group);
     }
-    return true;
+}
+
+static uint8_t granted_qos(const struct nj_session *session, uint8_t published, uint8_t subscribed)
+{
+    uint8_t qos = published;
+    if (qos > subscribed || (session->shard->limits->upgrade_outgoing_qos && qos < subscribed)) {
+        qos = subscribed;
+    }
+    return session->link && qos > session->link->max_qos ? session->link->max_qos : qos;
 }
 
 bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
@@ -233,13 +262,7 @@ bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
     if (NJ_UNLIKELY(!may_receive(session, publication->view.topic))) {
         return false;
     }
-    uint8_t qos = publication->view.qos;
-    if (qos > options->qos || (shard->limits->upgrade_outgoing_qos && qos < options->qos)) {
-        qos = options->qos;
-    }
-    if (session->link && qos > session->link->max_qos) {
-        qos = session->link->max_qos;
-    }
+    uint8_t qos = granted_qos(session, publication->view.qos, options->qos);
     struct nj_delivery delivery = {
         .sub_id = options->sub_id,
         .share = publication->share,
@@ -247,17 +270,15 @@ bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
         .is_retain = options->is_retain_as_published && publication->view.is_retain,
     };
     if (qos > 0) {
-        return deliver_counted(session, publication, &delivery);
+        deliver_counted(session, publication, &delivery, false);
+        return true;
     }
-    if (is_online(session)) {
-        /* Behind what is queued already, when it was accepted with QoS 0 into a waiting queue. */
-        if (NJ_UNLIKELY(session->flow && session->flow->queue_count &&
-                        nj_flow_head(session->flow)->qos == 0)) {
-            return enqueue(session, publication, delivery);
-        }
+    bool is_on = is_online(session);
+    /* Never past one of its kind that waits in the queue (MQTT5 4.6). */
+    if (is_on && NJ_LIKELY(!session->flow || !session->flow->queued_qos0)) {
         deliver_qos0(session, publication, &delivery);
     } else if (session->link || (session->is_stored && shard->limits->queue_qos0)) {
-        return enqueue(session, publication, delivery);
+        enqueue(session, publication, &delivery, 0);
     }
     return true;
 }
@@ -326,16 +347,30 @@ bool nj_deliver_queued(struct nj_session *session)
     return is_done;
 }
 
+/* What was in flight will not be sent again. With QoS 2 the client may have it and wait for PUBREL:
+ * its packet id is free only after that (MQTT5 4.3.3). */
+static void give_up_flight(struct nj_session *session, struct nj_flight *flight)
+{
+    enum nj_err err;
+    if (flight->delivery.qos == 2) {
+        flight->state = NJ_FLIGHT_WAIT_PUBCOMP;
+        nj_ack_send(session->link, NJ_HOLD_PUBREL, flight->packet_id, NJ_RC_SUCCESS);
+        return;
+    }
+    drop(session->shard);
+    store_remove(session, flight->delivery.seq);
+    nj_flow_done(session->flow, flight);
+    (void)nj_shard_commit(session->shard, &err);
+}
+
 bool nj_deliver_flight(struct nj_session *session, struct nj_flight *flight)
 {
     struct nj_shard *shard = session->shard;
     struct nj_message *message = flight->delivery.message;
     flight->is_unsent = false;
     session->flow->unsent_count--;
-    /* A QoS 2 message that the client may have seen must be finished; everything else may expire
-     * or be forbidden by now. */
-    bool is_gone = !message || is_expired(shard, message->expires_ms) ||
-                   !may_receive(session, nj_message_topic(message));
+    bool is_gone = !message || !may_receive(session, nj_message_topic(message)) ||
+                   (flight->delivery.qos == 1 && is_expired(shard, message->expires_ms));
     enum nj_output_result result = NJ_OUTPUT_TOO_LARGE;
     if (!is_gone) {
         struct nj_publication publication = {
@@ -354,30 +389,19 @@ bool nj_deliver_flight(struct nj_session *session, struct nj_flight *flight)
         session->flow->unsent_count++;
         return false;
     }
-    store_remove(session, flight->delivery.seq);
-    nj_flow_done(session->flow, flight);
-    enum nj_err err;
-    (void)nj_shard_commit(shard, &err);
+    give_up_flight(session, flight);
     return true;
 }
 
 /* ---- retained */
 
-/* The publisher's right is asked again (product.md: a retained message whose publisher lost the
- * right is not delivered). */
-static bool origin_still_may(struct nj_shard *shard, const struct nj_retained *retained)
+/* QoS 2 messages of a stored session wait in the queue for their records: no more of them than can
+ * be sent then. */
+static bool has_room_for_replay(const struct nj_session *session, uint8_t qos)
 {
-    if (!retained->origin || !shard->limits->retain_rechecks_origin) {
-        return true;
-    }
-    struct nj_subject subject;
-    struct nj_verdict verdict;
-    nj_subject_init(&subject, nj_origin_user(retained->origin),
-                    nj_origin_client_id(retained->origin), retained->origin->scope);
-    nj_authz(shard->policy, &subject, NJ_ACTION_PUBLISH, nj_message_topic(retained->message),
-             &verdict);
-    nj_subject_fini(&subject);
-    return verdict.allowed;
+    uint32_t waiting =
+        qos == 2 && session->is_stored && session->flow ? session->flow->queue_count : 0;
+    return waiting < nj_deliver_window(session);
 }
 
 bool nj_deliver_retained(struct nj_session *session, const struct nj_retained *retained,
@@ -385,12 +409,10 @@ bool nj_deliver_retained(struct nj_session *session, const struct nj_retained *r
 {
     struct nj_shard *shard = session->shard;
     struct nj_message *message = retained->message;
-    if (is_expired(shard, message->expires_ms) || !origin_still_may(shard, retained) ||
-        !may_receive(session, nj_message_topic(message))) {
+    if (!may_receive(session, nj_message_topic(message))) {
         return true;
     }
-    uint8_t qos = message->qos < options->qos ? message->qos : options->qos;
-    qos = qos > session->link->max_qos ? session->link->max_qos : qos;
+    uint8_t qos = granted_qos(session, message->qos, options->qos);
     struct nj_publication publication = {
         .view = nj_message_view(message),
         .kept = nj_message_ref(message),
@@ -400,10 +422,10 @@ bool nj_deliver_retained(struct nj_session *session, const struct nj_retained *r
     if (qos == 0) {
         is_done =
             nj_output_publish(session->link, &publication, &delivery, 0) != NJ_OUTPUT_NO_MEMORY;
-    } else if ((session->flow && session->flow->queue_count) || nj_deliver_window(session) == 0) {
+    } else if (!has_room_for_replay(session, qos)) {
         is_done = false;
     } else {
-        deliver_counted(session, &publication, &delivery);
+        deliver_counted(session, &publication, &delivery, true);
         enum nj_err err;
         (void)nj_shard_commit(shard, &err);
     }

@@ -100,7 +100,8 @@ static uint64_t payload_bytes(const struct nj_message *message)
 
 void nj_flow_done(struct nj_flow *flow, struct nj_flight *flight)
 {
-    flow->flight_bytes -= payload_bytes(flight->delivery.message);
+    flow->flight_bytes -= flight->bytes;
+    flight->bytes = 0;
     nj_message_unref(flight->delivery.message);
     flight->delivery.message = NULL;
     flight->state = NJ_FLIGHT_FREE;
@@ -137,6 +138,7 @@ enum nj_err nj_flow_enqueue(struct nj_flow *flow, const struct nj_delivery *deli
     }
     flow->queue[(flow->queue_head + flow->queue_count) & (flow->queue_cap - 1)] = *delivery;
     flow->queue_count++;
+    flow->queued_qos0 += delivery->qos == 0;
     flow->queue_bytes += payload_bytes(delivery->message);
     return NJ_OK;
 }
@@ -152,6 +154,7 @@ struct nj_delivery nj_flow_dequeue(struct nj_flow *flow)
     struct nj_delivery delivery = flow->queue[flow->queue_head];
     flow->queue_head = (flow->queue_head + 1) & (flow->queue_cap - 1);
     flow->queue_count--;
+    flow->queued_qos0 -= delivery.qos == 0;
     flow->queue_bytes -= payload_bytes(delivery.message);
     return delivery;
 }

@@ -35,6 +35,7 @@ struct nj_delivery {
 struct nj_flight {
     struct nj_delivery delivery;
     uint64_t order; /* of the first sending, for resending in order */
+    uint32_t bytes; /* of its payload, in flight_bytes */
     uint16_t packet_id;
     uint8_t state;  /* enum nj_flight_state */
     bool is_unsent; /* resumed, but the window was full: not yet sent on this connection */
@@ -59,6 +60,7 @@ struct nj_flow {
     uint32_t queue_count;
     uint32_t queue_cap; /* power of two */
     uint64_t queue_bytes;
+    uint32_t queued_qos0;
     struct nj_incoming *incoming;
     uint32_t incoming_count;
     uint32_t incoming_cap;

@@ -3,8 +3,10 @@
 
 #include "base/mem.h"
 #include "broker/deliver.h"
+#include "broker/limits.h"
 #include "broker/link.h"
 #include "broker/message.h"
+#include "broker/origin.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 
@@ -51,6 +53,28 @@ void nj_replay_free(struct nj_replay *replay)
     }
 }
 
+static bool origin_still_may(struct nj_shard *shard, const struct nj_retained *item)
+{
+    if (!item->origin || !shard->limits->retain_rechecks_origin) {
+        return true;
+    }
+    struct nj_subject subject;
+    struct nj_verdict verdict;
+    nj_subject_init(&subject, nj_origin_user(item->origin), nj_origin_client_id(item->origin),
+                    item->origin->scope);
+    nj_authz(shard->policy, &subject, NJ_ACTION_PUBLISH, nj_message_topic(item->message), &verdict);
+    nj_subject_fini(&subject);
+    return verdict.allowed;
+}
+
+bool nj_replay_still_holds(struct nj_shard *shard, const struct nj_retained *item)
+{
+    uint64_t expires_ms = item->message->expires_ms;
+    return (!expires_ms || expires_ms > shard->now_ms) &&
+           nj_retain_is_current(shard->core->retain, item->message) &&
+           origin_still_may(shard, item);
+}
+
 void nj_replay_start(struct nj_session *session, struct nj_replay *replay)
 {
     struct nj_replay **end = &session->replay;
@@ -71,7 +95,7 @@ bool nj_replay_run(struct nj_session *session)
                 return false;
             }
             struct nj_retained *item = &replay->items[replay->at];
-            if (nj_retain_is_current(shard->core->retain, item->message) &&
+            if (nj_replay_still_holds(shard, item) &&
                 !nj_deliver_retained(session, item, &replay->options)) {
                 return false;
             }

@@ -10,6 +10,7 @@
 #include "broker/retain.h"
 
 struct nj_session;
+struct nj_shard;
 
 struct nj_replay {
     struct nj_replay *next;
@@ -25,6 +26,9 @@ struct nj_replay *nj_replay_new(struct nj_session *session, struct nj_bytes filt
                                 const struct nj_sub_options *options, struct nj_replay *next);
 /* Frees the whole chain. Accepts NULL. */
 void nj_replay_free(struct nj_replay *replay);
+/* Whether the item is still what is retained, and its publisher still may (product.md: a retained
+ * message whose publisher lost the right is not delivered). */
+bool nj_replay_still_holds(struct nj_shard *shard, const struct nj_retained *item);
 /* Behind what the session still replays; sends what fits. Takes the chain over. */
 void nj_replay_start(struct nj_session *session, struct nj_replay *replay);
 /* Sends what fits. True when nothing is left. */

@@ -228,6 +228,9 @@ static void keep_replay(struct nj_session *session)
 {
     for (struct nj_replay *replay = session->replay; replay; replay = replay->next) {
         for (uint32_t i = replay->at; i < replay->count; i++) {
+            if (!nj_replay_still_holds(session->shard, &replay->items[i])) {
+                continue;
+            }
             struct nj_publication publication = {
                 .view = nj_message_view(replay->items[i].message),
                 .kept = nj_message_ref(replay->items[i].message),
@@ -316,6 +319,7 @@ static void resume_flights(struct nj_session *session)
         return;
     }
     uint32_t count = 0;
+    bool is_stuck = false;
     for (uint32_t i = 0; i <= flow->flight_mask; i++) {
         struct nj_flight *flight = &flow->flights[i];
         if (flight->state == NJ_FLIGHT_FREE) {
@@ -332,8 +336,8 @@ static void resume_flights(struct nj_session *session)
     for (uint32_t i = 0; i < count; i++) {
         if (sorted[i]->state == NJ_FLIGHT_WAIT_PUBCOMP) {
             nj_ack_send(session->link, NJ_HOLD_PUBREL, sorted[i]->packet_id, NJ_RC_SUCCESS);
-        } else if (nj_deliver_window(session) > 0) {
-            (void)nj_deliver_flight(session, sorted[i]);
+        } else if (!is_stuck && nj_deliver_window(session) > 0) {
+            is_stuck = !nj_deliver_flight(session, sorted[i]); /* those behind it wait, too */
         }
     }
     nj_free(sorted);
@@ -373,9 +377,9 @@ void nj_session_pump(struct nj_session *session)
             return;
         }
     }
-    if (session->replay && !nj_replay_run(session)) {
-        return;
-    }
+    /* Retained messages are older than what is queued, so they go first; but what keeps them back
+     * may be the queue. */
+    (void)nj_replay_run(session);
     while (session->flow && session->flow->queue_count && nj_deliver_queued(session)) {
     }
 }
