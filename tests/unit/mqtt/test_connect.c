@@ -310,6 +310,25 @@ static void checks_what_a_server_answers(void **state)
     }
 }
 
+static void knows_the_codes_of_a_connack(void **state)
+{
+    (void)state;
+    static const char codes[] = "\x00\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8c\x90\x95"
+                                "\x97\x99\x9a\x9b\x9c\x9d\x9f";
+    for (unsigned code = 0; code < 256; code++) {
+        uint8_t body[] = {0, (uint8_t)code, 0};
+        struct nj_mqtt_connack out;
+        enum nj_mqtt_reason reason;
+        bool is_known = memchr(codes, (int)code, sizeof(codes) - 1) != NULL;
+        assert_int_equal(nj_mqtt_connack_decode(nj_bytes(body, 3), NJ_MQTT_5, &out, &reason),
+                         is_known ? NJ_OK : NJ_EPROTOCOL);
+        assert_int_equal(nj_mqtt_connack_decode(nj_bytes(body, 2), NJ_MQTT_311, &out, &reason),
+                         code <= 5 ? NJ_OK : NJ_EPROTOCOL);
+        assert_int_equal(nj_mqtt_connack_decode(nj_bytes(body, 2), NJ_MQTT_5, &out, &reason),
+                         code >= 1 && code <= 5 ? NJ_OK : NJ_EPROTOCOL);
+    }
+}
+
 static void says_reasons_in_the_old_codes(void **state)
 {
     (void)state;
@@ -337,6 +356,7 @@ int main(void)
         cmocka_unit_test(reads_all_fields),
         cmocka_unit_test(says_the_version_even_when_it_refuses),
         cmocka_unit_test(checks_what_a_server_answers),
+        cmocka_unit_test(knows_the_codes_of_a_connack),
         cmocka_unit_test(says_reasons_in_the_old_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

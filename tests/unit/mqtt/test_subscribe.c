@@ -164,11 +164,15 @@ static void encodes_options_of_the_version(void **state)
     assert_int_equal(nj_mqtt_subscribe_size(&fields, NJ_MQTT_311), want.len);
     assert_ptr_equal(nj_mqtt_subscribe_encode(&fields, NJ_MQTT_311, room), room + want.len);
     assert_memory_equal(room, want.ptr, want.len);
+    static uint8_t text[65536];
+    filters[1].filter = nj_bytes(text, 65535);
+    assert_int_equal(nj_mqtt_subscribe_size(&fields, NJ_MQTT_311), 4 + 2 + 4 + 3 + 65535);
+    struct nj_mqtt_unsubscribe_fields longest = {
+        .packet_id = 7, .filters = &filters[1].filter, .count = 1};
+    assert_int_equal(nj_mqtt_unsubscribe_size(&longest, NJ_MQTT_311), 4 + 2 + 2 + 65535);
     filters[1].filter.len = 65536;
     assert_int_equal(nj_mqtt_subscribe_size(&fields, NJ_MQTT_5), 0);
-    struct nj_mqtt_unsubscribe_fields none = {
-        .packet_id = 7, .filters = &filters[1].filter, .count = 1};
-    assert_int_equal(nj_mqtt_unsubscribe_size(&none, NJ_MQTT_311), 0);
+    assert_int_equal(nj_mqtt_unsubscribe_size(&longest, NJ_MQTT_311), 0);
 }
 
 /* ---- answers */
@@ -194,6 +198,28 @@ static void l126_checks_suback_and_unsuback(void **state)
         {"5, code 1", NJ_MQTT_UNSUBACK, NJ_MQTT_5, B("\x00\x01\x00\x01"), PROTO},
     };
     expect(rows, WIRE_COUNT(rows), true);
+}
+
+static void b144_knows_the_codes_of_suback_and_unsuback(void **state)
+{
+    (void)state;
+    static const char suback[] = "\x00\x01\x02\x80\x83\x87\x8f\x91\x97\x9e\xa1\xa2";
+    static const char unsuback[] = "\x00\x11\x80\x83\x87\x8f\x91";
+    for (unsigned code = 0; code < 256; code++) {
+        uint8_t body[] = {0, 1, 0, (uint8_t)code};
+        uint8_t old_body[] = {0, 1, (uint8_t)code};
+        struct nj_mqtt_suback out;
+        enum nj_mqtt_reason reason;
+        bool is_known = memchr(suback, (int)code, sizeof(suback) - 1) != NULL;
+        assert_int_equal(nj_mqtt_suback_decode(nj_bytes(body, 4), NJ_MQTT_5, &out, &reason),
+                         is_known ? NJ_OK : NJ_EPROTOCOL);
+        is_known = memchr(unsuback, (int)code, sizeof(unsuback) - 1) != NULL;
+        assert_int_equal(nj_mqtt_unsuback_decode(nj_bytes(body, 4), NJ_MQTT_5, &out, &reason),
+                         is_known ? NJ_OK : NJ_EPROTOCOL);
+        is_known = code <= 2 || code == 0x80;
+        assert_int_equal(nj_mqtt_suback_decode(nj_bytes(old_body, 3), NJ_MQTT_311, &out, &reason),
+                         is_known ? NJ_OK : NJ_EPROTOCOL);
+    }
 }
 
 static void encodes_no_codes_into_an_old_unsuback(void **state)
@@ -318,6 +344,7 @@ int main(void)
         cmocka_unit_test(b175_reads_a_subscribe_of_a_megabyte),
         cmocka_unit_test(encodes_options_of_the_version),
         cmocka_unit_test(l126_checks_suback_and_unsuback),
+        cmocka_unit_test(b144_knows_the_codes_of_suback_and_unsuback),
         cmocka_unit_test(encodes_no_codes_into_an_old_unsuback),
         cmocka_unit_test(b184_b185_b187_checks_a_disconnect),
         cmocka_unit_test(b079_b185_knows_who_may_say_which_code),

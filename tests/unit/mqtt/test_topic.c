@@ -96,6 +96,11 @@ static void b105_b172_limits_length_and_levels(void **state)
     assert_false(nj_mqtt_topic_is_valid(nj_bytes(bytes, 65536), 0));
     assert_true(nj_mqtt_filter_is_valid(nj_bytes(bytes, 65535), 0));
     assert_false(nj_mqtt_filter_is_valid(nj_bytes(bytes, 65536), 0));
+    /* As many levels as may be, in a text longer than that. */
+    struct nj_bytes wide = wire_copy(text("ab/cd/ef"));
+    assert_true(nj_mqtt_topic_is_valid(wide, 3) && nj_mqtt_filter_is_valid(wide, 3));
+    assert_false(nj_mqtt_topic_is_valid(wide, 2) || nj_mqtt_filter_is_valid(wide, 2));
+    wire_free(wide);
     assert_true(nj_mqtt_topic_is_valid(text("a"), 1));
     assert_false(nj_mqtt_topic_is_valid(text("a/b"), 1));
     assert_false(nj_mqtt_topic_is_valid(text("/"), 1));
