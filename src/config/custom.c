@@ -8,6 +8,9 @@
 #include "base/mem.h"
 
 #define AUTO_ID_PREFIX_MAX 50
+/* 136 years: session expiry is 32 bits of seconds everywhere else, and its highest value is
+ * "never". More than that must not become less. */
+#define EXPIRATION_MAX_S (INT64_C(136) * 31536000)
 
 NJ_CUSTOM_PARSER(nj_parse_per_listener)
 {
@@ -64,8 +67,9 @@ NJ_CUSTOM_PARSER(nj_parse_expiration)
         int64_t number = 0;
         if (units[i].unit == unit && nj_parse_number(value, &number) == NJ_NUMBER_OK &&
             number >= 1 && number <= INT32_MAX) {
+            int64_t seconds = number * units[i].seconds;
             parser->settings->persistent_client_expiration_s =
-                (uint64_t)(number * units[i].seconds);
+                (uint64_t)(seconds < EXPIRATION_MAX_S ? seconds : EXPIRATION_MAX_S);
             return NJ_OK;
         }
     }

@@ -129,7 +129,8 @@ const struct nj_option nj_options[] = {
      .help = "Largest payload in bytes; 0 = no limit."},
     {"persistent_client_expiration", INT(1, INT64_MAX), GLOBAL(persistent_client_expiration_s),
      LIVE, BY(nj_parse_expiration),
-     .help = "Sessions away for longer end: a number and s, h, d, w, m or y. Default: never."},
+     .help = "Sessions away for longer end: a number and s, h, d, w, m or y; at most 136 years. "
+             "Default: never."},
     {"queue_qos0_messages", BOOLEAN, GLOBAL(queue_qos0_messages), LIVE, .def = "false",
      .help = "Keep QoS 0 messages for sessions that are away."},
     {"retain_available", BOOLEAN, GLOBAL(retain_available), LIVE, .def = "true",

@@ -235,7 +235,7 @@ struct nj_settings {
     char *persistence_location;
     uint32_t autosave_interval;
     bool autosave_on_changes;
-    uint64_t persistent_client_expiration_s; /* 0 = never */
+    uint64_t persistent_client_expiration_s; /* 0 = never; below UINT32_MAX */
     char *pid_file;
     char *user; /* NULL = mosquitto, or nobody where there is none */
     bool queue_qos0_messages;

@@ -223,7 +223,8 @@ static void large_and_special_values_arrive(void **state)
     assert_true(settings->memory_limit == INT64_MAX);
     assert_true(settings->max_queued_bytes == 5000000000);
     assert_true(settings->max_inflight_bytes == 1);
-    assert_true(settings->persistent_client_expiration_s == 2147483647ULL * 31536000);
+    assert_true(settings->persistent_client_expiration_s == 136ULL * 31536000);
+    assert_true(settings->persistent_client_expiration_s < UINT32_MAX);
     assert_int_equal(settings->retain_expiry_interval_min, 10000000);
     assert_int_equal(settings->message_size_limit, 268435455);
     assert_int_equal(settings->durability, NJ_DURABILITY_INTERVAL);
