@@ -420,13 +420,13 @@ static bool after_value(struct printer *p)
             }
             return true;
         }
-        if (p->at == p->end) {
-            fail(p);
-        } else if (*p->at == ',') {
+        uint8_t c = p->at < p->end ? *p->at : '\0';
+        if (c == ',') {
             p->at++;
             put_gap(p, false);
             return false;
-        } else if (*p->at == (in_object(p) ? '}' : ']')) {
+        }
+        if (c == (in_object(p) ? '}' : ']')) {
             close_level(p, false);
         } else {
             fail(p);

@@ -18,7 +18,7 @@ void nj_link_say(const struct nj_link *link, const char *fmt, ...)
     }
     va_list args;
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    (void)vfprintf(stderr, fmt, args);
     va_end(args);
 }
 

@@ -36,7 +36,7 @@ static void print_help(FILE *out)
         if (COMMANDS[i].program != NULL) {
             fprintf(out, " (also installed as %s)", COMMANDS[i].program);
         }
-        fputc('\n', out);
+        (void)fputc('\n', out);
     }
     fprintf(out, "\n`nj <command> --help` explains a command. Try:\n"
                  "  nj sub -t 'demo/#'             in one terminal, and\n"
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
 {
     /* A broker or a reader of our output that goes away is an error to report, not a reason to
      * die without a word. */
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
 
     const char *name = argc > 0 && argv[0] != NULL ? argv[0] : "nj";
     const char *slash = strrchr(name, '/');

@@ -171,7 +171,7 @@ static enum nj_opts_result set_positive(struct nj_opts *opts, const struct row *
     }
     for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {
         if (TEXTS[i].offset == row->offset) {
-            fputs(TEXTS[i].text, opts->err);
+            (void)fputs(TEXTS[i].text, opts->err);
             return NJ_OPTS_BAD;
         }
     }

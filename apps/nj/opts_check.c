@@ -134,7 +134,7 @@ enum nj_opts_result nj_opts_check(struct nj_opts *opts)
         "CONNECT", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "DISCONNECT", "Will"};
     const char *text = contradiction(opts);
     if (text != NULL) {
-        fputs(text, opts->err);
+        (void)fputs(text, opts->err);
         return NJ_OPTS_BAD;
     }
     if (opts->host == NULL) {

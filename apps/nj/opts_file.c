@@ -91,7 +91,7 @@ enum nj_opts_result nj_opts_read_file(struct nj_opts *opts, const char *path)
         return NJ_OPTS_BAD;
     }
     enum nj_opts_result result = read_stream(opts, file);
-    fclose(file);
+    (void)fclose(file);
     return result;
 }
 
@@ -117,7 +117,7 @@ enum nj_opts_result nj_opts_read_defaults(struct nj_opts *opts)
     FILE *file = fopen(path, "re");
     if (file != NULL) {
         result = read_stream(opts, file);
-        fclose(file);
+        (void)fclose(file);
     }
     free(path);
     return result;

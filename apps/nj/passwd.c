@@ -104,6 +104,44 @@ static enum parsed parse_valued(struct job *job, char letter, const char *value)
     return is_good ? PARSED_OK : PARSED_BAD;
 }
 
+/* The switch that a letter sets; NULL = none. */
+static bool *find_switch(struct job *job, char letter)
+{
+    switch (letter) {
+    case 'b':
+        return &job->is_batch;
+    case 'c':
+        return &job->is_create;
+    case 'D':
+        return &job->is_delete;
+    case 'U':
+        return &job->is_upgrade;
+    default:
+        return NULL;
+    }
+}
+
+/* `arg` is an option; *at moves on when it has a value. */
+static enum parsed parse_option(struct job *job, const char *arg, char **argv, int *at)
+{
+    if (strcmp(arg, "--force") == 0 && !job->command->is_compat) {
+        job->is_forced = true;
+        return PARSED_OK;
+    }
+    bool *flag = find_switch(job, arg[1]);
+    bool has_value = arg[1] == 'H' || arg[1] == 'I';
+    if (arg[2] != '\0' || (flag == NULL && !has_value)) {
+        return PARSED_USAGE;
+    }
+    if (has_value) {
+        const char *value = argv[*at + 1];
+        *at += value != NULL ? 1 : 0;
+        return parse_valued(job, arg[1], value);
+    }
+    *flag = true;
+    return PARSED_OK;
+}
+
 static enum parsed parse_options(struct job *job, int argc, char **argv, int *used)
 {
     int i = 1;
@@ -117,26 +155,9 @@ static enum parsed parse_options(struct job *job, int argc, char **argv, int *us
             i++;
             break;
         }
-        if (strcmp(arg, "--force") == 0 && !job->command->is_compat) {
-            job->is_forced = true;
-        } else if (arg[2] != '\0') {
-            return PARSED_USAGE;
-        } else if (arg[1] == 'H' || arg[1] == 'I') {
-            i++;
-            enum parsed parsed = parse_valued(job, arg[1], i < argc ? argv[i] : NULL);
-            if (parsed != PARSED_OK) {
-                return parsed;
-            }
-        } else if (arg[1] == 'b') {
-            job->is_batch = true;
-        } else if (arg[1] == 'c') {
-            job->is_create = true;
-        } else if (arg[1] == 'D') {
-            job->is_delete = true;
-        } else if (arg[1] == 'U') {
-            job->is_upgrade = true;
-        } else {
-            return PARSED_USAGE;
+        enum parsed parsed = parse_option(job, arg, argv, &i);
+        if (parsed != PARSED_OK) {
+            return parsed;
         }
     }
     *used = i;
@@ -202,7 +223,7 @@ static enum parsed parse(struct job *job, int argc, char **argv)
     }
     const char *text = contradiction(job);
     if (text != NULL) {
-        fputs(text, stderr);
+        (void)fputs(text, stderr);
         return PARSED_BAD;
     }
     int needed = job->is_upgrade ? 1 : job->is_batch ? 3 : 2;
@@ -211,7 +232,7 @@ static enum parsed parse(struct job *job, int argc, char **argv)
         if (text == NULL) {
             return PARSED_USAGE;
         }
-        fputs(text, stderr);
+        (void)fputs(text, stderr);
         return PARSED_BAD;
     }
     job->path = argv[at];
@@ -235,7 +256,7 @@ static bool check_user(const char *user)
         text = name.len == 0 ? "Error: Empty username.\n" : "Error: Invalid username.\n";
     }
     if (text != NULL) {
-        fputs(text, stderr);
+        (void)fputs(text, stderr);
     }
     return text == NULL;
 }

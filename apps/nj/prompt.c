@@ -97,11 +97,11 @@ bool nj_prompt_password(const char *text, FILE *out, struct nj_buf *password)
     /* Quiet first: who answers the prompt at once must not be seen. */
     struct guard guard;
     silence(&guard);
-    fputs(text, out);
-    fflush(out);
+    (void)fputs(text, out);
+    (void)fflush(out);
     bool is_good = read_line(password, &guard);
     if (!guard.is_quiet) {
-        fputc('\n', out);
+        (void)fputc('\n', out);
     }
     restore(&guard);
     if (password->len > 0 && password->data[password->len - 1] == '\r') {

@@ -122,7 +122,7 @@ static void say_granted(const struct run *run, uint16_t packet_id, const uint8_t
     for (size_t i = 0; i < count; i++) {
         fprintf(out, "%s%u", i > 0 ? ", " : "", codes[i]);
     }
-    fputc('\n', out);
+    (void)fputc('\n', out);
 }
 
 static void one_answer(struct run *run)

@@ -83,23 +83,23 @@ static enum nj_err read_all(const struct proxy *proxy, uint8_t *data, size_t len
 
 static enum nj_err log_in(const struct proxy *proxy, const struct nj_client_proxy *config)
 {
-    const char *password = config->password != NULL ? config->password : "";
-    size_t user_len = strlen(config->username);
-    size_t password_len = strlen(password);
+    struct nj_bytes user = nj_bytes_of(config->username);
+    struct nj_bytes password = nj_bytes_of(config->password != NULL ? config->password : "");
     uint8_t packet[3 + 255 + 255];
     uint8_t answer[2];
-    if (user_len == 0 || user_len > 255 || password_len > 255) {
-        nj_net_error_set(proxy->error, "user name or password for the proxy is too long");
+    if (user.len == 0 || user.len > 255 || password.len > 255) {
+        nj_net_error_set(proxy->error,
+                         "user name (1 to 255 bytes) or password (up to 255) for the proxy");
         return NJ_EINVAL;
     }
     size_t len = 0;
     packet[len++] = SOCKS_AUTH_VERSION;
-    packet[len++] = (uint8_t)user_len;
-    memcpy(packet + len, config->username, user_len);
-    len += user_len;
-    packet[len++] = (uint8_t)password_len;
-    memcpy(packet + len, password, password_len);
-    len += password_len;
+    packet[len++] = (uint8_t)user.len;
+    memcpy(packet + len, user.ptr, user.len);
+    len += user.len;
+    packet[len++] = (uint8_t)password.len;
+    memcpy(packet + len, password.ptr, password.len);
+    len += password.len;
     enum nj_err err = send_all(proxy, packet, len);
     nj_wipe(packet, sizeof(packet));
     if (err == NJ_OK) {
