@@ -50,6 +50,7 @@ void nj_login_drop(struct nj_conn *conn)
         return;
     }
     login->conn = NULL;
+    atomic_store_explicit(&login->is_gone, true, memory_order_release);
     if (!login->is_at_pool) {
         login_free(login);
     }
@@ -256,9 +257,10 @@ void nj_login_verified(struct nj_login *login, bool ok)
     accept(conn, nj_bytes(login->user, login->user_len), login->credential);
 }
 
+/* All of an IPv4 address, the /64 of an IPv6 one: who has more addresses has no more turns. */
 static uint64_t source_of(const struct nj_conn *conn)
 {
-    return nj_hash_bytes(nj_bytes(conn->peer.ip, sizeof(conn->peer.ip)));
+    return nj_hash_bytes(nj_bytes(conn->peer.ip, 8));
 }
 
 static void verify(struct nj_conn *conn, const struct nj_login_request *request,
@@ -284,6 +286,7 @@ static void verify(struct nj_conn *conn, const struct nj_login_request *request,
         .source = source_of(conn),
         .done = on_verified,
         .arg = login,
+        .is_abandoned = &login->is_gone,
     };
     login->is_at_pool = true;
     if (!login->user || nj_auth_pool_submit(front->auth_pool, &job) != NJ_OK) {

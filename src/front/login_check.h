@@ -3,6 +3,7 @@
 #ifndef NJ_FRONT_LOGIN_CHECK_H
 #define NJ_FRONT_LOGIN_CHECK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ struct nj_login {
     bool has_server_keep_alive;
     bool has_capped_expiry;
     bool is_at_pool;
+    _Atomic bool is_gone; /* the connection went: nothing is to be hashed any more */
     bool has_hash;
 };
 
