@@ -44,7 +44,7 @@ static enum nj_err load_passwords(const struct nj_settings *settings, const char
 }
 
 /* Each listener has a scope of its own, so that anonymous access can differ; without
- * per_listener_settings they read the same files. */
+ * per_listener_settings they share one loaded copy of the files. */
 static enum nj_err fill_scope(const struct nj_settings *settings, size_t listener,
                               struct nj_scope *scope)
 {
@@ -58,6 +58,12 @@ static enum nj_err fill_scope(const struct nj_settings *settings, size_t listene
         .share_as_whole = mode->share_as_whole,
         .default_covers_sys = mode->default_covers_sys,
     };
+    if (!settings->per_listener && listener > 0) {
+        const struct nj_scope *first = scope - listener;
+        scope->acl = first->acl ? nj_acl_ref(first->acl) : NULL;
+        scope->passwords = first->passwords ? nj_passwords_ref(first->passwords) : NULL;
+        return NJ_OK;
+    }
     enum nj_err err = NJ_OK;
     if (given->acl_file) {
         err = load_acl(settings, given->acl_file, &scope->acl);

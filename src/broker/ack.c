@@ -23,6 +23,10 @@ void nj_ack_send(struct nj_link *link, enum nj_hold_kind kind, uint16_t packet_i
 {
     bool has_reason = reason != 0 && link->version == NJ_MQTT_5;
     size_t len = has_reason ? 5 : 4;
+    if (NJ_UNLIKELY(!nj_link_takes(link, len))) {
+        NJ_STAT_ADD(link->shard, dropped_too_large, 1);
+        return;
+    }
     /* Answers to a publisher may wait for the end of the turn; PUBREL drives a delivery on. */
     uint8_t *at = kind == NJ_HOLD_PUBREL ? nj_link_frame(link, len) : nj_link_frame_late(link, len);
     if (!at) {

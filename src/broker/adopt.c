@@ -5,6 +5,19 @@
 #include "broker/shard.h"
 #include "security/policy.h"
 
+static void recheck(struct nj_shard *shard, struct nj_link *link)
+{
+    nj_output_recheck(link, shard->core->link_ops->committed(link));
+}
+
+/* By place, and only those there now: what is marked meanwhile was put out under the new rights. */
+static void recheck_all(struct nj_shard *shard, struct nj_link **const *links, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        recheck(shard, (*links)[i]);
+    }
+}
+
 bool nj_shard_adopt(struct nj_shard *shard)
 {
     shard->limits = atomic_load_explicit(&shard->core->limits, memory_order_acquire);
@@ -14,11 +27,17 @@ bool nj_shard_adopt(struct nj_shard *shard)
     }
     struct nj_policy *old = shard->policy;
     shard->policy = nj_policy_ref(policy);
-    nj_policy_unref(old);
-    /* At a turn boundary only a blocked connection has output left. */
-    nj_list_each_safe (node, &shard->blocked) {
-        struct nj_link *link = NJ_CONTAINER(node, struct nj_link, blocked_node);
-        nj_output_recheck(link, shard->core->link_ops->committed(link));
+    shard->changed_scopes = 0;
+    for (unsigned scope = 0; scope < nj_policy_scope_count(policy) && scope < 64; scope++) {
+        shard->changed_scopes |= (uint64_t)nj_policy_rules_differ(old, policy, scope) << scope;
     }
+    nj_policy_unref(old);
+    /* At a turn boundary output is left only to connections whose socket takes no more, and to
+     * those whose turn was over before all was written. */
+    nj_list_each_safe (node, &shard->blocked) {
+        recheck(shard, NJ_CONTAINER(node, struct nj_link, blocked_node));
+    }
+    recheck_all(shard, &shard->dirty, shard->dirty_count);
+    recheck_all(shard, &shard->dirty_late, shard->late_count);
     return true;
 }

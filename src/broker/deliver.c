@@ -347,6 +347,18 @@ bool nj_deliver_queued(struct nj_session *session)
     return is_done;
 }
 
+void nj_deliver_take_back(struct nj_session *session, struct nj_flight *flight)
+{
+    if (flight->delivery.qos == 2 && flight->delivery.was_sent) {
+        flight->is_unsent = true; /* the client may have it: the pump finishes it */
+        session->flow->unsent_count++;
+        return;
+    }
+    drop(session->shard);
+    store_remove(session, flight->delivery.seq);
+    nj_flow_done(session->flow, flight);
+}
+
 /* What was in flight will not be sent again. With QoS 2 the client may have it and wait for PUBREL:
  * its packet id is free only after that (MQTT5 4.3.3). */
 static void give_up_flight(struct nj_session *session, struct nj_flight *flight)

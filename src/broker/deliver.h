@@ -59,6 +59,8 @@ bool nj_deliver_retained(struct nj_session *session, const struct nj_retained *r
 bool nj_deliver_queued(struct nj_session *session);
 /* Sends `flight` (again); it keeps its packet id. False when memory is short. */
 bool nj_deliver_flight(struct nj_session *session, struct nj_flight *flight);
+/* Its frame was taken out of the output before it was begun. The row goes with the open group. */
+void nj_deliver_take_back(struct nj_session *session, struct nj_flight *flight);
 /* How many more QoS > 0 messages may be in flight now. */
 uint32_t nj_deliver_window(const struct nj_session *session);
 

@@ -145,7 +145,14 @@ static void deliver_hold(struct nj_session *session, struct nj_hold *hold)
         nj_ack_send_failure(link, hold);
         return;
     }
-    if (hold->len) {
+    if (NJ_UNLIKELY(hold->len && !nj_link_takes(link, hold->len))) {
+        NJ_STAT_ADD(session->shard, dropped_too_large, 1);
+        if (hold->kind == NJ_HOLD_CONNACK) {
+            session->shard->core->link_ops->close(link, NJ_RC_SUCCESS,
+                                                  "its maximum packet size is below a CONNACK");
+            return;
+        }
+    } else if (hold->len) {
         uint8_t *room = nj_link_frame(link, hold->len);
         if (!room) {
             nj_link_fail_memory(link);

@@ -60,6 +60,12 @@ struct nj_link {
     bool is_bridge;
 };
 
+/* Whether the peer takes a packet of `len` bytes (MQTT5 3.1.2.11.4). */
+static inline bool nj_link_takes(const struct nj_link *link, size_t len)
+{
+    return link->max_packet_out == 0 || len <= link->max_packet_out;
+}
+
 void nj_link_init(struct nj_link *link, struct nj_shard *shard);
 /* Frees buffers and aliases; the link must have been detached from its session. */
 void nj_link_fini(struct nj_link *link);

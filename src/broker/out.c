@@ -118,6 +118,13 @@ uint8_t *nj_out_frame(struct nj_chunk_pool *pool, struct nj_out *out, size_t len
     return room;
 }
 
+void nj_out_take_back(struct nj_out *out, size_t len)
+{
+    out->tail->len -= (uint32_t)len;
+    out->pending -= len;
+    out->frames--;
+}
+
 enum nj_err nj_out_reference(struct nj_chunk_pool *pool, struct nj_out *out,
                              struct nj_message *message, struct nj_bytes bytes)
 {
@@ -137,6 +144,9 @@ int nj_out_vectors(const struct nj_out *out, struct iovec *iov, int max)
 {
     int n = 0;
     for (struct nj_chunk *chunk = out->head; chunk && n < max; chunk = chunk->next) {
+        if (chunk->off == chunk->len) {
+            continue; /* its frame was taken back */
+        }
         iov[n].iov_base = (void *)(uintptr_t)(chunk->bytes + chunk->off);
         iov[n].iov_len = chunk->len - chunk->off;
         n++;
@@ -219,87 +229,83 @@ void nj_out_clear(struct nj_chunk_pool *pool, struct nj_out *out)
     *out = (struct nj_out){0};
 }
 
-/* Appends one frame's `len` pending bytes, which begin in *chunk at *off, to `to`. */
-static enum nj_err move_bytes(struct nj_chunk_pool *pool, const struct nj_chunk **chunk,
-                              size_t *off, size_t len, struct nj_out *to)
+/* The frames of one chunk; what is kept moves up. *begun: bytes left of a frame that is not judged;
+ * *passed: bytes of the output before. */
+struct sieve {
+    size_t committed;
+    nj_out_keep_fn keep;
+    void *arg;
+    size_t begun;
+    size_t passed;
+};
+
+static void pass_begun(struct sieve *sieve, const struct nj_chunk *chunk, uint32_t *at)
 {
-    uint32_t frames = to->frames;
-    while (len) {
-        if (*off == (*chunk)->len) {
-            *chunk = (*chunk)->next;
-            *off = (*chunk)->off;
-            continue;
-        }
-        size_t step = (*chunk)->len - *off;
-        step = step < len ? step : len;
-        const uint8_t *from = (*chunk)->bytes + *off;
-        if ((*chunk)->message) {
-            enum nj_err err = nj_out_reference(pool, to, (*chunk)->message, nj_bytes(from, step));
-            if (err != NJ_OK) {
-                return err;
-            }
-        } else {
-            uint8_t *room = nj_out_frame(pool, to, step);
-            if (!room) {
-                return NJ_ENOMEM;
-            }
-            memcpy(room, from, step);
-        }
-        *off += step;
-        len -= step;
-    }
-    to->frames = frames + 1;
-    return NJ_OK;
+    size_t step = chunk->len - *at;
+    step = step < sieve->begun ? step : sieve->begun;
+    sieve->begun -= step;
+    sieve->passed += step;
+    *at += (uint32_t)step;
 }
 
-static void skip_bytes(const struct nj_chunk **chunk, size_t *off, size_t len)
+static void drop_reference(struct nj_chunk_pool *pool, struct nj_chunk *chunk)
 {
-    while (len) {
-        if (*off == (*chunk)->len) {
-            *chunk = (*chunk)->next;
-            *off = (*chunk)->off;
-            continue;
-        }
-        size_t step = (*chunk)->len - *off;
-        step = step < len ? step : len;
-        *off += step;
-        len -= step;
-    }
+    struct nj_chunk *payload = chunk->next;
+    NJ_ASSERT(payload && payload->message);
+    chunk->next = payload->next;
+    chunk_put(pool, payload);
 }
 
-enum nj_err nj_out_filter(struct nj_chunk_pool *pool, struct nj_out *out, size_t committed,
-                          nj_out_keep_fn keep, void *arg)
+static void sift_chunk(struct nj_chunk_pool *pool, struct nj_out *out, struct nj_chunk *chunk,
+                       struct sieve *sieve)
 {
-    struct nj_out kept = {0};
-    const struct nj_chunk *chunk = out->head;
-    size_t off = chunk ? chunk->off : 0;
-    size_t left = out->pending;
-    enum nj_err err = NJ_OK;
-    kept.begun_left = out->begun_left;
-    if (out->begun_left) {
-        err = move_bytes(pool, &chunk, &off, out->begun_left, &kept);
-        left -= out->begun_left;
-    }
-    while (left && err == NJ_OK) {
-        while (off == chunk->len) {
-            chunk = chunk->next;
-            off = chunk->off;
-        }
-        struct nj_bytes header = nj_bytes(chunk->bytes + off, chunk->len - off);
-        size_t len = frame_len(header.ptr);
-        header.len = header.len < len ? header.len : len;
-        if (out->pending - left < committed || keep(arg, header)) {
-            err = move_bytes(pool, &chunk, &off, len, &kept);
+    uint32_t at = chunk->off;
+    pass_begun(sieve, chunk, &at);
+    uint32_t end = at; /* of what stays */
+    while (at < chunk->len) {
+        uint8_t *frame = chunk->data + at;
+        size_t total = frame_len(frame);
+        size_t here = chunk->len - at;
+        here = here < total ? here : total;
+        if (sieve->passed < sieve->committed || sieve->keep(sieve->arg, nj_bytes(frame, here))) {
+            if (end != at) {
+                memmove(chunk->data + end, frame, here);
+            }
+            end += (uint32_t)here;
         } else {
-            skip_bytes(&chunk, &off, len);
+            out->pending -= total;
+            out->frames--;
+            if (here < total) {
+                drop_reference(pool, chunk);
+            }
         }
-        left -= len;
+        at += (uint32_t)here;
+        sieve->passed += total;
     }
-    if (err != NJ_OK) {
-        nj_out_clear(pool, &kept);
-        return err;
+    chunk->len = end;
+}
+
+void nj_out_filter(struct nj_chunk_pool *pool, struct nj_out *out, size_t committed,
+                   nj_out_keep_fn keep, void *arg)
+{
+    struct sieve sieve = {
+        .committed = committed, .keep = keep, .arg = arg, .begun = out->begun_left};
+    struct nj_chunk **link = &out->head;
+    out->tail = NULL;
+    while (*link) {
+        struct nj_chunk *chunk = *link;
+        if (!chunk->message) {
+            sift_chunk(pool, out, chunk, &sieve);
+        } else if (sieve.begun) {
+            uint32_t at = chunk->off;
+            pass_begun(&sieve, chunk, &at);
+        }
+        if (chunk->off == chunk->len) {
+            *link = chunk->next;
+            chunk_put(pool, chunk);
+        } else {
+            out->tail = chunk;
+            link = &chunk->next;
+        }
     }
-    nj_out_clear(pool, out);
-    *out = kept;
-    return NJ_OK;
 }

@@ -39,6 +39,8 @@ struct nj_out {
 /* Room for one frame (or the header of one whose payload follows by nj_out_reference) of `len`
  * contiguous bytes; counts a frame. NULL when memory is short. */
 uint8_t *nj_out_frame(struct nj_chunk_pool *pool, struct nj_out *out, size_t len) NJ_NODISCARD;
+/* Takes the frame given last back, before anything followed it. */
+void nj_out_take_back(struct nj_out *out, size_t len);
 /* The payload behind the header given last, without copying it. */
 enum nj_err nj_out_reference(struct nj_chunk_pool *pool, struct nj_out *out,
                              struct nj_message *message, struct nj_bytes bytes) NJ_NODISCARD;
@@ -51,10 +53,10 @@ void nj_out_clear(struct nj_chunk_pool *pool, struct nj_out *out);
 
 /* Takes out every frame for which `keep` says no, unless it was begun or has bytes among the first
  * `committed` ones (those the transport has sealed already). The header is the frame's bytes from
- * its fixed header on, as far as they are contiguous (topic and properties always are).
- * NJ_ENOMEM: nothing was changed. */
+ * its fixed header on, as far as they are contiguous (topic and properties always are). Works in
+ * place, so it cannot fail; `keep` must not touch the output. */
 typedef bool (*nj_out_keep_fn)(void *arg, struct nj_bytes header);
-enum nj_err nj_out_filter(struct nj_chunk_pool *pool, struct nj_out *out, size_t committed,
-                          nj_out_keep_fn keep, void *arg) NJ_NODISCARD;
+void nj_out_filter(struct nj_chunk_pool *pool, struct nj_out *out, size_t committed,
+                   nj_out_keep_fn keep, void *arg);
 
 #endif

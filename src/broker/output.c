@@ -56,6 +56,13 @@ static uint16_t find_alias(struct nj_link *link, struct nj_bytes topic, bool *is
 
 /* ---- frames */
 
+/* A session that comes back through another listener may have subscriptions from outside this mount
+ * point: their topics have no name on this connection. */
+static bool is_below_mount(const struct nj_link *link, struct nj_bytes topic)
+{
+    return topic.len > link->mount_point.len && nj_bytes_starts_with(topic, link->mount_point);
+}
+
 static void describe(const struct nj_link *link, const struct nj_publication *publication,
                      const struct nj_delivery *delivery, struct nj_publish_out *out)
 {
@@ -70,7 +77,7 @@ static void describe(const struct nj_link *link, const struct nj_publication *pu
         .is_dup = delivery->was_sent,
         .version = link->version,
     };
-    if (link->mount_point.len && view->topic.len >= link->mount_point.len) {
+    if (link->mount_point.len) {
         out->topic.ptr += link->mount_point.len;
         out->topic.len -= link->mount_point.len;
     }
@@ -128,15 +135,25 @@ static enum nj_output_result too_large(struct nj_shard *shard)
     return NJ_OUTPUT_TOO_LARGE;
 }
 
-static enum nj_output_result add_payload(struct nj_link *link, struct nj_publication *publication)
+/* The frame given last is `len` bytes; a payload that was not copied into it is referenced. */
+static enum nj_output_result finish(struct nj_link *link, struct nj_publication *publication,
+                                    uint32_t len, bool with_payload)
 {
-    struct nj_message *message = nj_publication_keep(publication);
-    if (!message || nj_out_reference(&link->shard->chunks, &link->out, message,
-                                     nj_message_view(message).payload) != NJ_OK) {
-        nj_link_fail_memory(link); /* its header is out already: the connection cannot go on */
-        return NJ_OUTPUT_NO_MEMORY;
+    if (!with_payload) {
+        struct nj_message *message = nj_publication_keep(publication);
+        if (!message || nj_out_reference(&link->shard->chunks, &link->out, message,
+                                         nj_message_view(message).payload) != NJ_OK) {
+            nj_out_take_back(&link->out, len);
+            return NJ_OUTPUT_NO_MEMORY;
+        }
     }
+    count_sent(link->shard, publication);
     return NJ_OUTPUT_SENT;
+}
+
+static bool is_too_large(const struct nj_link *link, uint32_t total)
+{
+    return total > NJ_FRAME_MAX || (link->max_packet_out && total > link->max_packet_out);
 }
 
 /* With a topic alias every connection has its own frame. */
@@ -153,10 +170,11 @@ static enum nj_output_result publish_aliased(struct nj_link *link,
         out.topic.len = 0;
     }
     struct nj_publish_size size = nj_publish_out_size(&out);
-    if (link->max_packet_out && size.total > link->max_packet_out) {
+    if (is_too_large(link, size.total)) {
         return too_large(link->shard);
     }
-    uint8_t *at = nj_link_frame(link, with_payload ? size.total : size.header);
+    uint32_t len = with_payload ? size.total : size.header;
+    uint8_t *at = nj_link_frame(link, len);
     if (!at) {
         return NJ_OUTPUT_NO_MEMORY;
     }
@@ -165,17 +183,14 @@ static enum nj_output_result publish_aliased(struct nj_link *link,
         at[size.id_at] = (uint8_t)(packet_id >> 8);
         at[size.id_at + 1] = (uint8_t)packet_id;
     }
-    if (out.alias) {
-        link->alias_out->entry[out.alias - 1].is_known = true;
-    }
-    count_sent(link->shard, publication);
-    if (!with_payload) {
-        return add_payload(link, publication);
-    }
-    if (out.payload.len) {
+    if (with_payload && out.payload.len) {
         memcpy(at + size.header, out.payload.ptr, out.payload.len);
     }
-    return NJ_OUTPUT_SENT;
+    enum nj_output_result result = finish(link, publication, len, with_payload);
+    if (out.alias && result == NJ_OUTPUT_SENT) {
+        link->alias_out->entry[out.alias - 1].is_known = true;
+    }
+    return result;
 }
 
 enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publication *publication,
@@ -184,6 +199,10 @@ enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publicat
     size_t payload_len = publication->view.payload.len;
     bool with_payload = payload_len <= COPY_MAX || (publication->is_single && !publication->kept &&
                                                     payload_len <= COPY_SINGLE_MAX);
+    if (NJ_UNLIKELY(link->mount_point.len) && !is_below_mount(link, publication->view.topic)) {
+        NJ_STAT_ADD(link->shard, publish_dropped, 1);
+        return NJ_OUTPUT_TOO_LARGE;
+    }
     if (link->alias_out_max) {
         return publish_aliased(link, publication, delivery, packet_id, with_payload);
     }
@@ -194,7 +213,7 @@ enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publicat
         }
         publication->frame_key = key;
     }
-    if (NJ_UNLIKELY(link->max_packet_out && publication->frame_total > link->max_packet_out)) {
+    if (NJ_UNLIKELY(is_too_large(link, publication->frame_total))) {
         return too_large(link->shard);
     }
     uint8_t *at = nj_link_frame(link, publication->frame_len);
@@ -206,9 +225,8 @@ enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publicat
         at[publication->frame_id_at] = (uint8_t)(packet_id >> 8);
         at[publication->frame_id_at + 1] = (uint8_t)packet_id;
     }
-    count_sent(link->shard, publication);
-    return publication->frame_len == publication->frame_total ? NJ_OUTPUT_SENT
-                                                              : add_payload(link, publication);
+    return finish(link, publication, publication->frame_len,
+                  publication->frame_len == publication->frame_total);
 }
 
 /* ---- after a change of rights */
@@ -257,7 +275,7 @@ static bool still_allowed(void *arg, struct nj_bytes header)
     }
     struct nj_bytes full = topic;
     if (nj_shard_mounted(session->shard, link->mount_point, &full) != NJ_OK) {
-        return false;
+        return false; /* rather a lost message than a forbidden one */
     }
     struct nj_verdict verdict;
     nj_authz(session->shard->policy, &session->subject, NJ_ACTION_DELIVER, full, &verdict);
@@ -267,7 +285,7 @@ static bool still_allowed(void *arg, struct nj_bytes header)
     nj_session_denied(session, NJ_ACTION_DELIVER, full, &verdict);
     struct nj_flight *flight = id && session->flow ? nj_flow_find(session->flow, id) : NULL;
     if (flight && flight->state != NJ_FLIGHT_WAIT_PUBCOMP) {
-        nj_flow_done(session->flow, flight);
+        nj_deliver_take_back(session, flight);
     }
     /* All frames of the topic go, so the alias is told anew if it is ever allowed again. */
     for (uint16_t i = 0; link->alias_out && i < link->alias_out->count; i++) {
@@ -285,8 +303,8 @@ void nj_output_recheck(struct nj_link *link, size_t committed)
         return;
     }
     struct recheck recheck = {.link = link, .session = link->session};
-    if (nj_out_filter(&link->shard->chunks, &link->out, committed, still_allowed, &recheck) !=
-        NJ_OK) {
-        nj_link_fail_memory(link); /* rather no connection than a forbidden message */
-    }
+    nj_out_filter(&link->shard->chunks, &link->out, committed, still_allowed, &recheck);
+    enum nj_err err;
+    (void)nj_shard_commit(link->shard, &err);
+    nj_session_pump(link->session); /* places in flight may have become free */
 }

@@ -9,12 +9,15 @@
 
 struct nj_link;
 
+/* The largest packet that MQTT can say (MQTT5 2.1.4). */
+#define NJ_FRAME_MAX (1u + 4u + 268435455u)
+
 /* A blocked connection with more than this gets nothing from the queue. */
 #define NJ_OUTPUT_PUMP_MAX (256u * 1024u)
 
 enum nj_output_result {
     NJ_OUTPUT_SENT,
-    NJ_OUTPUT_TOO_LARGE, /* for the peer's maximum packet size; counted as dropped */
+    NJ_OUTPUT_TOO_LARGE, /* for the peer, or outside its mount point; counted as dropped */
     NJ_OUTPUT_NO_MEMORY,
 };
 

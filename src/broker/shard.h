@@ -77,6 +77,7 @@ struct nj_shard {
     struct nj_core *core;
     uint64_t now_ms; /* set once per turn */
     struct nj_policy *policy;
+    uint64_t changed_scopes; /* bit n: the last change of policy changed the rules of scope n */
     const struct nj_limits *limits;
     /* sessions, chained by hash */
     struct nj_session **table;

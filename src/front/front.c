@@ -1,6 +1,9 @@
 /* See front.h. */
 #include "front/front.h"
 
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
 #include "front/listener.h"
 #include "front/login.h"
 #include "front/record.h"
+#include "net/stream.h"
 #include "security/login.h"
 #include "security/policy.h"
 
@@ -236,7 +240,34 @@ void nj_front_stop(struct nj_front *front)
 
 /* ---- changes of rights */
 
-static void recheck_conn(struct nj_conn *conn)
+/* rights_change `kick`: every session under changed rules is disconnected. `strict`: those that
+ * have bytes in the kernel, which may have been written under the old rights, are reset. Asked for
+ * by the configuration only; the default is to recheck and disconnect nobody. */
+static bool must_end(const struct nj_conn *conn, int rights_change)
+{
+    const struct nj_shard *shard = conn->worker->shard;
+    int in_kernel = 0;
+    unsigned scope = conn->listener->scope;
+    bool is_concerned = scope < 64 && (shard->changed_scopes >> scope & 1);
+    if (!is_concerned || conn->state != NJ_CONN_ACTIVE) {
+        return false;
+    }
+    if (rights_change == NJ_RIGHTS_KICK) {
+        return true;
+    }
+    return rights_change == NJ_RIGHTS_STRICT &&
+           ioctl(nj_stream_fd(conn->stream), SIOCOUTQ, &in_kernel) == 0 && in_kernel > 0;
+}
+
+/* No goodbye, no orderly end: what is in the kernel's buffer is thrown away. */
+static void reset(struct nj_conn *conn)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(nj_stream_fd(conn->stream), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    nj_conn_close(conn, NJ_RC_SUCCESS, "rights changed");
+}
+
+static void recheck_conn(struct nj_conn *conn, int rights_change)
 {
     struct nj_shard *shard = conn->worker->shard;
     struct nj_session *session = conn->link.session;
@@ -244,6 +275,14 @@ static void recheck_conn(struct nj_conn *conn)
     if (session && !nj_login_still_holds(shard->policy, session->subject.scope,
                                          session->subject.user, session->credential)) {
         nj_conn_close(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
+        return;
+    }
+    if (must_end(conn, rights_change)) {
+        if (rights_change == NJ_RIGHTS_STRICT) {
+            reset(conn);
+        } else {
+            nj_conn_close(conn, NJ_RC_ADMINISTRATIVE_ACTION, "rights changed");
+        }
         return;
     }
     uint64_t generation = atomic_load_explicit(&listener->tls_generation, memory_order_acquire);
@@ -254,8 +293,9 @@ static void recheck_conn(struct nj_conn *conn)
 
 void nj_front_recheck(struct nj_worker *worker)
 {
+    const struct nj_settings *settings = atomic_load(&worker->front->settings);
     nj_list_each_safe (node, &worker->conns) {
-        recheck_conn(NJ_CONTAINER(node, struct nj_conn, node));
+        recheck_conn(NJ_CONTAINER(node, struct nj_conn, node), settings->rights_change);
     }
 }
 
