@@ -266,13 +266,13 @@ bool nj_mqtt_props_next_subscription_id(const struct nj_mqtt_props *props, size_
 static bool is_forwarded(uint8_t id)
 {
     return id != NJ_PROP_TOPIC_ALIAS && id != NJ_PROP_MESSAGE_EXPIRY &&
-           id != NJ_PROP_SUBSCRIPTION_ID;
+           id != NJ_PROP_SUBSCRIPTION_ID && id != NJ_PROP_WILL_DELAY;
 }
 
 struct nj_bytes nj_mqtt_props_forwarded(const struct nj_mqtt_props *props, uint8_t *scratch)
 {
     uint64_t hop = 1ull << NJ_PROP_TOPIC_ALIAS | 1ull << NJ_PROP_MESSAGE_EXPIRY |
-                   1ull << NJ_PROP_SUBSCRIPTION_ID;
+                   1ull << NJ_PROP_SUBSCRIPTION_ID | 1ull << NJ_PROP_WILL_DELAY;
     if (!(props->present & hop)) {
         return props->raw;
     }
