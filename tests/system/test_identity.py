@@ -132,7 +132,8 @@ def test_L056_L057_the_time_of_a_refusal_tells_nothing(broker):
             began = time.monotonic()
             assert try_login(one, V5, username=user, password="wrong") in refusals(V5)
             times.append(time.monotonic() - began)
-    gap = abs(sorted(took["slow"])[2] - sorted(took["unknown"])[2])
+    # The shortest of several: what a busy machine adds by chance is not what an attacker reads.
+    gap = abs(min(took["slow"]) - min(took["unknown"]))
     assert gap < 0.19, took
 
 
