@@ -128,9 +128,7 @@ void nj_config_apply(struct nj_settings *settings)
     if (settings->session_owner != NJ_UNSET) {
         mode->session_owner = settings->session_owner == NJ_YES;
     }
-    if (settings->rights_change >= 0) {
-        mode->rights_change = (enum nj_rights_change)settings->rights_change;
-    }
+    mode->rights_change = (enum nj_rights_change)settings->rights_change;
     if (settings->check_retain_source != NJ_UNSET) {
         mode->retain_rechecks_origin = settings->check_retain_source == NJ_YES;
     }
@@ -148,6 +146,9 @@ enum nj_err nj_config_parse(struct nj_settings *settings, char *error)
     if (err == NJ_OK) {
         err = nj_parser_finish(parser);
         apply_environment(settings);
+        if (settings->rights_change < 0) {
+            settings->rights_change = (int)settings->mode.rights_change;
+        }
     }
     memcpy(error, parser->error, NJ_CONFIG_ERROR_MAX);
     for (size_t i = 0; i < parser->plugin_name_count; i++) {

@@ -251,7 +251,7 @@ struct nj_settings {
     uint32_t durability_interval_ms;
     enum nj_tristate acl_default; /* NJ_YES = allow */
     enum nj_tristate session_owner;
-    int rights_change; /* -1 = the mode's */
+    int rights_change; /* as mode.rights_change once loaded */
 
     /* from the command line */
     bool is_daemon;

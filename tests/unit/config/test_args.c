@@ -214,6 +214,8 @@ static void modes_have_their_defaults_and_say_how_they_differ(void **state)
     assert_false(mode->leading_topics_for_all || mode->any_case_keywords ||
                  mode->checks_subscribe || mode->session_owner || mode->reload_keeps_old);
     assert_int_equal(mode->rights_change, NJ_RIGHTS_KICK);
+    assert_int_equal(compat.settings->rights_change, NJ_RIGHTS_KICK);
+    assert_int_equal(native.settings->rights_change, NJ_RIGHTS_RECHECK);
     assert_false(compat.settings->persistence);
     assert_int_equal(count_differences(native.settings), count_differences(compat.settings));
     size_t all = count_differences(native.settings);
