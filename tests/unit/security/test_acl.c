@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "security/acl.h"
 #include "support/test.h"
 
@@ -468,6 +469,22 @@ static void a_file_that_cannot_be_read_is_named(void **state)
     assert_non_null(strstr(error, "not a regular file"));
 }
 
+static void without_memory_a_file_is_refused_and_nothing_leaks(void **state)
+{
+    (void)state;
+    const char *text = "user u\nTopic a\ntopic b/%u\n"; /* with warnings */
+    for (uint64_t nth = 1; nth < 6; nth++) {
+        struct nj_acl *acl = NULL;
+        char error[256] = "";
+        nj_fault_arm(NJ_FAULT_ALLOC, nth, true);
+        enum nj_err err = nj_acl_parse(nj_bytes_of(text), "f", &native, &acl, error, sizeof(error));
+        nj_fault_disarm();
+        assert_int_equal(err, nth == 1 ? NJ_ENOMEM : NJ_OK); /* later ones: only the warnings */
+        assert_int_equal(strlen(error) > 0, nth == 1);
+        nj_acl_free(acl);
+    }
+}
+
 static void symbolic_links_are_read_unless_forbidden(void **state)
 {
     (void)state;
@@ -544,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_filter_that_is_denied_as_a_whole_is_refused),
         cmocka_unit_test(a_filter_with_too_many_ways_is_granted),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+        cmocka_unit_test(without_memory_a_file_is_refused_and_nothing_leaks),
         cmocka_unit_test(symbolic_links_are_read_unless_forbidden),
         cmocka_unit_test(b275_a_million_rules_are_read),
     };

@@ -322,6 +322,30 @@ static void each_scope_decides_for_itself(void **state)
     nj_policy_unref(NULL);
 }
 
+static void a_scope_whose_rules_changed_is_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *old_acl;
+        const char *new_acl;
+        bool old_allows;
+        bool new_allows;
+        bool differs;
+    } rows[] = {
+        {NULL, NULL, true, true, false},         {NULL, NULL, true, false, true},
+        {NULL, "topic a\n", true, true, true},   {"topic a\n", NULL, true, true, true},
+        {"topic a\n", "topic a\n", 0, 1, false}, {"topic a\n", "topic b\n", 0, 0, true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct nj_policy *old = native(1, rows[i].old_acl, rows[i].old_allows);
+        struct nj_policy *new = native(2, rows[i].new_acl, rows[i].new_allows);
+        assert_int_equal(nj_policy_scope_count(old), 1);
+        assert_int_equal(nj_policy_rules_differ(old, new, 0), rows[i].differs);
+        nj_policy_unref(old);
+        nj_policy_unref(new);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +363,7 @@ int main(void)
         cmocka_unit_test(a_subject_that_asks_once_makes_no_cache),
         cmocka_unit_test(verdicts_are_described_with_their_rule),
         cmocka_unit_test(each_scope_decides_for_itself),
+        cmocka_unit_test(a_scope_whose_rules_changed_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "security/password_file.h"
 #include "support/test.h"
 
@@ -184,6 +185,20 @@ static void files_are_loaded_by_path_and_links_may_be_forbidden(void **state)
     (void)rmdir(dir);
 }
 
+static void without_memory_a_file_is_refused(void **state)
+{
+    (void)state;
+    struct nj_passwords *passwords = NULL;
+    char error[256] = "";
+    nj_fault_arm(NJ_FAULT_ALLOC, 1, true);
+    enum nj_err err =
+        nj_passwords_parse(NJ_BYTES_LIT("bob:" H "\n"), "pw", &passwords, error, sizeof(error));
+    nj_fault_disarm();
+    assert_int_equal(err, NJ_ENOMEM);
+    assert_null(passwords);
+    assert_true(strlen(error) > 0);
+}
+
 /* ---- editing */
 
 static void edits(const char *text, const char *user, const char *hash, const char *wanted,
@@ -251,6 +266,7 @@ int main(void)
         cmocka_unit_test(b271_a_file_cut_within_its_last_line_is_refused),
         cmocka_unit_test(b270_a_million_users_are_read),
         cmocka_unit_test(files_are_loaded_by_path_and_links_may_be_forbidden),
+        cmocka_unit_test(without_memory_a_file_is_refused),
         cmocka_unit_test(editing_keeps_order_and_comments),
         cmocka_unit_test(b270_names_that_a_file_cannot_hold_are_refused),
     };
