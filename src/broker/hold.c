@@ -55,6 +55,10 @@ struct nj_wait nj_session_lane_wait(struct nj_session *session)
     struct nj_wait wait = {0};
     (void)nj_shard_commit(session->shard, &wait.err);
     wait.group = session->is_stored ? session->shard->submitted : 0;
+    wait.ticket = session->shard->join_ticket;
+    wait.tickets = session->shard->join_count;
+    session->shard->join_ticket = 0;
+    session->shard->join_count = 0;
     return wait;
 }
 

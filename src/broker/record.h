@@ -52,6 +52,7 @@ struct nj_record_store {
 /* A member of a shared subscription; group and filter follow the struct. */
 struct nj_record_member {
     uint64_t session;
+    uint64_t ticket; /* of the member's worker, which waits for the join; 0 = no answer wanted */
     uint32_t worker;
     uint32_t group_len;
     uint32_t filter_len;

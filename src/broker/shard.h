@@ -109,6 +109,8 @@ struct nj_shard {
     struct nj_list waiting;        /* holds that wait for a group, in order of its number */
     struct nj_hold_table *tickets; /* holds that wait for other workers */
     uint64_t next_ticket;
+    uint64_t join_ticket; /* joins of the SUBSCRIBE in hand that homes have to answer */
+    uint32_t join_count;
     uint64_t publication; /* number of the last one routed, for session->mark */
     struct nj_tree_nodes scratch[2];
     struct nj_buf topic_buf; /* topic with mount point */

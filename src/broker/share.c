@@ -73,6 +73,13 @@ static enum nj_err tell_home(struct nj_session *session, const struct nj_shared_
         .is_stored = session->is_stored,
     };
     memcpy(record + 1, sub->text, sub->group_len + sub->filter_len);
+    if (kind == NJ_RECORD_GROUP_JOIN) {
+        /* SUBACK follows the home's answer: what is published after it reaches the group. */
+        if (!shard->join_count++) {
+            shard->join_ticket = ++shard->next_ticket;
+        }
+        record->ticket = shard->join_ticket;
+    }
     return NJ_OK;
 }
 
@@ -228,7 +235,7 @@ static void remove_member(struct nj_shard *shard, struct nj_group *group, struct
     drop_if_empty(shard, group, delta);
 }
 
-void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_member *record)
+static enum nj_err join(struct nj_shard *shard, const struct nj_record_member *record)
 {
     struct nj_filter *filter = nj_filters_demand(shard->filters, record_filter(record));
     struct nj_group *group = filter ? demand_group(filter, record_group(record)) : NULL;
@@ -237,10 +244,10 @@ void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_membe
         if (filter) {
             nj_filters_groups_changed(shard->filters, filter, 0);
         }
-        return;
+        return NJ_ENOMEM;
     }
     if (find_member(group, record->session)) {
-        return;
+        return NJ_OK;
     }
     if (group->count == group->cap) {
         uint32_t cap = group->cap ? group->cap * 2 : 4;
@@ -248,7 +255,7 @@ void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_membe
         if (!grown) {
             NJ_STAT_ADD(shard, dropped_memory, 1);
             drop_if_empty(shard, group, 0);
-            return;
+            return NJ_ENOMEM;
         }
         group->members = grown;
         group->cap = cap;
@@ -260,6 +267,15 @@ void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_membe
         .is_stored = record->is_stored,
     };
     nj_filters_groups_changed(shard->filters, filter, record->is_stored ? 1 : 0);
+    return NJ_OK;
+}
+
+void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_member *record)
+{
+    enum nj_err err = join(shard, record);
+    if (record->ticket) {
+        nj_shard_ticket_reply(shard, record->worker, record->ticket, (struct nj_wait){0}, err);
+    }
 }
 
 void nj_share_member_left(struct nj_shard *shard, const struct nj_record_member *record)
