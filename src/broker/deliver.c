@@ -89,14 +89,18 @@ static bool demand_flow(struct nj_session *session)
 
 /* ---- queue */
 
-static void store_remove(struct nj_session *session, uint64_t seq)
+static void store_row(struct nj_session *session, enum nj_store_op_kind kind, uint64_t seq)
 {
     struct nj_store_op *op =
-        seq ? nj_shard_op(session->shard, NJ_STORE_QUEUE_REMOVE, nj_session_client_id(session))
-            : NULL;
+        seq ? nj_shard_op(session->shard, kind, nj_session_client_id(session)) : NULL;
     if (op) {
         op->seq = seq;
     }
+}
+
+static void store_remove(struct nj_session *session, uint64_t seq)
+{
+    store_row(session, NJ_STORE_QUEUE_REMOVE, seq);
 }
 
 static enum nj_err try_enqueue(struct nj_session *session, struct nj_publication *publication,
@@ -343,6 +347,8 @@ bool nj_deliver_queued(struct nj_session *session)
         struct nj_delivery gone = nj_flow_dequeue(session->flow);
         NJ_STAT_SUB(shard, queued, 1);
         nj_message_unref(gone.message);
+        enum nj_err err;
+        (void)nj_shard_commit(shard, &err); /* the row of what was too large */
     }
     return is_done;
 }
@@ -366,12 +372,11 @@ static void give_up_flight(struct nj_session *session, struct nj_flight *flight)
     enum nj_err err;
     if (flight->delivery.qos == 2) {
         flight->state = NJ_FLIGHT_WAIT_PUBCOMP;
+        store_row(session, NJ_STORE_QUEUE_RELEASED, flight->delivery.seq);
         nj_ack_send(session->link, NJ_HOLD_PUBREL, flight->packet_id, NJ_RC_SUCCESS);
-        return;
+    } else {
+        nj_deliver_take_back(session, flight);
     }
-    drop(session->shard);
-    store_remove(session, flight->delivery.seq);
-    nj_flow_done(session->flow, flight);
     (void)nj_shard_commit(session->shard, &err);
 }
 

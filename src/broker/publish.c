@@ -266,6 +266,10 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
     if (err != NJ_OK) {
         return err;
     }
+    /* Whatever becomes of the message: from here on the alias means this topic. */
+    if (in->alias && in->topic.len && alias_store(link, in->alias, in->topic) != NJ_OK) {
+        return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
+    }
     publication.view.topic = topic;
     if (nj_shard_mounted(shard, link->mount_point, &publication.view.topic) != NJ_OK) {
         return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
@@ -284,9 +288,6 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
         /* Requests to the broker are never passed on or retained. */
         answer_refused(session, in, NJ_RC_SUCCESS);
         return NJ_OK;
-    }
-    if (in->alias && in->topic.len && alias_store(link, in->alias, in->topic) != NJ_OK) {
-        return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
     }
     if (shard->limits->max_payload && in->payload.len > shard->limits->max_payload) {
         NJ_STAT_ADD(shard, publish_dropped, 1);

@@ -248,6 +248,9 @@ static bool turn(struct rig *rig, struct nj_shard *shard)
     nj_shard_run_timers(shard);
     had_some |= rig_flush(shard);
     had_some |= hand_over(rig, shard);
+    /* Nobody leaves a group of the store open: its operations point into sessions and packets. */
+    assert_int_equal(shard->op_count, 0);
+    assert_false(shard->is_group_broken);
     return had_some;
 }
 
