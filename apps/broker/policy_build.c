@@ -19,6 +19,7 @@ static enum nj_err load_acl(const struct nj_settings *settings, const char *path
         .leading_for_all = settings->mode.leading_topics_for_all,
         .any_case_keywords = settings->mode.any_case_keywords,
         .nofollow = settings->mode.nofollow_credentials,
+        .doubtful_as_text = settings->mode.doubtful_acl_as_text,
     };
     enum nj_err err = nj_acl_load(path, &options, out, error, sizeof(error));
     if (err != NJ_OK) {

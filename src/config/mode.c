@@ -32,6 +32,11 @@ static const struct mode_row {
     {ROW(any_case_keywords), true, false,
      "keywords of an ACL file may be written in any case, with a warning",
      "keywords of an ACL file are lower case only"},
+    {ROW(doubtful_acl_as_text), false, true,
+     "a line of an ACL file that hardly means what it says (`pattern x%u`, `topic read`) is an "
+     "error",
+     "a line of an ACL file that hardly means what it says (`pattern x%u`, `topic read`) is read "
+     "as text, with a warning"},
     {ROW(checks_subscribe), true, false,
      "SUBSCRIBE is refused when nothing could ever be delivered",
      "SUBSCRIBE is always granted under an ACL file, deliveries are filtered"},

@@ -170,6 +170,7 @@ struct nj_mode_settings {
     bool unverified_user_counts;
     bool leading_topics_for_all;
     bool any_case_keywords;
+    bool doubtful_acl_as_text; /* see security/acl.h */
     bool checks_subscribe;
     bool share_as_whole;
     bool capath_by_content; /* every CA file, not only hashed names */
