@@ -127,6 +127,14 @@ class Broker:
         self.reader.start()
         return self
 
+    def _endpoints(self):
+        """Every listener of the configuration, or the one of -p."""
+        out = [self.endpoint(port=p) for p in re.findall(r"^listener \{(port\w*)\} 127", self.config,
+                                                         re.M)]
+        out += [Endpoint("unix", path=self.fill(p)) for p in re.findall(
+            r"^listener 0 (\S+)", self.config, re.M)]
+        return out or [self.endpoint()]
+
     def _read_log(self):
         streams = {self.process.stderr.fileno(): b"", self.process.stdout.fileno(): b""}
         err = self.process.stderr.fileno()
@@ -146,16 +154,18 @@ class Broker:
             self.lock.notify_all()
 
     def start(self, timeout=20):
-        """Starts and waits until the first listener answers."""
+        """Starts and waits until every listener answers."""
         self.launch()
-        endpoint = self.endpoint()
         deadline = time.monotonic() + timeout
+        waiting = self._endpoints()
         while True:
             if self.process.poll() is not None:
                 raise AssertionError(f"the broker ended with {self.process.returncode} at start\n"
                                      f"{self.tail()}")
             try:
-                endpoint_probe(endpoint)
+                while waiting:
+                    endpoint_probe(waiting[-1])
+                    waiting.pop()
                 return self
             except OSError:
                 if time.monotonic() > deadline:

@@ -65,6 +65,11 @@ class Cert:
         """A client's SSL context that presents this certificate and trusts `ca`."""
         return client_context(ca, self, tls13)
 
+    def is_weak(self):
+        """Whether OpenSSL's client would not even load it at its usual security level."""
+        return (getattr(self.key, "key_size", 256) in range(512, 2048)
+                or self.cert.signature_hash_algorithm.name == "sha1")
+
 
 class Authority(Cert):
     """A certificate that signs others."""
@@ -141,6 +146,8 @@ def client_context(ca=None, cert=None, tls13=None):
     else:
         context.load_verify_locations(cadata=pem(ca.cert).decode())
     if cert is not None:
+        if cert.is_weak():
+            context.set_ciphers("ALL:@SECLEVEL=0")
         context.load_cert_chain(cert.crt_path, cert.key_path)
     if tls13 is True:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
