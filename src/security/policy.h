@@ -42,7 +42,8 @@ const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned 
 bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
 /* Whether the scope's identity source knows the user; true when it has none to ask. */
 bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user);
-/* "FILE:LINE: text", "no rule", …: why a verdict came out as it did. Returns buf. */
+/* "FILE:LINE: text", "no rule", …: why a verdict came out as it did. Returns buf or a
+ * constant text. */
 const char *nj_policy_describe(const struct nj_policy *policy, unsigned scope,
                                const struct nj_verdict *verdict, char *buf, size_t size);
 
