@@ -182,6 +182,9 @@ static int run_rounds(struct side sides[2], nj_bench_progress_fn progress, void 
             struct side *side = &sides[(turn + round) % 2];
             struct nj_bench_result *result = &side->results[round];
             nj_bench_run(&side->options, progress, arg, result);
+            if (progress) {
+                fprintf(stderr, "\r\033[K");
+            }
             if (!options->is_json) {
                 nj_bench_report_text(stdout, side->name, &side->options, result);
                 fflush(stdout);

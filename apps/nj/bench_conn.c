@@ -28,6 +28,8 @@ void nj_bench_conn_close(struct nj_bench_conn *conn)
         conn->thread->opening--;
     }
     if (conn->ssl) {
+        /* Without this, OpenSSL takes the session for a bad one and never resumes it. */
+        SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(conn->ssl);
         conn->ssl = NULL;
     }

@@ -176,6 +176,7 @@ struct nj_bench_thread {
     _Atomic uint64_t unacked;
     _Atomic uint32_t ready;
     _Atomic uint64_t cycles;
+    uint64_t resumed; /* TLS handshakes that resumed a session */
     _Atomic uint32_t logins_done;
 };
 

@@ -109,6 +109,10 @@ void nj_bench_report_text(FILE *out, const char *name, const struct nj_bench_opt
         fprintf(out, "  connections  %" PRIu64 " in %.1f s: %.0f/s\n", result->connections,
                 result->seconds, result->connections / seconds);
         print_latency(out, "CONNACK", &result->connect);
+        if (options->is_resume) {
+            fprintf(out, "  resumed      %" PRIu64 " TLS sessions (warm-up included)\n",
+                    result->resumed);
+        }
     } else if (options->scenario != NJ_BENCH_IDLE) {
         fprintf(out, "  delivered    %" PRIu64 " in %.1f s: %.0f/s (%.0f/s published)\n",
                 result->delivered, result->seconds, result->delivered / seconds,
@@ -199,8 +203,8 @@ void nj_bench_report_json(FILE *out, const char *name, const struct nj_bench_opt
     }
     json_wrongs(out, result);
     if (options->scenario == NJ_BENCH_CONNECT) {
-        fprintf(out, ",\"connections\":%" PRIu64 ",\"connection_rate\":%.1f", result->connections,
-                result->connections / seconds);
+        fprintf(out, ",\"connections\":%" PRIu64 ",\"connection_rate\":%.1f,\"resumed\":%" PRIu64,
+                result->connections, result->connections / seconds, result->resumed);
         json_latency(out, "connect", &result->connect);
     }
     if (options->scenario == NJ_BENCH_IDLE) {

@@ -341,6 +341,7 @@ static void verify(struct run *run)
     uint64_t mix_sent = 0;
     for (uint32_t i = 0; i < engine->threads_count; i++) {
         nj_bench_tally_add(&result->tally, &engine->threads[i].tally);
+        result->resumed += engine->threads[i].resumed;
         result->stray += engine->threads[i].stray;
         result->unacked += atomic_load(&engine->threads[i].unacked);
     }

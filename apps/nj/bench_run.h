@@ -42,6 +42,7 @@ struct nj_bench_result {
     uint64_t unacked; /* messages that were never acknowledged */
     /* connect */
     uint64_t connections;
+    uint64_t resumed; /* TLS handshakes of the whole run that resumed a session */
     struct nj_bench_latency connect;
     /* idle */
     double bytes_per_connection;

@@ -10,9 +10,13 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
     struct nj_bench_conn *conn = SSL_get_app_data(ssl);
     struct nj_bench_thread *thread = conn->thread;
-    SSL_SESSION_free(thread->session);
-    thread->session = session;
-    return 1; /* the reference is ours now */
+    /* Copies everywhere: a connection that ends badly spoils the session object that it holds. */
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    if (copy) {
+        SSL_SESSION_free(thread->session);
+        thread->session = copy;
+    }
+    return 0; /* the reference stays OpenSSL's */
 }
 
 enum nj_err nj_bench_tls_init(struct nj_bench_engine *engine)
@@ -27,6 +31,8 @@ enum nj_err nj_bench_tls_init(struct nj_bench_engine *engine)
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                       SSL_MODE_RELEASE_BUFFERS);
     if (options->is_resume) {
+        /* A broker that closes without close_notify would spoil the session otherwise. */
+        SSL_CTX_set_options(engine->tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
         SSL_CTX_set_session_cache_mode(engine->tls,
                                        SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
         SSL_CTX_sess_set_new_cb(engine->tls, keep_session);
@@ -58,7 +64,9 @@ bool nj_bench_tls_start(struct nj_bench_conn *conn)
     SSL_set_connect_state(conn->ssl);
     /* The context trusts one CA of a test set-up; names are not what is measured. */
     if (engine->options->is_resume && conn->thread->session) {
-        SSL_set_session(conn->ssl, conn->thread->session);
+        SSL_SESSION *copy = SSL_SESSION_dup(conn->thread->session);
+        SSL_set_session(conn->ssl, copy);
+        SSL_SESSION_free(copy);
     }
     return true;
 }
@@ -81,6 +89,7 @@ int nj_bench_tls_handshake(struct nj_bench_conn *conn, const char **why)
     ERR_clear_error();
     int result = SSL_do_handshake(conn->ssl);
     if (result == 1) {
+        conn->thread->resumed += SSL_session_reused(conn->ssl) == 1;
         return 1;
     }
     if (outcome_of(conn->ssl, result) == -1) {
