@@ -13,7 +13,7 @@
 /* Longer topics are looked up each time, so that a peer cannot fill the cache with megabytes. */
 #define CACHED_TOPIC_MAX 512
 
-/* One remembered topic. Valid while both generations are unchanged. */
+/* One remembered topic. Each half is valid while it is there and its generation is unchanged. */
 struct cached {
     uint64_t hash;
     uint64_t tree_generation;
@@ -21,6 +21,8 @@ struct cached {
     char *topic;
     uint32_t topic_len;
     uint32_t filter_cap;
+    bool has_filters;
+    bool has_interest;
     struct nj_filter **filters;
     struct nj_match match;
 };
@@ -279,38 +281,45 @@ void nj_filters_set_stored(struct nj_filters *filters, struct nj_session *sessio
     }
 }
 
-static bool is_valid(const struct nj_filters *filters, const struct cached *slot)
-{
-    return slot->tree_generation == nj_tree_generation(filters->tree) &&
-           slot->interest_generation == nj_interest_generation(filters->interest);
-}
-
 static bool is_topic(const struct cached *slot, struct nj_bytes topic)
 {
     return slot->topic && slot->topic_len == topic.len &&
            memcmp(slot->topic, topic.ptr, topic.len) == 0;
 }
 
-/* Looks the topic up and remembers the result. A result cut short for want of memory is marked
- * stale at once, so it is used for one message only: that one is counted as dropped for those left
- * out by the memory pressure, the next one looks again. */
-static void fill(struct nj_filters *filters, struct cached *slot, struct nj_bytes topic)
+static bool has_fresh_filters(const struct nj_filters *filters, const struct cached *slot)
+{
+    return slot->has_filters && slot->tree_generation == nj_tree_generation(filters->tree);
+}
+
+static bool has_fresh_interest(const struct nj_filters *filters, const struct cached *slot)
+{
+    return slot->has_interest &&
+           slot->interest_generation == nj_interest_generation(filters->interest);
+}
+
+static void fill_interest(struct nj_filters *filters, struct cached *slot, struct nj_bytes topic)
 {
     /* Read before matching: a change meanwhile makes the result stale, never wrongly fresh. */
     slot->interest_generation = nj_interest_generation(filters->interest);
-    slot->tree_generation = nj_tree_generation(filters->tree);
     slot->match.interest = nj_interest_match(filters->interest, topic, filters->scratch);
+    slot->has_interest = true;
+}
+
+/* A result cut short for want of memory is not kept, so it is used for one message only: that one
+ * is counted as dropped for those left out by the memory pressure, the next one looks again. */
+static void fill_filters(struct nj_filters *filters, struct cached *slot, struct nj_bytes topic)
+{
+    slot->tree_generation = nj_tree_generation(filters->tree);
     slot->match.count = 0;
-    if (nj_tree_match_topic(filters->tree, topic, &filters->scratch[0], &filters->scratch[1]) !=
-        NJ_OK) {
-        slot->tree_generation--;
-    }
+    slot->has_filters = nj_tree_match_topic(filters->tree, topic, &filters->scratch[0],
+                                            &filters->scratch[1]) == NJ_OK;
     uint32_t found = filters->scratch[1].count;
     if (found > slot->filter_cap) {
         struct nj_filter **grown =
             nj_try_realloc(slot->filters, found * sizeof(struct nj_filter *));
         if (!grown) {
-            slot->tree_generation--;
+            slot->has_filters = false;
             found = slot->filter_cap;
         } else {
             slot->filters = grown;
@@ -323,29 +332,60 @@ static void fill(struct nj_filters *filters, struct cached *slot, struct nj_byte
     slot->match.filters = slot->filters;
 }
 
-const struct nj_match *nj_filters_match(struct nj_filters *filters, struct nj_bytes topic)
+/* The slot that the topic has, or gets; with neither half when it is new. */
+static struct cached *slot_of(struct nj_filters *filters, struct nj_bytes topic)
 {
     struct cached *slot = filters->last;
-    if (slot && is_topic(slot, topic) && is_valid(filters, slot)) {
-        return &slot->match;
+    if (slot && is_topic(slot, topic)) {
+        return slot;
     }
     uint64_t hash = nj_hash_bytes(topic);
     slot = &filters->cache[hash % CACHE_SLOTS];
-    if (slot->hash != hash || !is_topic(slot, topic)) {
-        char *copy = topic.len <= CACHED_TOPIC_MAX ? nj_try_bytes_dup(topic) : NULL;
-        if (!copy) {
-            fill(filters, &filters->overflow, topic);
-            return &filters->overflow.match;
-        }
+    if (slot->hash == hash && is_topic(slot, topic)) {
+        filters->last = slot;
+        return slot;
+    }
+    char *copy = topic.len <= CACHED_TOPIC_MAX ? nj_try_bytes_dup(topic) : NULL;
+    if (!copy) {
+        slot = &filters->overflow;
+    } else {
         nj_free(slot->topic);
         slot->topic = copy;
         slot->topic_len = (uint32_t)topic.len;
         slot->hash = hash;
-        fill(filters, slot, topic);
-    } else if (!is_valid(filters, slot)) {
-        fill(filters, slot, topic);
+        filters->last = slot;
     }
-    filters->last = slot;
+    slot->has_filters = false;
+    slot->has_interest = false;
+    return slot;
+}
+
+const struct nj_match *nj_filters_match(struct nj_filters *filters, struct nj_bytes topic)
+{
+    struct cached *slot = slot_of(filters, topic);
+    if (!has_fresh_interest(filters, slot)) {
+        fill_interest(filters, slot, topic);
+    }
+    if (has_fresh_filters(filters, slot)) {
+        return &slot->match;
+    }
+    if (slot->match.interest.any >> filters->worker & 1) {
+        fill_filters(filters, slot, topic);
+    } else {
+        /* Only this worker sets its own bit, so nothing of its own can match either. */
+        slot->tree_generation = nj_tree_generation(filters->tree);
+        slot->match.count = 0;
+        slot->has_filters = true;
+    }
+    return &slot->match;
+}
+
+const struct nj_match *nj_filters_match_own(struct nj_filters *filters, struct nj_bytes topic)
+{
+    struct cached *slot = slot_of(filters, topic);
+    if (!has_fresh_filters(filters, slot)) {
+        fill_filters(filters, slot, topic);
+    }
     return &slot->match;
 }
 

@@ -78,6 +78,8 @@ struct nj_match {
 };
 /* Hot path. The result is valid until the next call that changes or asks this index. */
 const struct nj_match *nj_filters_match(struct nj_filters *filters, struct nj_bytes topic);
+/* The same for what another worker has sent here, which asked already: without `interest`. */
+const struct nj_match *nj_filters_match_own(struct nj_filters *filters, struct nj_bytes topic);
 
 /* The text of a filter, into buf; returns its length (may be more than size: nothing written). */
 size_t nj_filter_text(const struct nj_filter *filter, char *buf, size_t size);

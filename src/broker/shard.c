@@ -162,7 +162,7 @@ static void run_publish(struct nj_shard *shard, const struct nj_record_publish *
     publication.view.is_retain = record->is_retain;
     publication.view.expires_ms = record->expires_ms;
 
-    const struct nj_match *match = nj_filters_match(shard->filters, publication.view.topic);
+    const struct nj_match *match = nj_filters_match_own(shard->filters, publication.view.topic);
     uint64_t ticket = record->ticket ? ++shard->next_ticket : 0;
     uint32_t sent = nj_route_local(shard, &publication, match, ticket);
     nj_publication_fini(&publication);

@@ -68,6 +68,24 @@ static struct nj_tree_node *child_find(const struct nj_tree *tree,
     return NULL;
 }
 
+static uint8_t wild_bit(const char *level, size_t len)
+{
+    if (len != 1) {
+        return 0;
+    }
+    return level[0] == '+' ? NJ_TREE_PLUS : level[0] == '#' ? NJ_TREE_HASH : 0;
+}
+
+/* The child '+' or '#', if any. */
+static struct nj_tree_node *wild_find(const struct nj_tree *tree, const struct nj_tree_node *parent,
+                                      uint8_t bit)
+{
+    if (NJ_LIKELY(!(atomic_load_explicit(&parent->wild, memory_order_acquire) & bit))) {
+        return NULL;
+    }
+    return child_find(tree, parent, bit == NJ_TREE_PLUS ? NJ_BYTES_LIT("+") : NJ_BYTES_LIT("#"));
+}
+
 /* Takes the first level off *rest. False when the path is used up. An empty level counts. */
 static bool next_level(struct nj_bytes *rest, struct nj_bytes *level)
 {
@@ -150,6 +168,8 @@ static struct nj_tree_node *child_add(struct nj_tree *tree, struct nj_tree_node 
     if (first) {
         first->prev_sibling = node;
     }
+    atomic_fetch_or_explicit(&parent->wild, wild_bit(node->level, node->level_len),
+                             memory_order_relaxed);
     /* The node is complete before it can be reached by either way. */
     atomic_store_explicit(bucket, node, memory_order_release);
     atomic_store_explicit(&parent->first_child, node, memory_order_release);
@@ -213,6 +233,8 @@ void nj_tree_prune(struct nj_tree *tree, struct nj_tree_node *node)
         struct nj_tree_node *parent = node->parent;
         unlink_bucket(tree, node);
         unlink_sibling(node);
+        atomic_fetch_and_explicit(&parent->wild, (uint8_t)~wild_bit(node->level, node->level_len),
+                                  memory_order_release);
         parent->child_count--;
         tree->count--;
         nj_tree_touch(tree);
@@ -288,12 +310,12 @@ static enum nj_err step_filters(const struct nj_tree *tree, struct nj_bytes leve
         if (is_guarded || err != NJ_OK) {
             continue;
         }
-        child = child_find(tree, at, NJ_BYTES_LIT("+"));
+        child = wild_find(tree, at, NJ_TREE_PLUS);
         if (child) {
             err = nodes_add(frontier, child);
         }
         if (err == NJ_OK) {
-            err = add_if_valued(out, child_find(tree, at, NJ_BYTES_LIT("#")));
+            err = add_if_valued(out, wild_find(tree, at, NJ_TREE_HASH));
         }
     }
     return err;
@@ -318,7 +340,7 @@ enum nj_err nj_tree_match_topic(const struct nj_tree *tree, struct nj_bytes topi
         struct nj_tree_node *at = scratch->node[i];
         err = add_if_valued(out, at);
         if (err == NJ_OK && atomic_load_explicit(&at->first_child, memory_order_relaxed)) {
-            err = add_if_valued(out, child_find(tree, at, NJ_BYTES_LIT("#")));
+            err = add_if_valued(out, wild_find(tree, at, NJ_TREE_HASH));
         }
     }
     return err;

@@ -23,6 +23,9 @@
 struct nj_qsbr;
 struct nj_tree;
 
+#define NJ_TREE_PLUS 1
+#define NJ_TREE_HASH 2
+
 /* Visible because the match loops are the hottest code of the broker. */
 struct nj_tree_node {
     struct nj_tree_node *parent;
@@ -35,6 +38,10 @@ struct nj_tree_node {
     uint32_t child_count; /* writers only */
     uint16_t level_len;
     uint16_t depth; /* root = 0 */
+    /* Bits NJ_TREE_PLUS, NJ_TREE_HASH: there may be a child '+', '#'. Most nodes have neither, and
+     * a look-up that finds nothing costs a cache miss in a big table. Set before the child can be
+     * found, cleared after it cannot. */
+    _Atomic uint8_t wild;
     char level[];
 };
 

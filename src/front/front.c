@@ -249,7 +249,10 @@ static bool must_end(const struct nj_conn *conn, int rights_change)
     int in_kernel = 0;
     unsigned scope = conn->listener->scope;
     bool is_concerned = scope < 64 && (shard->changed_scopes >> scope & 1);
-    if (!is_concerned || conn->state != NJ_CONN_ACTIVE) {
+    /* The original disconnects nobody when SIGHUP brings a new ACL file (compat-contract); its
+     * kicks are those of dynamic security. */
+    const struct nj_settings *settings = atomic_load(&conn->worker->front->settings);
+    if (!is_concerned || conn->state != NJ_CONN_ACTIVE || settings->mode.is_compat) {
         return false;
     }
     if (rights_change == NJ_RIGHTS_KICK) {
