@@ -1,7 +1,7 @@
 /* See claim.h. */
 #include "broker/claim.h"
 
-#include "broker/flow.h"
+#include "base/mem.h"
 #include "broker/limits.h"
 #include "broker/link.h"
 #include "broker/message.h"
@@ -52,9 +52,8 @@ static void take_over(struct nj_session *session, bool ends)
 static struct nj_session *resume_or_end(struct nj_shard *shard, struct nj_session *session,
                                         bool ends)
 {
-    struct nj_bytes client_id = nj_session_client_id(session);
     struct nj_origin *origin = nj_origin_ref(session->origin);
-    client_id = nj_origin_client_id(origin);
+    struct nj_bytes client_id = nj_origin_client_id(origin);
     take_over(session, ends);
     /* Detaching may have ended it. */
     session = nj_session_find(shard, client_id);
@@ -77,6 +76,13 @@ static void store_claim(struct nj_session *session)
     }
 }
 
+static enum nj_err no_memory(enum nj_mqtt_reason *reason, const char **why)
+{
+    *reason = NJ_RC_QUOTA_EXCEEDED;
+    *why = "out of memory";
+    return NJ_ENOMEM;
+}
+
 enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
                              struct nj_claimed *out, enum nj_mqtt_reason *reason, const char **why)
 {
@@ -89,6 +95,10 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
         *why = "the session belongs to another user";
         return NJ_EACCES;
     }
+    struct nj_will *will = claim->will ? nj_will_new(claim->will_delay_s) : NULL;
+    if (claim->will && !will) {
+        return no_memory(reason, why); /* nothing was touched yet */
+    }
     if (session) {
         session = resume_or_end(shard, session, claim->is_clean_start || owner == OWNER_FREE);
     }
@@ -96,9 +106,8 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     if (!session) {
         session = nj_session_new(shard, claim->origin);
         if (!session) {
-            *reason = NJ_RC_QUOTA_EXCEEDED;
-            *why = "out of memory";
-            return NJ_ENOMEM;
+            nj_free(will);
+            return no_memory(reason, why);
         }
     } else {
         nj_session_set_origin(session, claim->origin);
@@ -108,17 +117,17 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     session->credential = claim->credential;
     nj_will_drop(session);
     nj_session_set_expiry(session, claim->expiry_s);
-    if (session->is_stored || was_stored) {
+    if (session->is_stored) {
         store_claim(session);
     }
-    if (claim->will && nj_will_set(session, claim->will, claim->will_delay_s) != NJ_OK) {
-        *reason = NJ_RC_QUOTA_EXCEEDED;
-        *why = "out of memory";
-        nj_session_end(session);
-        return NJ_ENOMEM;
+    if (will) {
+        nj_will_give(session, will, claim->will);
     }
     nj_session_attach(session, link);
     out->session = session;
     out->wait = nj_session_lane_wait(session);
+    if (was_stored) {
+        out->wait.group = shard->submitted; /* also when the session stops being stored */
+    }
     return NJ_OK;
 }

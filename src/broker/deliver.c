@@ -281,7 +281,8 @@ bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
     /* Never past one of its kind that waits in the queue (MQTT5 4.6). */
     if (is_on && NJ_LIKELY(!session->flow || !session->flow->queued_qos0)) {
         deliver_qos0(session, publication, &delivery);
-    } else if (session->link || (session->is_stored && shard->limits->queue_qos0)) {
+    } else if ((session->link && !session->link->is_closing) ||
+               (session->is_stored && shard->limits->queue_qos0)) {
         enqueue(session, publication, &delivery, 0);
     }
     return true;

@@ -19,6 +19,8 @@
 
 #define FIRST_TABLE 256
 #define MS_PER_S    1000ull
+/* Ended sessions and fired wills; each may cost a publication. */
+#define TIMERS_PER_TURN 256
 
 /* ---- table */
 
@@ -131,17 +133,6 @@ void nj_session_set_origin(struct nj_session *session, struct nj_origin *origin)
     nj_origin_unref(old);
 }
 
-void nj_session_set_expiry(struct nj_session *session, uint32_t expiry_s)
-{
-    uint32_t cap = session->shard->limits->persistent_expiry_s;
-    session->expiry_s = cap && expiry_s > cap ? cap : expiry_s;
-    bool is_stored = session->expiry_s > 0;
-    if (is_stored != session->is_stored) {
-        nj_filters_set_stored(session->shard->filters, session, is_stored);
-        nj_share_tell_state(session);
-    }
-}
-
 static void store_simple(struct nj_session *session, enum nj_store_op_kind kind)
 {
     enum nj_err err;
@@ -149,7 +140,22 @@ static void store_simple(struct nj_session *session, enum nj_store_op_kind kind)
     if (op) {
         op->value = session->expiry_s;
         op->bytes = nj_origin_user(session->origin);
-        (void)nj_shard_commit(session->shard, &err);
+    }
+    (void)nj_shard_commit(session->shard, &err);
+}
+
+void nj_session_set_expiry(struct nj_session *session, uint32_t expiry_s)
+{
+    uint32_t cap = session->shard->limits->persistent_expiry_s;
+    session->expiry_s = cap && expiry_s > cap ? cap : expiry_s;
+    bool is_stored = session->expiry_s > 0;
+    if (is_stored != session->is_stored) {
+        if (!is_stored) {
+            /* It ends with this connection, and must not come back after a restart. */
+            store_simple(session, NJ_STORE_SESSION_DELETE);
+        }
+        nj_filters_set_stored(session->shard->filters, session, is_stored);
+        nj_share_tell_state(session);
     }
 }
 
@@ -285,7 +291,12 @@ void nj_session_detach(struct nj_session *session, bool with_will)
 void nj_shard_run_timers(struct nj_shard *shard)
 {
     struct nj_btimer *timer;
-    while ((timer = nj_btimers_take_due(&shard->timers, shard->now_ms))) {
+    /* Many sessions may end at the same time: the next turn goes on with them. */
+    for (int i = 0; i < TIMERS_PER_TURN; i++) {
+        timer = nj_btimers_take_due(&shard->timers, shard->now_ms);
+        if (!timer) {
+            return;
+        }
         struct nj_session *session = NJ_CONTAINER(timer, struct nj_session, timer);
         if (session->expires_ms <= shard->now_ms) {
             NJ_STAT_ADD(shard, clients_expired, 1);

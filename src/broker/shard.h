@@ -141,7 +141,7 @@ void *nj_shard_post_surely(struct nj_shard *shard, unsigned target, uint16_t kin
 void nj_shard_run(struct nj_shard *shard, struct nj_batch *batches);
 /* Puts a drained block into the spare list or frees it. */
 void nj_shard_recycle(struct nj_shard *shard, struct nj_batch *batch);
-/* Session timers that are due. */
+/* Session timers that are due, a bounded number of them in one turn. */
 void nj_shard_run_timers(struct nj_shard *shard);
 
 void nj_shard_mark_dirty(struct nj_shard *shard, struct nj_link *link);

@@ -11,15 +11,19 @@
 #include "broker/shard.h"
 #include "security/policy.h"
 
-enum nj_err nj_will_set(struct nj_session *session, struct nj_message *message, uint32_t delay_s)
+struct nj_will *nj_will_new(uint32_t delay_s)
 {
     struct nj_will *will = nj_try_zalloc(sizeof(*will));
-    if (!will) {
-        return NJ_ENOMEM;
+    if (will) {
+        will->delay_s = delay_s;
     }
+    return will;
+}
+
+void nj_will_give(struct nj_session *session, struct nj_will *will, struct nj_message *message)
+{
     nj_will_drop(session);
     will->message = message;
-    will->delay_s = delay_s;
     session->will = will;
     session->will_due_ms = UINT64_MAX;
     if (session->is_stored) {
@@ -27,10 +31,9 @@ enum nj_err nj_will_set(struct nj_session *session, struct nj_message *message, 
             nj_shard_op(session->shard, NJ_STORE_WILL_SET, nj_session_client_id(session));
         if (op) {
             op->message = message;
-            op->value = delay_s;
+            op->value = will->delay_s;
         }
     }
-    return NJ_OK;
 }
 
 void nj_will_drop(struct nj_session *session)
@@ -53,6 +56,19 @@ void nj_will_forget(struct nj_session *session)
     }
 }
 
+/* Who is gone has no last will, even where rules still name the user. */
+static bool may_fire(struct nj_session *session, struct nj_bytes topic, struct nj_verdict *verdict)
+{
+    const struct nj_policy *policy = session->shard->policy;
+    if (session->credential &&
+        !nj_policy_has_user(policy, session->subject.scope, session->subject.user)) {
+        *verdict = (struct nj_verdict){.reason = NJ_VERDICT_IDENTITY};
+        return false;
+    }
+    nj_authz(policy, &session->subject, NJ_ACTION_WILL, topic, verdict);
+    return verdict->allowed;
+}
+
 void nj_will_fire(struct nj_session *session)
 {
     if (!session->will) {
@@ -60,32 +76,22 @@ void nj_will_fire(struct nj_session *session)
     }
     struct nj_shard *shard = session->shard;
     struct nj_message *message = nj_message_ref(session->will->message);
+    struct nj_publication publication = {.view = nj_message_view(message), .sender = session->id};
+    struct nj_verdict verdict;
     nj_will_drop(session);
-    struct nj_publication publication = {
-        .view = nj_message_view(message),
-        .kept = message,
-        .sender = session->id,
-    };
-    struct nj_verdict verdict = {.reason = NJ_VERDICT_IDENTITY};
-    /* Who is gone has no last will, even where rules still name the user. */
-    bool has_owner =
-        !session->credential ||
-        nj_policy_has_user(shard->policy, session->subject.scope, session->subject.user);
-    if (!has_owner) {
-        nj_session_denied(session, NJ_ACTION_WILL, publication.view.topic, &verdict);
-        nj_publication_fini(&publication);
-        return;
-    }
-    nj_authz(shard->policy, &session->subject, NJ_ACTION_WILL, publication.view.topic, &verdict);
-    if (!verdict.allowed) {
-        nj_session_denied(session, NJ_ACTION_WILL, publication.view.topic, &verdict);
+    if (!message->expires_ms) {
+        publication.kept = nj_message_ref(message);
     } else {
-        if (message->expires_ms) {
-            publication.view.expires_ms = shard->now_ms + message->expires_ms;
-        }
+        /* What is kept of it is made anew, with the time that begins now. */
+        publication.view.expires_ms = shard->now_ms + message->expires_ms;
+    }
+    if (may_fire(session, publication.view.topic, &verdict)) {
         nj_publish_accepted(session, &publication, false);
+    } else {
+        nj_session_denied(session, NJ_ACTION_WILL, publication.view.topic, &verdict);
     }
     nj_publication_fini(&publication);
+    nj_message_unref(message);
     enum nj_err err;
     (void)nj_shard_commit(shard, &err);
 }

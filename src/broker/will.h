@@ -10,9 +10,13 @@
 struct nj_message;
 struct nj_session;
 
-/* Replaces the session's will. Takes the message's reference over on success. */
-enum nj_err nj_will_set(struct nj_session *session, struct nj_message *message, uint32_t delay_s)
-    NJ_NODISCARD;
+struct nj_will;
+
+/* NULL when memory is short. Free with nj_free as long as it is not given away. */
+struct nj_will *nj_will_new(uint32_t delay_s) NJ_NODISCARD;
+/* Replaces the session's will, and takes `will` and the message's reference over. Its expires_ms is
+ * relative: the interval begins when the will is published. */
+void nj_will_give(struct nj_session *session, struct nj_will *will, struct nj_message *message);
 void nj_will_drop(struct nj_session *session);
 /* Frees it without telling the store: the broker stops. */
 void nj_will_forget(struct nj_session *session);

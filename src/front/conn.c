@@ -169,23 +169,13 @@ void nj_conn_set_deadline(struct nj_conn *conn, uint64_t in_ms)
     nj_timer_set(&conn->worker->timers, &conn->timer, conn->worker->shard->now_ms + in_ms);
 }
 
-void nj_conn_close(struct nj_conn *conn, enum nj_mqtt_reason reason, const char *why)
+/* Now, because a session that is taken over has another connection by the time this one is freed.
+ */
+static void log_end(const struct nj_conn *conn)
 {
-    if (conn->state == NJ_CONN_CLOSING) {
-        return;
-    }
-    conn->says_goodbye = conn->state == NJ_CONN_ACTIVE && reason >= NJ_RC_UNSPECIFIED;
-    conn->state = NJ_CONN_CLOSING;
-    conn->close_reason = (uint8_t)reason;
-    conn->close_why = why;
-    nj_list_remove(&conn->node);
-    nj_list_remove(&conn->reread_node);
-    nj_list_push_back(&conn->worker->closing, &conn->node);
-}
-
-static void log_end(struct nj_conn *conn, const char *name)
-{
+    char name[128];
     char address[NJ_ADDR_TEXT_MAX + 8];
+    nj_conn_name(conn, name, sizeof(name));
     nj_conn_address(conn, address);
     if (!conn->is_counted) {
         if (conn->close_why) {
@@ -201,16 +191,28 @@ static void log_end(struct nj_conn *conn, const char *name)
     }
 }
 
+void nj_conn_close(struct nj_conn *conn, enum nj_mqtt_reason reason, const char *why)
+{
+    if (conn->state == NJ_CONN_CLOSING) {
+        return;
+    }
+    conn->says_goodbye = conn->state == NJ_CONN_ACTIVE && reason >= NJ_RC_UNSPECIFIED;
+    conn->state = NJ_CONN_CLOSING;
+    conn->close_reason = (uint8_t)reason;
+    conn->close_why = why;
+    conn->link.is_closing = true; /* from here on its session counts as away */
+    nj_list_remove(&conn->node);
+    nj_list_remove(&conn->reread_node);
+    nj_list_push_back(&conn->worker->closing, &conn->node);
+    log_end(conn);
+}
+
 static void destroy(struct nj_conn *conn)
 {
     struct nj_worker *worker = conn->worker;
-    char name[128];
-    nj_conn_name(conn, name, sizeof(name));
     if (conn->says_goodbye) {
         nj_goodbye_send(conn);
     }
-    log_end(conn, name);
-    conn->link.is_closing = true;
     if (conn->link.session) {
         nj_session_detach(conn->link.session, !conn->keeps_will);
     }
