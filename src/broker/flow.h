@@ -42,6 +42,7 @@ struct nj_flight {
 };
 
 struct nj_incoming {
+    uint32_t connection; /* number of the session's connection whose quota it counts against */
     struct nj_message *message;
     uint16_t packet_id;
 };

@@ -210,7 +210,11 @@ static enum nj_err publish_qos2(struct nj_session *session, const struct nj_publ
         }
         incoming->message = nj_message_ref(message);
     }
-    session->link->receive_in++;
+    if (incoming->connection != session->connection) {
+        /* Once for each connection: the same message again takes no more of the quota. */
+        incoming->connection = session->connection;
+        session->link->receive_in++;
+    }
     store_incoming(session, incoming);
     return NJ_OK;
 }
@@ -338,10 +342,10 @@ enum nj_err nj_session_pubrel(struct nj_session *session, uint16_t packet_id,
         return NJ_OK;
     }
     struct nj_message *message = incoming->message;
-    nj_flow_incoming_remove(session->flow, incoming);
-    if (link->receive_in) {
+    if (incoming->connection == session->connection && link->receive_in) {
         link->receive_in--;
     }
+    nj_flow_incoming_remove(session->flow, incoming);
     struct nj_routed routed = {0};
     release(session, message, &routed);
     if (session->is_stored) {

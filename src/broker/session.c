@@ -211,6 +211,7 @@ void nj_session_attach(struct nj_session *session, struct nj_link *link)
 {
     NJ_ASSERT(!session->link && !link->session);
     session->link = link;
+    session->connection++;
     link->session = session;
     nj_btimer_clear(&session->shard->timers, &session->timer);
     session->expires_ms = 0;

@@ -63,6 +63,7 @@ struct nj_session {
     struct nj_shared_sub *shared;
     uint32_t shared_count;
     uint32_t last_share;
+    uint32_t connection;      /* number of the present connection, counted from 1 */
     struct nj_replay *replay; /* retained messages on their way */
     struct nj_will *will;
     struct nj_list held;    /* answers that wait for the store, in order */
