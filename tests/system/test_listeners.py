@@ -22,7 +22,7 @@ def test_ipv4_and_ipv6(broker):
     conn = mw.Conn(mw.Endpoint("tcp", "::1", one.ports["port2"]))
     conn.connect("six")
     conn.quiet()
-    assert one.has_log(r"New client connected from ::1:\d+ as six|\[::1\]")
+    one.wait_log(r"New client connected from (::1|\[::1\]):\d+ as six")
     one.client("both", port="port3").quiet()
 
 
@@ -82,8 +82,11 @@ def test_L159_max_connections_on_every_transport(broker, kind, pki):
             return conn
         except (OSError, mw.WireError):
             return None
-    conns = [more() for _ in range(3)]
-    assert all(conns)
+    conns = []
+    deadline = time.monotonic() + 5
+    while len(conns) < 3:  # the connection that looked whether it listens may still count
+        assert time.monotonic() < deadline
+        conns += [c for c in [more()] if c]
     assert more() is None
     for conn in conns:
         conn.quiet()
