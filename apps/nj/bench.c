@@ -14,14 +14,14 @@
 static void show_progress(void *arg, const char *phase, double share, double rate)
 {
     const char *scenario = arg;
-    fprintf(stderr, "\r\033[K%s: %s", scenario, phase);
+    (void)fprintf(stderr, "\r\033[K%s: %s", scenario, phase);
     if (share >= 0) {
-        fprintf(stderr, " %3.0f %%", share * 100);
+        (void)fprintf(stderr, " %3.0f %%", share * 100);
     }
     if (rate > 0) {
-        fprintf(stderr, ", %.0f messages/s", rate);
+        (void)fprintf(stderr, ", %.0f messages/s", rate);
     }
-    fflush(stderr);
+    (void)fflush(stderr);
 }
 
 static int run_one(const struct nj_bench_options *given, nj_bench_progress_fn progress, void *arg)
@@ -42,17 +42,17 @@ static int run_one(const struct nj_bench_options *given, nj_bench_progress_fn pr
     }
     nj_bench_run(&options, progress, arg, &result);
     if (progress) {
-        fprintf(stderr, "\r\033[K");
+        (void)fprintf(stderr, "\r\033[K");
     }
     nj_bench_broker_stop(&broker);
     if (options.is_json) {
         nj_bench_report_json(stdout, name, &options, &result);
-        fputc('\n', stdout);
+        (void)fputc('\n', stdout);
     } else if (result.is_run || result.is_wrong) {
         nj_bench_report_text(stdout, name, &options, &result);
     }
     if (!result.is_run && !result.is_wrong) {
-        fprintf(stderr, "Error: %s.\n", result.problem);
+        (void)fprintf(stderr, "Error: %s.\n", result.problem);
         return NJ_BENCH_EXIT_FAILED;
     }
     return nj_bench_result_is_good(&result) ? NJ_BENCH_EXIT_OK : NJ_BENCH_EXIT_WRONG;
@@ -72,7 +72,7 @@ int nj_cmd_bench(const struct nj_command *command, int argc, char **argv)
     bool is_shown = !options.is_quiet && isatty(STDERR_FILENO);
     nj_bench_progress_fn progress = is_shown ? show_progress : NULL;
     char name[32];
-    snprintf(name, sizeof(name), "%s", nj_bench_scenario_name(options.scenario));
+    (void)snprintf(name, sizeof(name), "%s", nj_bench_scenario_name(options.scenario));
     return options.compare ? nj_bench_compare(&options, progress, name)
                            : run_one(&options, progress, name);
 }

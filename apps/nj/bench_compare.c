@@ -58,20 +58,35 @@ static const struct figure FIGURES[] = {
 };
 #define FIGURES_COUNT (sizeof(FIGURES) / sizeof(FIGURES[0]))
 
+/* The number that `text` begins with, up to `end`, which must follow it. */
+static bool take_number(const char **text, char end, uint32_t max, uint32_t *out)
+{
+    char *after;
+    unsigned long value = strtoul(*text, &after, 10);
+    if (after == *text || *after != end || **text == '-' || value == 0 || value > max) {
+        return false;
+    }
+    *out = (uint32_t)value;
+    *text = after + (end != '\0');
+    return true;
+}
+
 /* HOST:PORT or HOST:PORT:PID; everything else is a program. */
 static bool parse_address(struct nj_bench_options *options, const char *text)
 {
     static char host[128];
-    unsigned port = 0;
-    unsigned pid = 0;
-    int end = 0;
-    if (strchr(text, '/') != NULL) {
+    const char *colon = strchr(text, ':');
+    if (strchr(text, '/') != NULL || colon == NULL || (size_t)(colon - text) >= sizeof(host)) {
         return false;
     }
-    if (sscanf(text, "%127[^:]:%u%n:%u%n", host, &port, &end, &pid, &end) < 2 || text[end] ||
-        port == 0 || port > 65535) {
+    const char *at = colon + 1;
+    uint32_t port;
+    uint32_t pid = 0;
+    if (!take_number(&at, '\0', 65535, &port) &&
+        !(take_number(&at, ':', 65535, &port) && take_number(&at, '\0', INT32_MAX, &pid))) {
         return false;
     }
+    (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
     options->host = host;
     options->port = port;
     options->pid = pid;
@@ -84,16 +99,16 @@ static enum nj_err open_side(struct side *side, const struct nj_bench_options *o
     side->options = *options;
     side->results = nj_zalloc(options->rounds * sizeof(*side->results));
     if (address && parse_address(&side->options, address)) {
-        snprintf(side->name, sizeof(side->name), "%s", address);
+        (void)snprintf(side->name, sizeof(side->name), "%s", address);
         return NJ_OK;
     }
     program = program ? program : address;
     if (program == NULL) {
-        snprintf(side->name, sizeof(side->name), "%s:%" PRIu32, options->host, options->port);
+        (void)snprintf(side->name, sizeof(side->name), "%s:%" PRIu32, options->host, options->port);
         return NJ_OK;
     }
     const char *slash = strrchr(program, '/');
-    snprintf(side->name, sizeof(side->name), "%s", slash ? slash + 1 : program);
+    (void)snprintf(side->name, sizeof(side->name), "%s", slash ? slash + 1 : program);
     enum nj_err err = nj_bench_broker_start(program, options->conf, &side->broker);
     side->options.host = "127.0.0.1";
     side->options.port = side->broker.port;
@@ -183,14 +198,14 @@ static int run_rounds(struct side sides[2], nj_bench_progress_fn progress, void 
             struct nj_bench_result *result = &side->results[round];
             nj_bench_run(&side->options, progress, arg, result);
             if (progress) {
-                fprintf(stderr, "\r\033[K");
+                (void)fprintf(stderr, "\r\033[K");
             }
             if (!options->is_json) {
                 nj_bench_report_text(stdout, side->name, &side->options, result);
-                fflush(stdout);
+                (void)fflush(stdout);
             }
             if (!result->is_run && !result->is_wrong) {
-                fprintf(stderr, "Error: %s: %s.\n", side->name, result->problem);
+                (void)fprintf(stderr, "Error: %s: %s.\n", side->name, result->problem);
                 return NJ_BENCH_EXIT_FAILED;
             }
             if (!nj_bench_result_is_good(result)) {

@@ -221,7 +221,7 @@ enum nj_err nj_bench_plan_init(struct nj_bench_engine *engine, const struct nj_b
 void nj_bench_plan_fini(struct nj_bench_engine *engine);
 
 /* bench_loop.c */
-void *nj_bench_thread_main(void *thread);
+void *nj_bench_thread_main(void *arg);
 void nj_bench_thread_wake(struct nj_bench_thread *thread);
 
 /* bench_conn.c. open starts a connection; the rest follows from events. */

@@ -111,17 +111,18 @@ static void print_option(FILE *out, const struct option_row *row)
 {
     char left[64];
     if (row->letter) {
-        snprintf(left, sizeof(left), "-%c, --%s %s", row->letter, row->name,
-                 row->argument ? row->argument : "");
+        (void)snprintf(left, sizeof(left), "-%c, --%s %s", row->letter, row->name,
+                       row->argument ? row->argument : "");
     } else {
-        snprintf(left, sizeof(left), "    --%s %s", row->name, row->argument ? row->argument : "");
+        (void)snprintf(left, sizeof(left), "    --%s %s", row->name,
+                       row->argument ? row->argument : "");
     }
     const char *text = row->help;
     const char *line = left;
     while (text) {
         const char *end = strchr(text, '\n');
         int len = end ? (int)(end - text) : (int)strlen(text);
-        fprintf(out, "  %-28s %.*s\n", line, len, text);
+        (void)fprintf(out, "  %-28s %.*s\n", line, len, text);
         line = "";
         text = end ? end + 1 : NULL;
     }
@@ -129,23 +130,24 @@ static void print_option(FILE *out, const struct option_row *row)
 
 void nj_bench_help_print(FILE *out)
 {
-    fprintf(out, "nj bench: put load on an MQTT broker, check every message, measure\n\n"
-                 "Usage: nj bench <scenario> [options]\n\nScenarios:\n");
+    (void)fprintf(out, "nj bench: put load on an MQTT broker, check every message, measure\n\n"
+                       "Usage: nj bench <scenario> [options]\n\nScenarios:\n");
     for (size_t i = 0; i < NJ_BENCH_SCENARIO_COUNT; i++) {
-        fprintf(out, "  %-9s %s", SCENARIOS[i].name, SCENARIOS[i].help);
+        (void)fprintf(out, "  %-9s %s", SCENARIOS[i].name, SCENARIOS[i].help);
         if (SCENARIOS[i].publishers) {
-            fprintf(out, " (%u to %u)", SCENARIOS[i].publishers, SCENARIOS[i].subscribers);
+            (void)fprintf(out, " (%u to %u)", SCENARIOS[i].publishers, SCENARIOS[i].subscribers);
         }
-        fputc('\n', out);
+        (void)fputc('\n', out);
     }
-    fprintf(out, "\nOptions (default in brackets):\n");
+    (void)fprintf(out, "\nOptions (default in brackets):\n");
     for (size_t i = 0; i < ROWS_COUNT; i++) {
         print_option(out, &ROWS[i]);
         if (strcmp(ROWS[i].name, "qos") == 0) {
-            fprintf(out, "  %-28s %s\n", "-V, --mqtt 3.1|3.1.1|5", "protocol version (3.1.1)");
+            (void)fprintf(out, "  %-28s %s\n", "-V, --mqtt 3.1|3.1.1|5",
+                          "protocol version (3.1.1)");
         }
     }
-    fprintf(
+    (void)fprintf(
         out,
         "\nExit status: 0 all messages came once, whole and in order; 1 they did not;\n"
         "2 wrong usage; 3 the run could not be done.\n\n"
@@ -176,8 +178,8 @@ static bool parse_number(const struct option_row *row, const char *text, uint32_
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     if (errno || end == text || *end || text[0] == '-' || value < row->min || value > row->max) {
-        fprintf(stderr, "Error: --%s takes a number from %u to %u, not '%s'.\n", row->name,
-                row->min, row->max, text);
+        (void)fprintf(stderr, "Error: --%s takes a number from %u to %u, not '%s'.\n", row->name,
+                      row->min, row->max, text);
         return false;
     }
     *out = (uint32_t)value;
@@ -189,8 +191,8 @@ static bool parse_real(const struct option_row *row, const char *text, double *o
     char *end;
     double value = strtod(text, &end);
     if (end == text || *end || !isfinite(value) || value < 0 || value > 1e9) {
-        fprintf(stderr, "Error: --%s takes a number that is not negative, not '%s'.\n", row->name,
-                text);
+        (void)fprintf(stderr, "Error: --%s takes a number that is not negative, not '%s'.\n",
+                      row->name, text);
         return false;
     }
     *out = value;
@@ -235,15 +237,15 @@ static bool parse_option(struct nj_bench_options *options, int argc, char **argv
     bool is_version = strcmp(arg, "-V") == 0 || strcmp(arg, "--mqtt") == 0;
     const struct option_row *row = is_version ? NULL : find_row(arg);
     if (row == NULL && !is_version) {
-        fprintf(stderr, "Error: nj bench knows no option '%s'. `nj bench --help` lists them.\n",
-                arg);
+        (void)fprintf(stderr,
+                      "Error: nj bench knows no option '%s'. `nj bench --help` lists them.\n", arg);
         return false;
     }
     if (row && row->kind == KIND_FLAG) {
-        return set_value(options, row, NULL);
+        return set_value(options, row, "");
     }
     if (*at >= argc) {
-        fprintf(stderr, "Error: '%s' needs a value.\n", arg);
+        (void)fprintf(stderr, "Error: '%s' needs a value.\n", arg);
         return false;
     }
     const char *value = argv[(*at)++];
@@ -251,7 +253,7 @@ static bool parse_option(struct nj_bench_options *options, int argc, char **argv
         return set_value(options, row, value);
     }
     if (!parse_version(value, &options->version)) {
-        fprintf(stderr, "Error: '%s' is no MQTT version; 3.1, 3.1.1 and 5 are.\n", value);
+        (void)fprintf(stderr, "Error: '%s' is no MQTT version; 3.1, 3.1.1 and 5 are.\n", value);
         return false;
     }
     return true;
@@ -265,11 +267,11 @@ static bool parse_scenario(struct nj_bench_options *options, const char *word)
             return true;
         }
     }
-    fprintf(stderr, "Error: nj bench knows no scenario '%s'; there are", word);
+    (void)fprintf(stderr, "Error: nj bench knows no scenario '%s'; there are", word);
     for (size_t i = 0; i < NJ_BENCH_SCENARIO_COUNT; i++) {
-        fprintf(stderr, "%s %s", i ? "," : "", SCENARIOS[i].name);
+        (void)fprintf(stderr, "%s %s", i ? "," : "", SCENARIOS[i].name);
     }
-    fprintf(stderr, ".\n");
+    (void)fprintf(stderr, ".\n");
     return false;
 }
 
@@ -292,16 +294,17 @@ static bool check(struct nj_bench_options *options)
     if (options->scenario == NJ_BENCH_STORM) {
         options->subscribers = options->publishers;
         if (options->rate <= 0) {
-            fprintf(stderr, "Error: storm measures steady traffic: --rate must be above 0.\n");
+            (void)fprintf(stderr,
+                          "Error: storm measures steady traffic: --rate must be above 0.\n");
             return false;
         }
     }
     if (options->scenario == NJ_BENCH_STORM && options->login_file == NULL) {
-        fprintf(stderr, "Error: storm needs --login-file with lines user:password.\n");
+        (void)fprintf(stderr, "Error: storm needs --login-file with lines user:password.\n");
         return false;
     }
     if (options->time_s <= 0) {
-        fprintf(stderr, "Error: --time must be above 0.\n");
+        (void)fprintf(stderr, "Error: --time must be above 0.\n");
         return false;
     }
     return true;
@@ -324,7 +327,7 @@ enum nj_err nj_bench_options_parse(struct nj_bench_options *options, int argc, c
     };
     int at = 1;
     if (argc < 2) {
-        fprintf(stderr, "Error: which scenario? `nj bench --help` lists them.\n");
+        (void)fprintf(stderr, "Error: which scenario? `nj bench --help` lists them.\n");
         return NJ_EINVAL;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {

@@ -33,6 +33,9 @@ static void credit(struct nj_bench_thread *thread, uint32_t pub)
 
 static uint32_t topic_hash(struct nj_bench_sub *sub, struct nj_bytes topic)
 {
+    if (topic.len == 0) {
+        return nj_bench_topic_hash(topic);
+    }
     if (topic.len == sub->last_len && memcmp(topic.ptr, sub->last_topic, topic.len) == 0) {
         return sub->last_hash;
     }
@@ -195,7 +198,7 @@ static bool on_refused(struct nj_bench_conn *conn, unsigned code)
         return false;
     }
     char why[64];
-    snprintf(why, sizeof(why), "the broker refused the connection with code %u", code);
+    (void)snprintf(why, sizeof(why), "the broker refused the connection with code %u", code);
     return broken(conn, why);
 }
 

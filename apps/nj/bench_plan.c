@@ -29,7 +29,7 @@ void nj_bench_fail(struct nj_bench_engine *engine, const char *fmt, ...)
     }
     va_list args;
     va_start(args, fmt);
-    vsnprintf(engine->problem, sizeof(engine->problem), fmt, args);
+    (void)vsnprintf(engine->problem, sizeof(engine->problem), fmt, args);
     va_end(args);
     atomic_store(&engine->failed, 2);
 }
@@ -40,7 +40,7 @@ static char *text_of(const char *fmt, ...)
     char text[256];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     return nj_strdup(text);
 }
@@ -51,7 +51,7 @@ static enum nj_err resolve(struct nj_bench_engine *engine)
     char port[16];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
-    snprintf(port, sizeof(port), "%" PRIu32, options->port);
+    (void)snprintf(port, sizeof(port), "%" PRIu32, options->port);
     int result = getaddrinfo(options->host, port, &hints, &list);
     if (result != 0) {
         nj_bench_fail(engine, "cannot resolve '%s': %s", options->host, gai_strerror(result));
@@ -107,8 +107,9 @@ static void plan_pairs(struct nj_bench_engine *engine)
     uint32_t pairs = engine->options->publishers;
     room_for_topics(engine, pairs, pairs);
     for (uint32_t i = 0; i < pairs; i++) {
-        set_topic(engine, i, text_of("%s/p/%" PRIu32, engine->prefix, i), i);
-        engine->filters[i] = nj_strdup(engine->topics[i].text);
+        char *text = text_of("%s/p/%" PRIu32, engine->prefix, i);
+        set_topic(engine, i, text, i);
+        engine->filters[i] = nj_strdup(text);
     }
     engine->dests_count = pairs;
     engine->deliveries = 1;
@@ -139,15 +140,14 @@ static void plan_subs(struct nj_bench_engine *engine)
         uint32_t high = i / 1000;
         uint32_t low = i % 1000;
         const char *prefix = engine->prefix;
-        set_topic(engine, i,
-                  text_of("%s/s/%" PRIu32 "/%" PRIu32 "/v%" PRIu32, prefix, high, low, i),
-                  i % subs);
+        char *text = text_of("%s/s/%" PRIu32 "/%" PRIu32 "/v%" PRIu32, prefix, high, low, i);
+        set_topic(engine, i, text, i % subs);
         if (i % 10 == 8) {
             engine->filters[i] = text_of("%s/s/%" PRIu32 "/+/v%" PRIu32, prefix, high, i);
         } else if (i % 10 == 9) {
             engine->filters[i] = text_of("%s/s/%" PRIu32 "/%" PRIu32 "/#", prefix, high, low);
         } else {
-            engine->filters[i] = nj_strdup(engine->topics[i].text);
+            engine->filters[i] = nj_strdup(text);
         }
     }
     engine->group_filter = text_of("$share/njb%s/%s/s/#", engine->nonce, engine->prefix);
@@ -344,11 +344,12 @@ enum nj_err nj_bench_plan_init(struct nj_bench_engine *engine, const struct nj_b
     memset(engine, 0, sizeof(*engine));
     engine->options = opts;
     engine->epoch_ns = nj_clock_mono_ns();
-    snprintf(engine->nonce, sizeof(engine->nonce), "%06x", (unsigned)(nj_rand_u64() & 0xffffff));
+    (void)snprintf(engine->nonce, sizeof(engine->nonce), "%06x",
+                   (unsigned)(nj_rand_u64() & 0xffffff));
     if (opts->topic_prefix) {
-        snprintf(engine->prefix, sizeof(engine->prefix), "%s", opts->topic_prefix);
+        (void)snprintf(engine->prefix, sizeof(engine->prefix), "%s", opts->topic_prefix);
     } else {
-        snprintf(engine->prefix, sizeof(engine->prefix), "nj/bench/%s", engine->nonce);
+        (void)snprintf(engine->prefix, sizeof(engine->prefix), "nj/bench/%s", engine->nonce);
     }
     nj_bench_pattern_init(&engine->pattern, opts->size);
     enum nj_err err = resolve(engine);

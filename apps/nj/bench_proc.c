@@ -3,7 +3,6 @@
 #include "bench_proc.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,7 @@ static enum nj_err read_text(const char *path, char *out, size_t cap)
         return NJ_ENOENT;
     }
     size_t len = fread(out, 1, cap - 1, file);
-    fclose(file);
+    (void)fclose(file);
     out[len] = '\0';
     return len ? NJ_OK : NJ_ENOENT;
 }
@@ -27,26 +26,29 @@ static enum nj_err read_stat(pid_t pid, struct nj_bench_usage *out)
 {
     char path[64];
     char text[1024];
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     enum nj_err err = read_text(path, text, sizeof(text));
     if (err != NJ_OK) {
         return err;
     }
-    /* The name may hold anything but ends at the last parenthesis. Fields 14, 15, 24 follow. */
+    /* The name may hold anything but ends at the last parenthesis. Behind it, counting the state
+     * as field 3: 14 and 15 are user and system time, 24 the pages in memory. */
     const char *at = strrchr(text, ')');
-    uint64_t ticks[2] = {0, 0};
-    int64_t pages = 0;
-    if (at == NULL || sscanf(at + 1,
-                             " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-                             " %*d %*d %*d %*d %*d %*d %*u %*u %" SCNd64,
-                             &ticks[0], &ticks[1], &pages) != 3) {
+    uint64_t fields[25] = {0};
+    int field = 4;
+    at = at == NULL ? NULL : strchr(at + 2, ' ');
+    for (; at != NULL && field < 25; field++) {
+        fields[field] = strtoull(at + 1, NULL, 10);
+        at = strchr(at + 1, ' ');
+    }
+    if (field < 25) {
         return NJ_EMALFORMED;
     }
     uint64_t tick_ns = 1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK);
-    out->user_ns = ticks[0] * tick_ns;
-    out->system_ns = ticks[1] * tick_ns;
+    out->user_ns = fields[14] * tick_ns;
+    out->system_ns = fields[15] * tick_ns;
     out->cpu_ns = out->user_ns + out->system_ns;
-    out->rss_bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    out->rss_bytes = fields[24] * (uint64_t)sysconf(_SC_PAGESIZE);
     return NJ_OK;
 }
 
@@ -57,7 +59,7 @@ static void read_threads(pid_t pid, struct nj_bench_usage *out)
     out->exact_ns = 0;
     out->threads = 0;
     out->thread_mix = 0;
-    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     DIR *dir = opendir(path);
     if (dir == NULL) {
         return;
@@ -67,7 +69,7 @@ static void read_threads(pid_t pid, struct nj_bench_usage *out)
         if (entry->d_name[0] == '.') {
             continue;
         }
-        snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, entry->d_name);
+        (void)snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, entry->d_name);
         if (read_text(path, text, sizeof(text)) != NJ_OK) {
             continue;
         }

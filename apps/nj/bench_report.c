@@ -9,8 +9,8 @@
 static void print_latency(FILE *out, const char *what, const struct nj_bench_latency *latency)
 {
     if (latency->count) {
-        fprintf(out, "  %-12s p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us\n", what,
-                latency->p50_us, latency->p99_us, latency->p999_us, latency->max_us);
+        (void)fprintf(out, "  %-12s p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us\n", what,
+                      latency->p50_us, latency->p99_us, latency->p999_us, latency->max_us);
     }
 }
 
@@ -33,12 +33,12 @@ void nj_bench_report_wrongs(FILE *out, const struct nj_bench_result *result)
     const char *between = "  WRONG        ";
     for (size_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++) {
         if (wrongs[i].count) {
-            fprintf(out, "%s%" PRIu64 " %s", between, wrongs[i].count, wrongs[i].what);
+            (void)fprintf(out, "%s%" PRIu64 " %s", between, wrongs[i].count, wrongs[i].what);
             between = ", ";
         }
     }
     if (between[0] == ',') {
-        fputc('\n', out);
+        (void)fputc('\n', out);
     }
 }
 
@@ -46,79 +46,79 @@ static void print_usage(FILE *out, const struct nj_bench_options *options,
                         const struct nj_bench_result *result)
 {
     if (!result->has_usage) {
-        fprintf(out, "  broker       not measured (give --broker-pid)\n");
+        (void)fprintf(out, "  broker       not measured (give --broker-pid)\n");
         return;
     }
     const char *unit = options->scenario == NJ_BENCH_CONNECT ? "connection" : "delivered message";
     if (options->scenario != NJ_BENCH_IDLE) {
-        fprintf(out, "  broker       %.2f us CPU per %s (%.0f %% user), %.2f cores\n",
-                result->cpu_us, unit, result->cpu_user_share * 100, result->cpu_cores);
+        (void)fprintf(out, "  broker       %.2f us CPU per %s (%.0f %% user), %.2f cores\n",
+                      result->cpu_us, unit, result->cpu_user_share * 100, result->cpu_cores);
     }
-    fprintf(out, "  memory       %.1f MiB before, %.1f MiB connected", result->rss_start / MIB,
-            result->rss_ready / MIB);
+    (void)fprintf(out, "  memory       %.1f MiB before, %.1f MiB connected",
+                  (double)result->rss_start / MIB, (double)result->rss_ready / MIB);
     if (result->rss_end) {
-        fprintf(out, ", %.1f MiB at the end", result->rss_end / MIB);
+        (void)fprintf(out, ", %.1f MiB at the end", (double)result->rss_end / MIB);
     }
-    fputc('\n', out);
+    (void)fputc('\n', out);
     if (options->scenario == NJ_BENCH_IDLE) {
-        fprintf(out, "  each         %.0f bytes per connection (%.2f KiB)\n",
-                result->bytes_per_connection, result->bytes_per_connection / KIB);
+        (void)fprintf(out, "  each         %.0f bytes per connection (%.2f KiB)\n",
+                      result->bytes_per_connection, result->bytes_per_connection / KIB);
     }
     if (options->scenario == NJ_BENCH_SUBS) {
-        fprintf(out, "  each         %.0f bytes per subscription\n",
-                result->bytes_per_subscription);
+        (void)fprintf(out, "  each         %.0f bytes per subscription\n",
+                      result->bytes_per_subscription);
     }
 }
 
 static void print_storm(FILE *out, const struct nj_bench_result *result)
 {
     uint32_t all = result->logins_in + result->logins_refused + result->logins_broken;
-    fprintf(out,
-            "  logins       %" PRIu32 " in, %" PRIu32 " refused, %" PRIu32
-            " cut off; %.1f s, %.0f/s; alone one takes %.1f ms\n",
-            result->logins_in, result->logins_refused, result->logins_broken, result->storm_s,
-            result->storm_s > 0 ? all / result->storm_s : 0, result->login_ms);
+    (void)fprintf(out,
+                  "  logins       %" PRIu32 " in, %" PRIu32 " refused, %" PRIu32
+                  " cut off; %.1f s, %.0f/s; alone one takes %.1f ms\n",
+                  result->logins_in, result->logins_refused, result->logins_broken, result->storm_s,
+                  result->storm_s > 0 ? all / result->storm_s : 0, result->login_ms);
     print_latency(out, "in the storm", &result->storm);
     if (result->latency.p99_us > 0) {
-        fprintf(out, "  p99          %.2f times the quiet one\n",
-                result->storm.p99_us / result->latency.p99_us);
+        (void)fprintf(out, "  p99          %.2f times the quiet one\n",
+                      result->storm.p99_us / result->latency.p99_us);
     }
 }
 
 void nj_bench_report_text(FILE *out, const char *name, const struct nj_bench_options *options,
                           const struct nj_bench_result *result)
 {
-    fprintf(out, "%s: %s, QoS %" PRIu32 ", %" PRIu32 " bytes", name,
-            nj_bench_scenario_name(options->scenario), options->qos, options->size);
+    (void)fprintf(out, "%s: %s, QoS %" PRIu32 ", %" PRIu32 " bytes", name,
+                  nj_bench_scenario_name(options->scenario), options->qos, options->size);
     if (options->publishers) {
-        fprintf(out, ", %" PRIu32 " to %" PRIu32, options->publishers, options->subscribers);
+        (void)fprintf(out, ", %" PRIu32 " to %" PRIu32, options->publishers, options->subscribers);
     }
     if (options->rate > 0) {
-        fprintf(out, ", %.0f messages/s", options->rate);
+        (void)fprintf(out, ", %.0f messages/s", options->rate);
     } else if (options->publishers) {
-        fprintf(out, ", saturated (window %" PRIu32 ")", options->window);
+        (void)fprintf(out, ", saturated (window %" PRIu32 ")", options->window);
     }
-    fprintf(out, "%s\n", options->is_tls ? ", TLS" : "");
+    (void)fprintf(out, "%s\n", options->is_tls ? ", TLS" : "");
     if (result->problem[0]) {
-        fprintf(out, "  FAILED       %s\n", result->problem);
+        (void)fprintf(out, "  FAILED       %s\n", result->problem);
         nj_bench_report_wrongs(out, result);
         return;
     }
     double seconds = result->seconds > 0 ? result->seconds : 1;
     if (options->scenario == NJ_BENCH_CONNECT) {
-        fprintf(out, "  connections  %" PRIu64 " in %.1f s: %.0f/s\n", result->connections,
-                result->seconds, result->connections / seconds);
+        (void)fprintf(out, "  connections  %" PRIu64 " in %.1f s: %.0f/s\n", result->connections,
+                      result->seconds, (double)result->connections / seconds);
         print_latency(out, "CONNACK", &result->connect);
         if (options->is_resume) {
-            fprintf(out, "  resumed      %" PRIu64 " TLS sessions (warm-up included)\n",
-                    result->resumed);
+            (void)fprintf(out, "  resumed      %" PRIu64 " TLS sessions (warm-up included)\n",
+                          result->resumed);
         }
     } else if (options->scenario != NJ_BENCH_IDLE) {
-        fprintf(out, "  delivered    %" PRIu64 " in %.1f s: %.0f/s (%.0f/s published)\n",
-                result->delivered, result->seconds, result->delivered / seconds,
-                result->published / seconds);
+        (void)fprintf(out, "  delivered    %" PRIu64 " in %.1f s: %.0f/s (%.0f/s published)\n",
+                      result->delivered, result->seconds, (double)result->delivered / seconds,
+                      (double)result->published / seconds);
         print_latency(out, "latency", &result->latency);
-        fprintf(out, "  generator    %.2f us CPU per message\n", result->generator_cpu_us);
+        (void)fprintf(out, "  generator    %.2f us CPU per message\n", result->generator_cpu_us);
     }
     print_usage(out, options, result);
     if (options->scenario == NJ_BENCH_STORM) {
@@ -126,101 +126,105 @@ void nj_bench_report_text(FILE *out, const char *name, const struct nj_bench_opt
     }
     nj_bench_report_wrongs(out, result);
     if (nj_bench_result_is_good(result) && result->expected) {
-        fprintf(out, "  verified     %" PRIu64 " messages, each once, whole and in order\n",
-                result->tally.received);
+        (void)fprintf(out, "  verified     %" PRIu64 " messages, each once, whole and in order\n",
+                      result->tally.received);
     }
 }
 
 static void json_text(FILE *out, const char *text)
 {
-    fputc('"', out);
+    (void)fputc('"', out);
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\') {
-            fprintf(out, "\\%c", c);
+            (void)fprintf(out, "\\%c", c);
         } else if (c < 0x20) {
-            fprintf(out, "\\u%04x", c);
+            (void)fprintf(out, "\\u%04x", c);
         } else {
-            fputc(c, out);
+            (void)fputc(c, out);
         }
     }
-    fputc('"', out);
+    (void)fputc('"', out);
 }
 
 static void json_latency(FILE *out, const char *name, const struct nj_bench_latency *latency)
 {
-    fprintf(out,
-            ",\"%s\":{\"count\":%" PRIu64
-            ",\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.0f}",
-            name, latency->count, latency->p50_us, latency->p99_us, latency->p999_us,
-            latency->max_us);
+    (void)fprintf(out,
+                  ",\"%s\":{\"count\":%" PRIu64
+                  ",\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.0f}",
+                  name, latency->count, latency->p50_us, latency->p99_us, latency->p999_us,
+                  latency->max_us);
 }
 
 static void json_options(FILE *out, const struct nj_bench_options *options)
 {
-    fprintf(out,
-            ",\"scenario\":\"%s\",\"qos\":%" PRIu32 ",\"size\":%" PRIu32 ",\"publishers\":%" PRIu32
-            ",\"subscribers\":%" PRIu32 ",\"rate\":%.3f,\"window\":%" PRIu32 ",\"threads\":%" PRIu32
-            ",\"tls\":%s,\"mqtt\":%" PRIu32,
-            nj_bench_scenario_name(options->scenario), options->qos, options->size,
-            options->publishers, options->subscribers, options->rate, options->window,
-            options->threads, options->is_tls ? "true" : "false", options->version);
+    (void)fprintf(out,
+                  ",\"scenario\":\"%s\",\"qos\":%" PRIu32 ",\"size\":%" PRIu32
+                  ",\"publishers\":%" PRIu32 ",\"subscribers\":%" PRIu32
+                  ",\"rate\":%.3f,\"window\":%" PRIu32 ",\"threads\":%" PRIu32
+                  ",\"tls\":%s,\"mqtt\":%" PRIu32,
+                  nj_bench_scenario_name(options->scenario), options->qos, options->size,
+                  options->publishers, options->subscribers, options->rate, options->window,
+                  options->threads, options->is_tls ? "true" : "false", options->version);
 }
 
 static void json_wrongs(FILE *out, const struct nj_bench_result *result)
 {
     const struct nj_bench_tally *tally = &result->tally;
-    fprintf(out,
-            ",\"sent\":%" PRIu64 ",\"expected\":%" PRIu64 ",\"received\":%" PRIu64
-            ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"reordered\":%" PRIu64
-            ",\"corrupt\":%" PRIu64 ",\"strange\":%" PRIu64 ",\"stray_acks\":%" PRIu64
-            ",\"unacked\":%" PRIu64,
-            result->sent, result->expected, tally->received, tally->lost, tally->duplicates,
-            tally->reordered, tally->corrupt, tally->strange, result->stray, result->unacked);
+    (void)fprintf(out,
+                  ",\"sent\":%" PRIu64 ",\"expected\":%" PRIu64 ",\"received\":%" PRIu64
+                  ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"reordered\":%" PRIu64
+                  ",\"corrupt\":%" PRIu64 ",\"strange\":%" PRIu64 ",\"stray_acks\":%" PRIu64
+                  ",\"unacked\":%" PRIu64,
+                  result->sent, result->expected, tally->received, tally->lost, tally->duplicates,
+                  tally->reordered, tally->corrupt, tally->strange, result->stray, result->unacked);
 }
 
 void nj_bench_report_json(FILE *out, const char *name, const struct nj_bench_options *options,
                           const struct nj_bench_result *result)
 {
     double seconds = result->seconds > 0 ? result->seconds : 1;
-    fprintf(out, "{\"broker\":");
+    (void)fprintf(out, "{\"broker\":");
     json_text(out, name);
     json_options(out, options);
-    fprintf(out, ",\"good\":%s,\"problem\":", nj_bench_result_is_good(result) ? "true" : "false");
+    (void)fprintf(out,
+                  ",\"good\":%s,\"problem\":", nj_bench_result_is_good(result) ? "true" : "false");
     json_text(out, result->problem);
-    fprintf(out,
-            ",\"seconds\":%.3f,\"delivered\":%" PRIu64 ",\"published\":%" PRIu64
-            ",\"throughput\":%.1f,\"generator_cpu_us\":%.4f",
-            result->seconds, result->delivered, result->published, result->delivered / seconds,
-            result->generator_cpu_us);
+    (void)fprintf(out,
+                  ",\"seconds\":%.3f,\"delivered\":%" PRIu64 ",\"published\":%" PRIu64
+                  ",\"throughput\":%.1f,\"generator_cpu_us\":%.4f",
+                  result->seconds, result->delivered, result->published,
+                  (double)result->delivered / seconds, result->generator_cpu_us);
     json_latency(out, "latency", &result->latency);
     if (result->has_usage) {
-        fprintf(out,
-                ",\"cpu_us\":%.4f,\"cpu_cores\":%.3f,\"cpu_user_share\":%.3f,\"rss_start\":%" PRIu64
-                ",\"rss_ready\":%" PRIu64 ",\"rss_end\":%" PRIu64,
-                result->cpu_us, result->cpu_cores, result->cpu_user_share, result->rss_start,
-                result->rss_ready, result->rss_end);
+        (void)fprintf(
+            out,
+            ",\"cpu_us\":%.4f,\"cpu_cores\":%.3f,\"cpu_user_share\":%.3f,\"rss_start\":%" PRIu64
+            ",\"rss_ready\":%" PRIu64 ",\"rss_end\":%" PRIu64,
+            result->cpu_us, result->cpu_cores, result->cpu_user_share, result->rss_start,
+            result->rss_ready, result->rss_end);
     }
     json_wrongs(out, result);
     if (options->scenario == NJ_BENCH_CONNECT) {
-        fprintf(out, ",\"connections\":%" PRIu64 ",\"connection_rate\":%.1f,\"resumed\":%" PRIu64,
-                result->connections, result->connections / seconds, result->resumed);
+        (void)fprintf(out,
+                      ",\"connections\":%" PRIu64 ",\"connection_rate\":%.1f,\"resumed\":%" PRIu64,
+                      result->connections, (double)result->connections / seconds, result->resumed);
         json_latency(out, "connect", &result->connect);
     }
     if (options->scenario == NJ_BENCH_IDLE) {
-        fprintf(out, ",\"bytes_per_connection\":%.1f", result->bytes_per_connection);
+        (void)fprintf(out, ",\"bytes_per_connection\":%.1f", result->bytes_per_connection);
     }
     if (options->scenario == NJ_BENCH_SUBS) {
-        fprintf(out, ",\"subscriptions\":%" PRIu32 ",\"bytes_per_subscription\":%.1f",
-                options->subscriptions, result->bytes_per_subscription);
+        (void)fprintf(out, ",\"subscriptions\":%" PRIu32 ",\"bytes_per_subscription\":%.1f",
+                      options->subscriptions, result->bytes_per_subscription);
     }
     if (options->scenario == NJ_BENCH_STORM) {
-        fprintf(out,
-                ",\"logins_in\":%" PRIu32 ",\"logins_refused\":%" PRIu32
-                ",\"logins_broken\":%" PRIu32 ",\"storm_seconds\":%.3f,\"login_ms\":%.3f",
-                result->logins_in, result->logins_refused, result->logins_broken, result->storm_s,
-                result->login_ms);
+        (void)fprintf(out,
+                      ",\"logins_in\":%" PRIu32 ",\"logins_refused\":%" PRIu32
+                      ",\"logins_broken\":%" PRIu32 ",\"storm_seconds\":%.3f,\"login_ms\":%.3f",
+                      result->logins_in, result->logins_refused, result->logins_broken,
+                      result->storm_s, result->login_ms);
         json_latency(out, "storm", &result->storm);
     }
-    fputc('}', out);
+    (void)fputc('}', out);
 }

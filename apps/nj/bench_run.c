@@ -261,7 +261,8 @@ static void calibrate(struct run *run)
         times[i] = run->engine.threads[0].logins[i].login->took_ns;
     }
     qsort(times, count, sizeof(*times), compare_u64);
-    run->result->login_ms = (double)times[count / 2] / 1e6;
+    uint32_t middle = count / 2;
+    run->result->login_ms = 1e-6 * (double)times[middle];
     nj_free(times);
 }
 
@@ -437,7 +438,7 @@ void nj_bench_run(const struct nj_bench_options *options, nj_bench_progress_fn p
         fill_end(run);
     }
     if (has_failed(run)) {
-        snprintf(result->problem, sizeof(result->problem), "%s", run->engine.problem);
+        (void)snprintf(result->problem, sizeof(result->problem), "%s", run->engine.problem);
         /* Before the load began it is no broker's mistake, but a wrong address or password. */
         result->is_wrong = result->is_run;
         result->is_run = false;

@@ -83,7 +83,7 @@ static enum nj_err write_conf(const char *program, const struct nj_bench_broker 
         err = nj_file_read(conf, 1u << 20, false, &text);
     }
     if (err == NJ_OK) {
-        snprintf(path, sizeof(path), "%s/conf", broker->dir);
+        (void)snprintf(path, sizeof(path), "%s/conf", broker->dir);
         err = nj_file_replace(path, text.data, text.len, 0644);
     }
     nj_buf_fini(&text);
@@ -95,10 +95,10 @@ static void show_log(const struct nj_bench_broker *broker)
     char path[96];
     struct nj_buf text;
     nj_buf_init(&text);
-    snprintf(path, sizeof(path), "%s/log", broker->dir);
+    (void)snprintf(path, sizeof(path), "%s/log", broker->dir);
     if (nj_file_read(path, 1u << 20, false, &text) == NJ_OK && text.len) {
         size_t skip = text.len > 2000 ? text.len - 2000 : 0;
-        fprintf(stderr, "Its log:\n%.*s", (int)(text.len - skip), (char *)text.data + skip);
+        (void)fprintf(stderr, "Its log:\n%.*s", (int)(text.len - skip), (char *)text.data + skip);
     }
     nj_buf_fini(&text);
 }
@@ -107,32 +107,33 @@ static void exec_broker(const char *path, const struct nj_bench_broker *broker)
 {
     char conf[96];
     char log[96];
-    snprintf(conf, sizeof(conf), "%s/conf", broker->dir);
-    snprintf(log, sizeof(log), "%s/log", broker->dir);
+    (void)snprintf(conf, sizeof(conf), "%s/conf", broker->dir);
+    (void)snprintf(log, sizeof(log), "%s/log", broker->dir);
     int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd >= 0) {
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
     }
-    signal(SIGPIPE, SIG_DFL);
+    (void)signal(SIGPIPE, SIG_DFL);
     execlp(path, path, "-c", conf, (char *)NULL);
-    fprintf(stderr, "cannot run %s: %s\n", path, strerror(errno));
+    (void)fprintf(stderr, "cannot run %s: %s\n", path, strerror(errno));
     _exit(127);
 }
 
 enum nj_err nj_bench_broker_start(const char *path, const char *conf, struct nj_bench_broker *out)
 {
     memset(out, 0, sizeof(*out));
-    snprintf(out->dir, sizeof(out->dir), "/tmp/nj-bench-XXXXXX");
+    (void)snprintf(out->dir, sizeof(out->dir), "/tmp/nj-bench-XXXXXX");
     out->port = free_port();
     if (out->port == 0 || mkdtemp(out->dir) == NULL) {
-        fprintf(stderr, "Error: no free port or no folder for a broker: %s\n", strerror(errno));
+        (void)fprintf(stderr, "Error: no free port or no folder for a broker: %s\n",
+                      strerror(errno));
         return NJ_ESYS;
     }
     enum nj_err err = write_conf(path, out, conf);
     if (err != NJ_OK) {
-        fprintf(stderr, "Error: cannot make the broker's configuration%s%s: %s\n",
-                conf ? " from " : "", conf ? conf : "", nj_err_text(err));
+        (void)fprintf(stderr, "Error: cannot make the broker's configuration%s%s: %s\n",
+                      conf ? " from " : "", conf ? conf : "", nj_err_text(err));
         nj_bench_broker_stop(out);
         return err;
     }
@@ -150,7 +151,7 @@ enum nj_err nj_bench_broker_start(const char *path, const char *conf, struct nj_
         }
         pause_10ms();
     }
-    fprintf(stderr, "Error: %s did not start listening.\n", path);
+    (void)fprintf(stderr, "Error: %s did not start listening.\n", path);
     show_log(out);
     nj_bench_broker_stop(out);
     return NJ_ESYS;
@@ -172,7 +173,7 @@ void nj_bench_broker_stop(struct nj_bench_broker *broker)
         broker->pid = 0;
     }
     for (size_t i = 0; broker->dir[0] && i < 2; i++) {
-        snprintf(path, sizeof(path), "%s/%s", broker->dir, FILES[i]);
+        (void)snprintf(path, sizeof(path), "%s/%s", broker->dir, FILES[i]);
         unlink(path);
     }
     if (broker->dir[0]) {
