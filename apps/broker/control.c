@@ -121,7 +121,7 @@ static enum nj_err try_reload(struct nj_control *control)
     bury(control, control->settings, control->limits);
     control->settings = fresh;
     control->limits = nj_limits_build(fresh);
-    atomic_store(&control->front->settings, fresh);
+    nj_front_set_settings(control->front, fresh);
     nj_mem_set_limit((int64_t)fresh->memory_limit);
     nj_front_publish(control->front, policy, control->limits);
     return NJ_OK;

@@ -302,6 +302,14 @@ void nj_front_recheck(struct nj_worker *worker)
     }
 }
 
+void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings)
+{
+    for (unsigned i = 0; i < front->listener_count; i++) {
+        atomic_store(&front->listeners[i].settings, &settings->listeners[i]);
+    }
+    atomic_store(&front->settings, settings);
+}
+
 void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
                       const struct nj_limits *limits)
 {

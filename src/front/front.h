@@ -17,7 +17,8 @@ struct nj_tls_server;
 /* One configured listener at run time. `tls` is replaced on reload under the lock; connections hold
  * their own reference. */
 struct nj_listener {
-    const struct nj_listener_settings *settings; /* lives as long as the process keeps it */
+    /* Replaced on reload; the old ones are kept, so a worker may go on with what it read. */
+    _Atomic(const struct nj_listener_settings *) settings;
     struct nj_front *front;
     unsigned index;
     unsigned scope; /* of its security settings */
@@ -66,6 +67,9 @@ void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
 /* Builds new TLS contexts from the settings for all listeners: all or none. */
 enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings)
     NJ_NODISCARD;
+
+/* New settings take effect for what is decided from here on. They have to outlive the front. */
+void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings);
 
 /* A reference to the listener's current context, or NULL. Any thread. */
 struct nj_tls_server *nj_listener_tls(struct nj_listener *listener);

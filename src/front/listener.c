@@ -84,7 +84,7 @@ enum nj_err nj_listener_open(struct nj_listener *listener, struct nj_front *fron
                              const struct nj_settings *settings)
 {
     const struct nj_listener_settings *own = &settings->listeners[index];
-    listener->settings = own;
+    atomic_store(&listener->settings, own);
     listener->front = front;
     listener->index = index;
     listener->scope = index;

@@ -31,8 +31,7 @@ static bool refuse(struct nj_conn *conn, enum nj_mqtt_reason reason, const char 
 static bool assign_id(struct nj_conn *conn, const struct nj_settings *settings)
 {
     struct nj_login *login = conn->login;
-    const char *prefix = conn->listener->settings->auto_id_prefix;
-    prefix = prefix ? prefix : settings->auto_id_prefix ? settings->auto_id_prefix : "auto-";
+    const char *prefix = nj_settings_auto_id_prefix(settings, conn->listener->index);
     size_t size = strlen(prefix) + 40;
     login->client_id = nj_try_alloc(size);
     if (!login->client_id) {
@@ -58,7 +57,7 @@ static bool check_id(struct nj_conn *conn, const struct nj_mqtt_connect *packet,
     const struct nj_limits *limits = conn->link.shard->limits;
     struct nj_bytes id = packet->client_id;
     if (id.len == 0) {
-        bool may_be_empty = settings->allow_zero_length_clientid &&
+        bool may_be_empty = nj_settings_zero_length_clientid(settings, conn->listener->index) &&
                             (packet->version == NJ_MQTT_5 ||
                              (packet->version == NJ_MQTT_311 && packet->is_clean_start));
         if (conn->listener->settings->use_username_as_clientid) {
