@@ -46,7 +46,7 @@ enum nj_err nj_control_configure_log(const struct nj_settings *settings, struct 
     };
     if (nj_log_configure(&log) != NJ_OK) {
         nj_log(NJ_LOG_ERROR, "Error: Unable to open log file %s for writing: %s.",
-               settings->log_file, strerror(errno));
+               settings->log_file, strerrordesc_np(errno));
         return NJ_ESYS;
     }
     return NJ_OK;
@@ -64,6 +64,10 @@ static void say_hello(const struct nj_settings *settings)
         nj_log(NJ_LOG_INFO, "Starting in local only mode. Connections will only be possible from "
                             "clients running on this machine.");
     }
+    nj_log(NJ_LOG_INFO, "%s",
+           settings->mode.is_compat
+               ? "Running in compat mode: as Mosquitto 2.1.2 does."
+               : "Running in native mode. It differs from Mosquitto's in this:");
     for (const char *const *line = nj_config_differences(settings); *line; line++) {
         nj_log(NJ_LOG_INFO, "%s", *line);
     }

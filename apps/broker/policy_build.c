@@ -103,6 +103,8 @@ struct nj_limits *nj_limits_build(const struct nj_settings *settings)
         .max_inflight_bytes = settings->max_inflight_bytes,
         .max_queued = settings->max_queued_messages,
         .max_queued_bytes = settings->max_queued_bytes,
+        .max_sessions =
+            settings->global_max_clients > 0 ? (uint32_t)settings->global_max_clients : 0,
         .max_packet_size = settings->max_packet_size,
         .max_payload = settings->message_size_limit,
         .persistent_expiry_s = (uint32_t)settings->persistent_client_expiration_s,

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,6 @@
 #    include <systemd/sd-daemon.h>
 #endif
 
-#include "base/file.h"
 #include "base/log.h"
 #include "config/settings.h"
 
@@ -23,14 +23,14 @@ enum nj_err nj_process_daemonise(void)
 {
     pid_t child = fork();
     if (child < 0) {
-        nj_log(NJ_LOG_ERROR, "Error in fork: %s", strerror(errno));
+        nj_log(NJ_LOG_ERROR, "Error in fork: %s", strerrordesc_np(errno));
         return NJ_ESYS;
     }
     if (child > 0) {
         _exit(0);
     }
     if (setsid() < 0) {
-        nj_log(NJ_LOG_ERROR, "Error in setsid: %s", strerror(errno));
+        nj_log(NJ_LOG_ERROR, "Error in setsid: %s", strerrordesc_np(errno));
         return NJ_ESYS;
     }
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -48,12 +48,17 @@ enum nj_err nj_process_write_pid(const char *path)
 {
     char text[32];
     int len = snprintf(text, sizeof(text), "%ld", (long)getpid());
-    /* Replaced as a whole; a link planted at the temporary name is not followed. */
-    if (nj_file_replace(path, text, (size_t)len, 0644) != NJ_OK) {
-        nj_log(NJ_LOG_ERROR, "Error: Unable to write pid file %s: %s.", path, strerror(errno));
-        return NJ_ESYS;
+    /* Written as root, perhaps: a link that somebody planted there is not followed (L-096). */
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    bool is_written = fd >= 0 && fchmod(fd, 0644) == 0 && write(fd, text, (size_t)len) == len;
+    if (!is_written) {
+        nj_log(NJ_LOG_ERROR, "Error: Unable to write pid file %s: %s.", path,
+               strerrordesc_np(errno));
     }
-    return NJ_OK;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return is_written ? NJ_OK : NJ_ESYS;
 }
 
 static const struct passwd *find_account(const struct nj_settings *settings)
@@ -80,7 +85,8 @@ enum nj_err nj_process_drop(const struct nj_settings *settings)
     }
     if (initgroups(account->pw_name, account->pw_gid) != 0 || setgid(account->pw_gid) != 0 ||
         setuid(account->pw_uid) != 0) {
-        nj_log(NJ_LOG_ERROR, "Error setting user to '%s': %s", account->pw_name, strerror(errno));
+        nj_log(NJ_LOG_ERROR, "Error setting user to '%s': %s", account->pw_name,
+               strerrordesc_np(errno));
         return NJ_EACCES;
     }
     return NJ_OK;

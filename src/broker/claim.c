@@ -83,6 +83,20 @@ static enum nj_err no_memory(enum nj_mqtt_reason *reason, const char **why)
     return NJ_ENOMEM;
 }
 
+/* Approximate while several workers make sessions at once: a limit, not a count. */
+static bool has_room(const struct nj_shard *shard)
+{
+    uint64_t sessions = 0;
+    if (!shard->limits->max_sessions) {
+        return true;
+    }
+    for (unsigned i = 0; i < shard->core->shard_count; i++) {
+        sessions +=
+            atomic_load_explicit(&shard->core->shards[i]->stats.sessions, memory_order_relaxed);
+    }
+    return sessions < shard->limits->max_sessions;
+}
+
 enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
                              struct nj_claimed *out, enum nj_mqtt_reason *reason, const char **why)
 {
@@ -94,6 +108,11 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
         *reason = NJ_RC_NOT_AUTHORIZED;
         *why = "the session belongs to another user";
         return NJ_EACCES;
+    }
+    if (!session && !has_room(shard)) {
+        *reason = NJ_RC_SERVER_BUSY;
+        *why = "global_max_clients reached";
+        return NJ_ELIMIT;
     }
     struct nj_will *will = claim->will ? nj_will_new(claim->will_delay_s) : NULL;
     if (claim->will && !will) {

@@ -14,6 +14,7 @@ struct nj_limits {
     uint64_t max_queued_bytes;
     uint32_t max_packet_size;
     uint32_t max_payload;
+    uint32_t max_sessions;        /* of the whole broker */
     uint32_t max_subscriptions;   /* of one session */
     uint32_t persistent_expiry_s; /* cap on session expiry; 0 = none */
     uint64_t retain_expiry_ms;

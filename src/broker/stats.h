@@ -28,6 +28,7 @@
     X(denied_login)                                                                                \
     X(bad_packets)                                                                                 \
     X(connections) /* accepted sockets, ever */                                                    \
+    X(connects)    /* CONNECT packets */                                                           \
     X(connections_open)                                                                            \
     X(clients_connected)                                                                           \
     X(clients_expired)                                                                             \

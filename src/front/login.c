@@ -339,6 +339,7 @@ static void identify(struct nj_conn *conn, const struct nj_mqtt_connect *packet)
 void nj_login_begin(struct nj_conn *conn, struct nj_bytes body)
 {
     struct nj_mqtt_connect packet;
+    NJ_STAT_ADD(conn->link.shard, connects, 1);
     enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
     enum nj_err err = nj_mqtt_connect_decode(body, &packet, &reason);
     conn->link.version = packet.version;

@@ -14,7 +14,7 @@
 #include "security/auth_pool.h"
 
 #define VALUES_MAX 128
-#define LOADS      8
+#define LOADS      9
 #define WINDOWS    3
 
 /* Counters added up over all workers. */
@@ -110,7 +110,7 @@ static void show_loads(struct nj_sys *sys, const struct totals *now, double seco
     static const char *const names[LOADS] = {
         "load/messages/received", "load/messages/sent",   "load/publish/received",
         "load/publish/sent",      "load/bytes/received",  "load/bytes/sent",
-        "load/sockets",           "load/publish/dropped",
+        "load/sockets",           "load/publish/dropped", "load/connections",
     };
     static const double windows[WINDOWS] = {60, 300, 900};
     static const char *const window_names[WINDOWS] = {"1min", "5min", "15min"};
@@ -124,6 +124,7 @@ static void show_loads(struct nj_sys *sys, const struct totals *now, double seco
         now->bytes_sent - old->bytes_sent,
         now->connections - old->connections,
         now->publish_dropped - old->publish_dropped,
+        now->connects - old->connects,
     };
     for (int i = 0; i < LOADS; i++) {
         double per_minute = (double)deltas[i] * 60.0 / seconds;
