@@ -119,6 +119,12 @@ void nj_bench_report_text(FILE *out, const char *name, const struct nj_bench_opt
                       (double)result->published / seconds);
         print_latency(out, "latency", &result->latency);
         (void)fprintf(out, "  generator    %.2f us CPU per message\n", result->generator_cpu_us);
+        if (result->late_share > 0.01) {
+            (void)fprintf(out,
+                          "  DISTURBED    %.1f %% of the messages left more than 1 ms late: the "
+                          "generator was starved\n",
+                          result->late_share * 100);
+        }
     }
     print_usage(out, options, result);
     if (options->scenario == NJ_BENCH_STORM) {
@@ -192,9 +198,10 @@ void nj_bench_report_json(FILE *out, const char *name, const struct nj_bench_opt
     json_text(out, result->problem);
     (void)fprintf(out,
                   ",\"seconds\":%.3f,\"delivered\":%" PRIu64 ",\"published\":%" PRIu64
-                  ",\"throughput\":%.1f,\"generator_cpu_us\":%.4f",
+                  ",\"throughput\":%.1f,\"generator_cpu_us\":%.4f,\"late_share\":%.5f",
                   result->seconds, result->delivered, result->published,
-                  (double)result->delivered / seconds, result->generator_cpu_us);
+                  (double)result->delivered / seconds, result->generator_cpu_us,
+                  result->late_share);
     json_latency(out, "latency", &result->latency);
     if (result->has_usage) {
         (void)fprintf(

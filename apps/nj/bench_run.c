@@ -340,9 +340,11 @@ static void verify(struct run *run)
     struct nj_bench_engine *engine = &run->engine;
     struct nj_bench_result *result = run->result;
     uint64_t mix_sent = 0;
+    uint64_t late = 0;
     for (uint32_t i = 0; i < engine->threads_count; i++) {
         nj_bench_tally_add(&result->tally, &engine->threads[i].tally);
         result->resumed += engine->threads[i].resumed;
+        late += engine->threads[i].late;
         result->stray += engine->threads[i].stray;
         result->unacked += atomic_load(&engine->threads[i].unacked);
     }
@@ -351,6 +353,7 @@ static void verify(struct run *run)
         mix_sent += engine->pubs[p].mix;
     }
     result->expected = result->sent * engine->deliveries;
+    result->late_share = result->published ? (double)late / (double)result->published : 0;
     for (uint32_t s = 0; s < engine->subs_count; s++) {
         struct nj_bench_sub *sub = &engine->subs[s];
         if (sub->is_shared) {

@@ -31,6 +31,7 @@ struct nj_bench_result {
     double cpu_user_share; /* 0 … 1 */
     double cpu_cores;
     double generator_cpu_us;
+    double late_share;  /* fixed rate: of messages that left more than 1 ms late, 0 … 1 */
     uint64_t rss_start; /* before we connected, connected and subscribed, at the end */
     uint64_t rss_ready;
     uint64_t rss_end;

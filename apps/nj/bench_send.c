@@ -10,6 +10,9 @@
 
 /* Filters in one SUBSCRIBE; Mosquitto takes any number, some brokers stop at a packet of 64 KiB. */
 #define FILTERS_MAX 200u
+/* A message that leaves so long after its time shows that the generator was starved: it then sends
+ * in bursts, which are cheaper for a broker than what was asked for. */
+#define LATE_NS 1000000ull
 
 /* `text` with %n replaced by the number. */
 static struct nj_bytes expand(const char *text, uint32_t number, char *out, size_t cap)
@@ -233,6 +236,8 @@ void nj_bench_send_due(struct nj_bench_thread *thread)
             }
             send_message(thread, pub, nj_bench_time_us(thread->engine, thread->due_ns));
             total++;
+            thread->late +=
+                thread->phase == NJ_BENCH_PHASE_MEASURE && now - thread->due_ns > LATE_NS;
         }
         thread->due_count++;
         thread->due_ns =

@@ -58,11 +58,9 @@ def acl_conf(bench, label):
 
 def storm_conf(bench, _label):
     users = ["steady"] + [f"user{i}" for i in range(USERS)]
-    logins = os.path.join(bench.workdir, "logins")
+    logins = os.path.join(bench.workdir, "logins")  # where the generator runs
     with open(logins, "w", encoding="ascii") as file:
         file.writelines(f"{user}:a secret\n" for user in users[1:])
-    # The generator reads it by a relative name; see its arguments.
-    os.chdir(bench.workdir)
     return ["allow_anonymous false", f"password_file {password_file(bench, users)}",
             "acl_default allow"]
 

@@ -22,6 +22,11 @@ class Row(NamedTuple):
     results: dict
 
 
+def is_disturbed(result):
+    """At a fixed rate, more than one message in twenty left late: they came in bursts then."""
+    return result.get("good", False) and result.get("late_share", 0) > 0.05
+
+
 def brief(result):
     """One measurement in a line."""
     if not result.get("good"):
@@ -39,6 +44,8 @@ def brief(result):
         text += (f"; storm: {result['logins_in']} in, {result['logins_refused']} refused in "
                  f"{result['storm_seconds']:.1f} s, p99 {result['storm']['p99_us']:.0f} us, "
                  f"one alone {result['login_ms']:.1f} ms")
+    if is_disturbed(result):
+        text += f"; DISTURBED, {result['late_share']:.0%} left late: does not count"
     return text
 
 
@@ -59,7 +66,7 @@ def verdict_of(got, value, limit):
     if not all_good(got):
         return "wrong"
     if value is None:
-        return "not measured"
+        return "disturbed"
     if limit == 0:
         return "–"
     return "met" if value <= limit else "missed"
@@ -83,7 +90,9 @@ def judge_variants(scenario, got):
 
 
 def judge_memory(scenario, got):
-    value = {label: results[0].get("bytes_per_connection") for label, results in got.items()}
+    value = {label: statistics.median(result.get("bytes_per_connection", 0) for result in results)
+             if results else None
+             for label, results in got.items()}
     ours, theirs = value["nightjar"], value.get("peer")
     text = f"{ours:,.0f} B" if ours is not None else "–"
     return Row(scenario.title, text, f"{theirs:,.0f} B" if theirs else "–",
@@ -97,6 +106,8 @@ def hash_threads():
 
 
 def judge_storm(scenario, got):
+    if not got["nightjar"]:
+        return Row(scenario.title, "–", "–", "–", scenario.target, "disturbed", got)
     result = got["nightjar"][0]
     if not result.get("good"):
         return Row(scenario.title, "–", "–", "–", scenario.target, "wrong", got)
@@ -135,7 +146,8 @@ def markdown(rows, sides, options):
     lines = [
         f"- Date: {datetime.date.today().isoformat()}",
         f"- Versions: {names}",
-        f"- Machine: {machine()}; brokers and generator share it; load average at the end {load:.1f}",
+        f"- Machine: {machine()}; brokers and generator share it; load average at the end "
+        f"{load:.1f}",
         f"- Command: `{command}`",
         "",
         "| scenario | nightjar | compared with | ratio min / median / max | target | |",
