@@ -3,11 +3,12 @@
 
 #include "base/mem.h"
 #include "broker/denial.h"
-#include "broker/encode.h"
 #include "broker/link.h"
 #include "broker/publish.h"
 #include "broker/session.h"
 #include "broker/shard.h"
+#include "mqtt/props.h"
+#include "mqtt/publish.h"
 
 /* Copying a small payload is cheaper than one more vector and a reference count; measured in
  * docs/performance.md. */
@@ -64,14 +65,15 @@ static bool is_below_mount(const struct nj_link *link, struct nj_bytes topic)
 }
 
 static void describe(const struct nj_link *link, const struct nj_publication *publication,
-                     const struct nj_delivery *delivery, struct nj_publish_out *out)
+                     const struct nj_delivery *delivery, struct nj_mqtt_publish_fields *out)
 {
     const struct nj_message_view *view = &publication->view;
-    *out = (struct nj_publish_out){
+    *out = (struct nj_mqtt_publish_fields){
         .topic = view->topic,
         .props = view->props,
         .payload = view->payload,
-        .sub_id = delivery->sub_id,
+        .subscription_ids = &delivery->sub_id,
+        .subscription_id_count = delivery->sub_id ? 1 : 0,
         .qos = delivery->qos,
         .is_retain = delivery->is_retain,
         .is_dup = delivery->was_sent,
@@ -83,8 +85,8 @@ static void describe(const struct nj_link *link, const struct nj_publication *pu
     }
     if (view->expires_ms) {
         uint64_t now = link->shard->now_ms;
-        out->has_expiry = true;
-        out->expiry_s =
+        out->has_message_expiry = true;
+        out->message_expiry_s =
             view->expires_ms > now ? (uint32_t)((view->expires_ms - now + 999) / 1000) : 1;
     }
 }
@@ -98,26 +100,35 @@ static uint64_t shape_key(const struct nj_link *link, const struct nj_delivery *
            (is_v5 ? delivery->sub_id : 0);
 }
 
+static void encode(const struct nj_mqtt_publish_fields *out,
+                   const struct nj_mqtt_publish_layout *layout, bool with_payload, uint8_t *at)
+{
+    if (with_payload) {
+        (void)nj_mqtt_publish_encode(out, layout, at);
+    } else {
+        (void)nj_mqtt_publish_encode_header(out, layout, at);
+    }
+}
+
 /* The encoded frame (without a large payload) in shard->frame_buf. */
 static bool encode_shared(struct nj_link *link, struct nj_publication *publication,
                           const struct nj_delivery *delivery, bool with_payload)
 {
     struct nj_shard *shard = link->shard;
-    struct nj_publish_out out;
+    struct nj_mqtt_publish_fields out;
     describe(link, publication, delivery, &out);
-    struct nj_publish_size size = nj_publish_out_size(&out);
-    uint32_t len = with_payload ? size.total : size.header;
+    struct nj_mqtt_publish_layout layout = nj_mqtt_publish_size(&out);
+    uint32_t len = with_payload ? layout.total_len : layout.header_len;
     shard->frame_buf.len = 0;
     if (nj_buf_reserve(&shard->frame_buf, len) != NJ_OK) {
         return false;
     }
-    nj_publish_out_header(&out, &size, shard->frame_buf.data);
-    if (with_payload && out.payload.len) {
-        memcpy(shard->frame_buf.data + size.header, out.payload.ptr, out.payload.len);
+    if (layout.total_len) {
+        encode(&out, &layout, with_payload, shard->frame_buf.data);
     }
     publication->frame_len = len;
-    publication->frame_total = size.total;
-    publication->frame_id_at = size.id_at;
+    publication->frame_total = layout.total_len;
+    publication->frame_id_at = layout.packet_id_at;
     return true;
 }
 
@@ -153,7 +164,9 @@ static enum nj_output_result finish(struct nj_link *link, struct nj_publication 
 
 static bool is_too_large(const struct nj_link *link, uint32_t total)
 {
-    return total > NJ_FRAME_MAX || (link->max_packet_out && total > link->max_packet_out);
+    /* 0: the frame cannot be expressed at all. */
+    return total == 0 || total > NJ_FRAME_MAX ||
+           (link->max_packet_out && total > link->max_packet_out);
 }
 
 /* With a topic alias every connection has its own frame. */
@@ -162,33 +175,29 @@ static enum nj_output_result publish_aliased(struct nj_link *link,
                                              const struct nj_delivery *delivery, uint16_t packet_id,
                                              bool with_payload)
 {
-    struct nj_publish_out out;
+    struct nj_mqtt_publish_fields out;
     bool is_known;
     describe(link, publication, delivery, &out);
-    out.alias = find_alias(link, out.topic, &is_known);
+    out.topic_alias = find_alias(link, out.topic, &is_known);
     if (is_known) {
         out.topic.len = 0;
     }
-    struct nj_publish_size size = nj_publish_out_size(&out);
-    if (is_too_large(link, size.total)) {
+    struct nj_mqtt_publish_layout layout = nj_mqtt_publish_size(&out);
+    if (is_too_large(link, layout.total_len)) {
         return too_large(link->shard);
     }
-    uint32_t len = with_payload ? size.total : size.header;
+    uint32_t len = with_payload ? layout.total_len : layout.header_len;
     uint8_t *at = nj_link_frame(link, len);
     if (!at) {
         return NJ_OUTPUT_NO_MEMORY;
     }
-    nj_publish_out_header(&out, &size, at);
-    if (size.id_at) {
-        at[size.id_at] = (uint8_t)(packet_id >> 8);
-        at[size.id_at + 1] = (uint8_t)packet_id;
-    }
-    if (with_payload && out.payload.len) {
-        memcpy(at + size.header, out.payload.ptr, out.payload.len);
+    encode(&out, &layout, with_payload, at);
+    if (layout.packet_id_at) {
+        nj_mqtt_publish_set_packet_id(at, layout.packet_id_at, packet_id);
     }
     enum nj_output_result result = finish(link, publication, len, with_payload);
-    if (out.alias && result == NJ_OUTPUT_SENT) {
-        link->alias_out->entry[out.alias - 1].is_known = true;
+    if (out.topic_alias && result == NJ_OUTPUT_SENT) {
+        link->alias_out->entry[out.topic_alias - 1].is_known = true;
     }
     return result;
 }
@@ -236,6 +245,18 @@ struct recheck {
     struct nj_session *session;
 };
 
+/* The topic alias of a frame of ours, whose encoder puts it first; `props` begins at the property
+ * length. 0 = none. */
+static uint16_t leading_alias(struct nj_bytes props)
+{
+    size_t at = 0;
+    while (at < props.len && props.ptr[at++] & 0x80) {
+    }
+    return at + 3 <= props.len && props.ptr[at] == NJ_PROP_TOPIC_ALIAS
+               ? (uint16_t)(props.ptr[at + 1] << 8 | props.ptr[at + 2])
+               : 0;
+}
+
 /* The frame's topic: in it, or behind its alias. Empty when it is no PUBLISH. */
 static struct nj_bytes frame_topic(struct nj_link *link, struct nj_bytes header, uint16_t *id)
 {
@@ -254,7 +275,7 @@ static struct nj_bytes frame_topic(struct nj_link *link, struct nj_bytes header,
         at += 2;
     }
     if (topic.len == 0 && link->alias_out) {
-        uint16_t alias = nj_publish_frame_alias(nj_bytes(header.ptr + at, header.len - at));
+        uint16_t alias = leading_alias(nj_bytes(header.ptr + at, header.len - at));
         if (alias && alias <= link->alias_out->count) {
             topic = nj_bytes(link->alias_out->entry[alias - 1].topic,
                              link->alias_out->entry[alias - 1].len);

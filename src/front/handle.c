@@ -11,9 +11,14 @@
 #include "front/conn.h"
 #include "front/front.h"
 #include "front/login.h"
+#include "mqtt/ack.h"
+#include "mqtt/auth.h"
+#include "mqtt/disconnect.h"
 #include "mqtt/frame.h"
-#include "mqtt/packets.h"
+#include "mqtt/publish.h"
+#include "mqtt/subscribe.h"
 #include "mqtt/topic.h"
+#include "mqtt/unsubscribe.h"
 
 /* What the log calls the end, in the original's words. */
 static const char *why_of(enum nj_mqtt_reason reason)

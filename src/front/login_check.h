@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "mqtt/packets.h"
+#include "mqtt/connect.h"
 #include "net/tls.h"
 
 struct nj_conn;

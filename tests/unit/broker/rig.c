@@ -75,6 +75,9 @@ static enum nj_err submit(struct nj_store *base, unsigned lane, const struct nj_
         store->refuse--;
         return NJ_ENOSPC;
     }
+    if (store->refuse_every && store->submits % store->refuse_every == 0) {
+        return NJ_ENOSPC;
+    }
     for (unsigned i = 0; i < count; i++) {
         store->ops[ops[i].kind]++;
         if (ops[i].kind == NJ_STORE_QUEUE_APPEND) {

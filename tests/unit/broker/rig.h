@@ -37,9 +37,10 @@ struct rig_row {
 struct rig_store {
     struct nj_store base;
     struct rig *rig;
-    bool holds;         /* completions wait for rig_store_release */
-    unsigned refuse;    /* so many submits are refused at once */
-    enum nj_err result; /* of completions */
+    bool holds;            /* completions wait for rig_store_release */
+    unsigned refuse;       /* so many submits are refused at once */
+    unsigned refuse_every; /* and each n-th; 0 = none */
+    enum nj_err result;    /* of completions */
     struct rig_group *groups;
     unsigned group_count;
     unsigned submits;
