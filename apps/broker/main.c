@@ -71,8 +71,8 @@ static void say_hello(const struct nj_settings *settings)
     for (const char *const *line = nj_config_differences(settings); *line; line++) {
         nj_log(NJ_LOG_INFO, "%s", *line);
     }
-    if (settings->persistence_is_set && settings->persistence) {
-        nj_log(NJ_LOG_WARNING, "Warning: persistence true: the durable store is not available in "
+    if (settings->persistence) {
+        nj_log(NJ_LOG_WARNING, "Warning: persistence: the durable store is not available in "
                                "this version; sessions and messages are kept in memory only.");
     }
     for (size_t i = 0; i < settings->listener_count; i++) {
