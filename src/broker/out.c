@@ -21,6 +21,17 @@ static const uint32_t class_bytes[3] = {512, 4096, 32768};
 /* What a worker keeps at most: 64 KiB, 1 MiB, 1 MiB. */
 static const uint32_t class_keep[3] = {128, 256, 32};
 
+static struct nj_chunk *chunk_new(int8_t size_class)
+{
+    struct nj_chunk *chunk = nj_try_alloc(class_bytes[size_class]);
+    if (chunk) {
+        chunk->cap = class_bytes[size_class] - (uint32_t)sizeof(*chunk);
+        chunk->size_class = size_class;
+        chunk->message = NULL;
+    }
+    return chunk;
+}
+
 static struct nj_chunk *chunk_get(struct nj_chunk_pool *pool, size_t len)
 {
     for (int8_t c = 0; c < 3; c++) {
@@ -32,12 +43,10 @@ static struct nj_chunk *chunk_get(struct nj_chunk_pool *pool, size_t len)
             pool->free_list[c] = chunk->next;
             pool->free_count[c]--;
         } else {
-            chunk = nj_try_alloc(class_bytes[c]);
+            chunk = chunk_new(c);
             if (!chunk) {
                 return NULL;
             }
-            chunk->cap = class_bytes[c] - (uint32_t)sizeof(*chunk);
-            chunk->size_class = c;
         }
         chunk->next = NULL;
         chunk->message = NULL;
@@ -118,36 +127,36 @@ uint8_t *nj_out_frame(struct nj_chunk_pool *pool, struct nj_out *out, size_t len
     return room;
 }
 
-void nj_out_take_back(struct nj_out *out, size_t len)
+enum nj_err nj_out_prepare(struct nj_chunk_pool *pool)
 {
-    out->tail->len -= (uint32_t)len;
-    out->pending -= len;
-    out->frames--;
+    /* One for the payload, and one that the header may take. */
+    while (NJ_UNLIKELY(pool->free_count[0] < 2)) {
+        struct nj_chunk *chunk = chunk_new(0);
+        if (!chunk) {
+            return NJ_ENOMEM;
+        }
+        chunk_put(pool, chunk);
+    }
+    return NJ_OK;
 }
 
-enum nj_err nj_out_reference(struct nj_chunk_pool *pool, struct nj_out *out,
-                             struct nj_message *message, struct nj_bytes bytes)
+void nj_out_reference(struct nj_chunk_pool *pool, struct nj_out *out, struct nj_message *message,
+                      struct nj_bytes bytes)
 {
     struct nj_chunk *chunk = chunk_get(pool, 0);
-    if (!chunk) {
-        return NJ_ENOMEM;
-    }
+    NJ_ASSERT(chunk);
     chunk->message = nj_message_ref(message);
     chunk->bytes = bytes.ptr;
     chunk->len = (uint32_t)bytes.len;
     append(out, chunk);
     out->pending += bytes.len;
-    return NJ_OK;
 }
 
 int nj_out_vectors(const struct nj_out *out, struct iovec *iov, int max)
 {
     int n = 0;
     for (struct nj_chunk *chunk = out->head; chunk && n < max; chunk = chunk->next) {
-        if (chunk->off == chunk->len) {
-            continue; /* its frame was taken back */
-        }
-        iov[n].iov_base = (void *)(uintptr_t)(chunk->bytes + chunk->off);
+        iov[n].iov_base = (void *)(chunk->bytes + chunk->off);
         iov[n].iov_len = chunk->len - chunk->off;
         n++;
     }

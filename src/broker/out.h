@@ -39,11 +39,11 @@ struct nj_out {
 /* Room for one frame (or the header of one whose payload follows by nj_out_reference) of `len`
  * contiguous bytes; counts a frame. NULL when memory is short. */
 uint8_t *nj_out_frame(struct nj_chunk_pool *pool, struct nj_out *out, size_t len) NJ_NODISCARD;
-/* Takes the frame given last back, before anything followed it. */
-void nj_out_take_back(struct nj_out *out, size_t len);
-/* The payload behind the header given last, without copying it. */
-enum nj_err nj_out_reference(struct nj_chunk_pool *pool, struct nj_out *out,
-                             struct nj_message *message, struct nj_bytes bytes) NJ_NODISCARD;
+/* The payload behind the header given last, without copying it. Cannot fail when nj_out_prepare was
+ * called before that header: a frame is never begun without its end. */
+void nj_out_reference(struct nj_chunk_pool *pool, struct nj_out *out, struct nj_message *message,
+                      struct nj_bytes bytes);
+enum nj_err nj_out_prepare(struct nj_chunk_pool *pool) NJ_NODISCARD;
 
 /* Fills at most `max` vectors from the front; returns how many. */
 int nj_out_vectors(const struct nj_out *out, struct iovec *iov, int max);

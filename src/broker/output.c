@@ -146,17 +146,22 @@ static enum nj_output_result too_large(struct nj_shard *shard)
     return NJ_OUTPUT_TOO_LARGE;
 }
 
-/* The frame given last is `len` bytes; a payload that was not copied into it is referenced. */
-static enum nj_output_result finish(struct nj_link *link, struct nj_publication *publication,
-                                    uint32_t len, bool with_payload)
+/* Room for a frame of `len` bytes; a payload that will not be copied into it has its memory before
+ * the frame is begun. */
+static uint8_t *begin_frame(struct nj_link *link, struct nj_publication *publication, uint32_t len,
+                            bool with_payload)
+{
+    bool is_prepared = with_payload || (nj_publication_keep(publication) &&
+                                        nj_out_prepare(&link->shard->chunks) == NJ_OK);
+    return is_prepared ? nj_link_frame(link, len) : NULL;
+}
+
+static enum nj_output_result finish_frame(struct nj_link *link, struct nj_publication *publication,
+                                          bool with_payload)
 {
     if (!with_payload) {
-        struct nj_message *message = nj_publication_keep(publication);
-        if (!message || nj_out_reference(&link->shard->chunks, &link->out, message,
-                                         nj_message_view(message).payload) != NJ_OK) {
-            nj_out_take_back(&link->out, len);
-            return NJ_OUTPUT_NO_MEMORY;
-        }
+        nj_out_reference(&link->shard->chunks, &link->out, publication->kept,
+                         nj_message_view(publication->kept).payload);
     }
     count_sent(link->shard, publication);
     return NJ_OUTPUT_SENT;
@@ -187,7 +192,7 @@ static enum nj_output_result publish_aliased(struct nj_link *link,
         return too_large(link->shard);
     }
     uint32_t len = with_payload ? layout.total_len : layout.header_len;
-    uint8_t *at = nj_link_frame(link, len);
+    uint8_t *at = begin_frame(link, publication, len, with_payload);
     if (!at) {
         return NJ_OUTPUT_NO_MEMORY;
     }
@@ -195,11 +200,10 @@ static enum nj_output_result publish_aliased(struct nj_link *link,
     if (layout.packet_id_at) {
         nj_mqtt_publish_set_packet_id(at, layout.packet_id_at, packet_id);
     }
-    enum nj_output_result result = finish(link, publication, len, with_payload);
-    if (out.topic_alias && result == NJ_OUTPUT_SENT) {
+    if (out.topic_alias) {
         link->alias_out->entry[out.topic_alias - 1].is_known = true;
     }
-    return result;
+    return finish_frame(link, publication, with_payload);
 }
 
 enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publication *publication,
@@ -225,7 +229,8 @@ enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publicat
     if (NJ_UNLIKELY(is_too_large(link, publication->frame_total))) {
         return too_large(link->shard);
     }
-    uint8_t *at = nj_link_frame(link, publication->frame_len);
+    with_payload = publication->frame_len == publication->frame_total;
+    uint8_t *at = begin_frame(link, publication, publication->frame_len, with_payload);
     if (!at) {
         return NJ_OUTPUT_NO_MEMORY;
     }
@@ -234,8 +239,7 @@ enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publicat
         at[publication->frame_id_at] = (uint8_t)(packet_id >> 8);
         at[publication->frame_id_at + 1] = (uint8_t)packet_id;
     }
-    return finish(link, publication, publication->frame_len,
-                  publication->frame_len == publication->frame_total);
+    return finish_frame(link, publication, with_payload);
 }
 
 /* ---- after a change of rights */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/qsbr.h"
 #include "broker/batch.h"
@@ -159,9 +160,12 @@ static struct nj_policy *policy_of(struct rig *rig, const char *acl)
 
 void rig_policy(struct rig *rig, const char *acl)
 {
+    /* A fault plan is for the core, not for the control thread that reads the file. */
+    int armed = atomic_exchange(&nj_fault_armed, 0);
     struct nj_policy *old = atomic_load(&rig->core.policy);
     atomic_store(&rig->core.policy, policy_of(rig, acl));
     nj_policy_unref(old);
+    atomic_store(&nj_fault_armed, armed);
 }
 
 void rig_open(struct rig *rig, unsigned shards)

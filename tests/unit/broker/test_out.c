@@ -83,6 +83,7 @@ static void add(struct nj_chunk_pool *pool, struct nj_out *out, struct model *mo
         bytes[head + i] = (uint8_t)(number + i);
     }
     uint32_t contiguous = is_split ? head + 4 : head + body;
+    assert_int_equal(nj_out_prepare(pool), NJ_OK);
     uint8_t *room = nj_out_frame(pool, out, contiguous);
     assert_non_null(room);
     memcpy(room, bytes, contiguous);
@@ -90,8 +91,7 @@ static void add(struct nj_chunk_pool *pool, struct nj_out *out, struct model *mo
         const struct nj_message_view view = {.topic = NJ_BYTES_LIT("t"),
                                              .payload = nj_bytes(bytes + head + 4, body - 4)};
         struct nj_message *message = nj_message_new(&view);
-        assert_int_equal(nj_out_reference(pool, out, message, nj_message_view(message).payload),
-                         NJ_OK);
+        nj_out_reference(pool, out, message, nj_message_view(message).payload);
         nj_message_unref(message);
     }
     model_add(model, bytes, head + body, number);
@@ -186,32 +186,6 @@ static void comes_out_as_it_went_in(void **state)
     assert_int_equal(nj_message_count(), 0);
 }
 
-static void takes_the_last_frame_back(void **state)
-{
-    (void)state;
-    static struct model model;
-    struct nj_chunk_pool pool = {0};
-    struct nj_out out = {0};
-    srand(3);
-    for (uint32_t i = 1; i < 3000; i++) {
-        if (rand() % 2) {
-            size_t len = 1 + (size_t)rand() % 5000;
-            assert_non_null(nj_out_frame(&pool, &out, len));
-            nj_out_take_back(&out, len);
-        } else if (model.count < 50) {
-            add(&pool, &out, &model, i);
-        } else {
-            size_t len = (size_t)rand() % (model.pending + 1);
-            nj_out_consume(&pool, &out, len);
-            model_consume(&model, len);
-        }
-        check(&out, &model);
-    }
-    nj_out_clear(&pool, &out);
-    model_consume(&model, model.pending);
-    nj_chunk_pool_fini(&pool);
-}
-
 static void says_so_without_memory(void **state)
 {
     (void)state;
@@ -220,7 +194,7 @@ static void says_so_without_memory(void **state)
     for (size_t len = 1; len < 100000; len *= 7) {
         nj_fault_arm(NJ_FAULT_ALLOC, 1, true);
         assert_null(nj_out_frame(&pool, &out, len));
-        assert_int_equal(nj_out_reference(&pool, &out, NULL, NJ_BYTES_LIT("x")), NJ_ENOMEM);
+        assert_int_equal(nj_out_prepare(&pool), NJ_ENOMEM);
         nj_fault_disarm();
         assert_int_equal(out.pending, 0);
         assert_int_equal(out.frames, 0);
@@ -246,7 +220,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_out_as_it_went_in),
-        cmocka_unit_test(takes_the_last_frame_back),
         cmocka_unit_test(says_so_without_memory),
         cmocka_unit_test(reuses_chunks),
     };
