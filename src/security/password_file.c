@@ -257,9 +257,13 @@ static enum nj_err edit(struct nj_bytes text, struct nj_bytes user, struct nj_by
 {
     struct nj_bytes line;
     enum nj_err err = NJ_OK;
-    text = without_bom(text);
     *was_there = false;
-    while (err == NJ_OK && take_line(&text, &line)) {
+    /* A byte order mark stays: behind it could be another, which is part of a name. */
+    struct nj_bytes rest = without_bom(text);
+    if (rest.len < text.len) {
+        err = nj_buf_append(out, text.ptr, text.len - rest.len);
+    }
+    while (err == NJ_OK && take_line(&rest, &line)) {
         struct nj_bytes name;
         struct nj_bytes old;
         if (line.len && line.ptr[0] != '#' && split(line, &name, &old) &&

@@ -231,7 +231,17 @@ static void editing_keeps_order_and_comments(void **state)
     edits("a:1\n", "b", NULL, "a:1\n", false);
     edits("\xef\xbb\xbf"
           "a:1\n",
-          "a", "3", "a:3\n", true);
+          "a", "3",
+          "\xef\xbb\xbf"
+          "a:3\n",
+          true);
+    /* Only the first mark is none of a name. */
+    edits("\xef\xbb\xbf\xef\xbb\xbf"
+          "a:1\n",
+          "a", "3",
+          "\xef\xbb\xbf\xef\xbb\xbf"
+          "a:1\na:3\n",
+          false);
 }
 
 static void b270_names_that_a_file_cannot_hold_are_refused(void **state)
