@@ -123,8 +123,8 @@ static void forget_incoming(struct nj_session *session, uint16_t packet_id)
     if (incoming) {
         nj_message_unref(incoming->message);
         nj_flow_incoming_remove(session->flow, incoming);
+        give_back_quota(session->link);
     }
-    give_back_quota(session->link);
 }
 
 /* Sends what a ready hold promised. The session may be gone afterwards only by a close, which is

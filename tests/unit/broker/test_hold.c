@@ -267,6 +267,27 @@ static void counts_what_is_not_yet_acknowledged_against_the_receive_maximum(void
     assert_int_equal(rig_say(pub, "t", "x", 1, 4), NJ_RC_RECEIVE_MAXIMUM_EXCEEDED);
 }
 
+static void takes_one_id_over_and_over_for_one_message(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *sub = rig_connect(rig, "sub", NULL);
+    rig_sub(sub, "t", 2);
+    struct rig_client *pub =
+        rig_connect(rig, "pub", &(struct rig_connect){.expiry_s = 60, .receive_max_in = 2});
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(rig_say(pub, "t", "x", 2, 1), 0);
+        rig_expect_ack(pub, NJ_MQTT_PUBREC, 1, 0);
+    }
+    assert_int_equal(pub->link.receive_in, 1);
+    rig_pubrel(pub, 1);
+    rig_expect_ack(pub, NJ_MQTT_PUBCOMP, 1, 0);
+    rig_expect_publish(sub, "t", "x", 2);
+    rig_expect_nothing(sub);
+    rig_pubrel(pub, 1);
+    rig_expect_ack(pub, NJ_MQTT_PUBCOMP, 1, NJ_RC_PACKET_ID_NOT_FOUND);
+    assert_int_equal(pub->link.receive_in, 0);
+}
+
 static void begins_the_receive_maximum_anew_with_each_connection(void **state)
 {
     struct rig *rig = *state;
@@ -323,6 +344,8 @@ int main(void)
                                         close_rig),
         cmocka_unit_test_setup_teardown(
             counts_what_is_not_yet_acknowledged_against_the_receive_maximum, open_one, close_rig),
+        cmocka_unit_test_setup_teardown(takes_one_id_over_and_over_for_one_message, open_one,
+                                        close_rig),
         cmocka_unit_test_setup_teardown(begins_the_receive_maximum_anew_with_each_connection,
                                         open_one, close_rig),
         cmocka_unit_test_setup_teardown(bounds_unreleased_qos_2_messages_of_older_clients, open_one,
