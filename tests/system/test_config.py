@@ -73,7 +73,7 @@ def test_L087_B261_B262_errors_have_their_exact_form(broker, text, message):
     status, log = one.run()
     assert status == 3 and message in log, log
     assert time.monotonic() - began < 2 * (5 if "asan" in str(one.binary) else 1)
-    assert "broker.conf:" in log or "bridge configuration" in log or "certfile" in log or (
+    assert "broker.conf:" in log or "bridge configuration" in log or "certfile" in log or "cafile" in log or (
         "listener" in log), log
 
 
