@@ -54,20 +54,19 @@ void nj_filters_free(struct nj_filters *filters);
 
 /* *is_new tells a new subscription from one whose options were replaced. */
 enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *session,
-                           struct nj_bytes filter, const struct nj_sub_options *options,
-                           bool *is_new) NJ_NODISCARD;
+                           struct nj_bytes text, const struct nj_sub_options *options, bool *is_new)
+    NJ_NODISCARD;
 /* False when there was no such subscription. */
 bool nj_filters_remove(struct nj_filters *filters, struct nj_session *session,
-                       struct nj_bytes filter);
+                       struct nj_bytes text);
 void nj_filters_remove_all(struct nj_filters *filters, struct nj_session *session);
 /* The session's place in stores changed: its filters' stored interest follows. */
 void nj_filters_set_stored(struct nj_filters *filters, struct nj_session *session, bool is_stored);
 
 /* For shared subscriptions: the filter's record, made if it is not there; and the notice that its
  * groups changed (`stored_delta` of members), which may free it. */
-struct nj_filter *nj_filters_demand(struct nj_filters *filters, struct nj_bytes filter)
-    NJ_NODISCARD;
-struct nj_filter *nj_filters_find(struct nj_filters *filters, struct nj_bytes filter);
+struct nj_filter *nj_filters_demand(struct nj_filters *filters, struct nj_bytes text) NJ_NODISCARD;
+struct nj_filter *nj_filters_find(struct nj_filters *filters, struct nj_bytes text);
 void nj_filters_groups_changed(struct nj_filters *filters, struct nj_filter *filter,
                                int stored_delta);
 

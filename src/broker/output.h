@@ -3,6 +3,7 @@
 #ifndef NJ_BROKER_OUTPUT_H
 #define NJ_BROKER_OUTPUT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "broker/deliver.h"
@@ -13,7 +14,7 @@ struct nj_link;
 #define NJ_FRAME_MAX (1u + 4u + 268435455u)
 
 /* A blocked connection with more than this gets nothing from the queue. */
-#define NJ_OUTPUT_PUMP_MAX (256u * 1024u)
+#define NJ_OUTPUT_PUMP_MAX ((size_t)256 * 1024)
 
 enum nj_output_result {
     NJ_OUTPUT_SENT,

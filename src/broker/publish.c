@@ -328,18 +328,16 @@ static void release(struct nj_session *session, struct nj_message *message,
     nj_publication_fini(&publication);
 }
 
-enum nj_err nj_session_pubrel(struct nj_session *session, uint16_t packet_id,
-                              enum nj_mqtt_reason *reason)
+void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
 {
     struct nj_shard *shard = session->shard;
     struct nj_link *link = session->link;
     struct nj_incoming *incoming =
         session->flow ? nj_flow_incoming_find(session->flow, packet_id) : NULL;
-    (void)reason;
     if (!incoming) {
         uint8_t code = link->version == NJ_MQTT_5 ? NJ_RC_PACKET_ID_NOT_FOUND : 0;
         nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, code, (struct nj_wait){0});
-        return NJ_OK;
+        return;
     }
     struct nj_message *message = incoming->message;
     if (incoming->connection == session->connection && link->receive_in) {
@@ -358,7 +356,6 @@ enum nj_err nj_session_pubrel(struct nj_session *session, uint16_t packet_id,
     struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};
     wait.group = nj_shard_commit(shard, &wait.err);
     nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, wait);
-    return NJ_OK;
 }
 
 /* ---- the client's answers */

@@ -29,8 +29,7 @@ struct nj_publish_in {
 /* NJ_OK, or an error with *reason: the connection has to be closed with it. */
 enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publish_in *in,
                                enum nj_mqtt_reason *reason) NJ_NODISCARD;
-enum nj_err nj_session_pubrel(struct nj_session *session, uint16_t packet_id,
-                              enum nj_mqtt_reason *reason) NJ_NODISCARD;
+void nj_session_pubrel(struct nj_session *session, uint16_t packet_id);
 /* The client's answers to what we sent. `is_error`: reason code ≥ 0x80. */
 void nj_session_puback(struct nj_session *session, uint16_t packet_id);
 void nj_session_pubrec(struct nj_session *session, uint16_t packet_id, bool is_error);

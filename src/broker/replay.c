@@ -11,7 +11,7 @@
 #include "broker/shard.h"
 
 /* Output above this waits for the socket before more is replayed. */
-#define PENDING_MAX (256u * 1024u)
+#define PENDING_MAX ((size_t)256 * 1024)
 
 struct nj_replay *nj_replay_new(struct nj_session *session, struct nj_bytes filter,
                                 const struct nj_sub_options *options, struct nj_replay *next)

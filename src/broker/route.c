@@ -114,6 +114,21 @@ static void mark_overlaps(uint64_t number, const struct nj_match *match)
     }
 }
 
+static void deliver_overlap(const struct nj_sub_entry *entry, struct nj_publication *publication,
+                            uint64_t number)
+{
+    struct nj_session *session = entry->session;
+    struct nj_sub_options options = entry->options;
+    if (is_single_copy(session)) {
+        if (session->mark != number) {
+            return; /* it had its copy */
+        }
+        session->mark = 0;
+        options.qos = session->mark_qos;
+    }
+    (void)nj_deliver(session, publication, &options);
+}
+
 static void deliver_overlapping(struct nj_shard *shard, struct nj_publication *publication,
                                 const struct nj_match *match)
 {
@@ -122,16 +137,7 @@ static void deliver_overlapping(struct nj_shard *shard, struct nj_publication *p
     for (uint32_t f = 0; f < match->count; f++) {
         const struct nj_filter *filter = match->filters[f];
         for (uint32_t i = 0; i < filter->count; i++) {
-            struct nj_session *session = filter->entries[i].session;
-            struct nj_sub_options options = filter->entries[i].options;
-            if (is_single_copy(session)) {
-                if (session->mark != number) {
-                    continue;
-                }
-                session->mark = 0;
-                options.qos = session->mark_qos;
-            }
-            (void)nj_deliver(session, publication, &options);
+            deliver_overlap(&filter->entries[i], publication, number);
         }
     }
 }

@@ -158,7 +158,7 @@ struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind ki
 /* Submits what was collected. Returns the group's number; 0 when there was nothing, or it was
  * given up or refused by the store: *err tells. */
 uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err);
-/* From the worker's inbox: the store says group `number` is done. */
-void nj_shard_completed(struct nj_shard *shard, uint64_t number, enum nj_err err);
+/* From the worker's inbox: the store says `group` is done. */
+void nj_shard_completed(struct nj_shard *shard, uint64_t group, enum nj_err err);
 
 #endif

@@ -35,9 +35,9 @@ void nj_share_forget_all(struct nj_session *session);
 void nj_share_tell_state(struct nj_session *session);
 
 /* -- at the home -- */
-void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_member *member);
-void nj_share_member_left(struct nj_shard *shard, const struct nj_record_member *member);
-void nj_share_member_state(struct nj_shard *shard, const struct nj_record_member *member);
+void nj_share_member_joined(struct nj_shard *shard, const struct nj_record_member *record);
+void nj_share_member_left(struct nj_shard *shard, const struct nj_record_member *record);
+void nj_share_member_state(struct nj_shard *shard, const struct nj_record_member *record);
 /* Frees a filter's groups. */
 void nj_share_groups_free(struct nj_group *groups);
 /* One copy for each group of the filter. Each asks for an answer to this worker's `ticket` unless

@@ -106,8 +106,8 @@ static bool on_ack(struct nj_conn *conn, const struct nj_mqtt_frame *frame, stru
         nj_session_pubrec(session, ack.packet_id, ack.code >= NJ_RC_UNSPECIFIED);
         return true;
     case NJ_MQTT_PUBREL:
-        return nj_session_pubrel(session, ack.packet_id, &reason) == NJ_OK ? true
-                                                                           : bad(conn, reason);
+        nj_session_pubrel(session, ack.packet_id);
+        return true;
     default:
         nj_session_pubcomp(session, ack.packet_id);
         return true;

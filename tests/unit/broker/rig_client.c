@@ -344,10 +344,8 @@ void rig_retain(struct rig_client *client, const char *topic, const char *payloa
 
 void rig_pubrel(struct rig_client *client, uint16_t id)
 {
-    enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
     if (!client->is_closed) {
-        enum nj_err err = nj_session_pubrel(client->link.session, id, &reason);
-        (void)judge(client, err, reason);
+        nj_session_pubrel(client->link.session, id);
     }
     rig_run(client->rig);
 }
