@@ -19,6 +19,7 @@ def main():
     parser.add_argument("--broker", default=str(ROOT / "build" / "bin" / "nightjar"))
     parser.add_argument("--changes", type=int, default=10000)
     parser.add_argument("--rate", type=int, default=5000)
+    parser.add_argument("--pace", type=float, default=0.02, help="seconds between changes")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     Options.binary, Options.mode = args.broker, "native"
@@ -34,7 +35,7 @@ def main():
 
     load = Load(make, rate=args.rate, seed=args.seed)
     try:
-        violations = load.run(args.changes, progress)
+        violations = load.run(args.changes, args.pace, progress)
     finally:
         for one in made:
             one.stop()

@@ -5,10 +5,9 @@ machine: when a change was confirmed ("done"), and when each message was receive
 `check` looks whether any delivery contradicts the rights that were in force.
 
 The promise (product.md, promise 3): after "done", not one byte is written under the old rights. What
-was already in the kernel's socket buffers at "done" is outside; so a receiver that drains its
-socket may still see a forbidden message for a moment. `grace` is that moment for receivers; with
-`sent_seq` the check needs no grace at all, because a message that was *published* after "done"
-cannot have been in any buffer before it."""
+was already in the kernel's socket buffers at "done" is outside. Two things cannot have been there:
+a message that was published after "done", and one that arrived at a receiver which had found its
+socket empty after "done"."""
 import bisect
 import threading
 import time
@@ -21,7 +20,7 @@ class History:
         self.lock = threading.Lock()
         self.changes = []     # (started, done, {(user, topic): allowed})
         self.published = {}   # payload key: time just before the PUBLISH was sent
-        self.received = []    # (time, user, topic, payload key)
+        self.received = []    # (time, user, topic, payload key, when the socket was last empty)
 
     def change(self, started, done, rights):
         with self.lock:
@@ -31,23 +30,24 @@ class History:
         """Call just before sending."""
         self.published[key] = time.monotonic()
 
-    def receive(self, user, topic, key, at=None):
-        self.received.append((time.monotonic() if at is None else at, user, topic, key))
+    def receive(self, user, topic, key, at=None, empty_at=None):
+        """`empty_at`: when the receiver last found nothing to read, before this message."""
+        self.received.append((time.monotonic() if at is None else at, user, topic, key, empty_at))
 
-    def check(self, initial, grace=0.1):
-        """Violations as text: (1) a delivery of a message that was published after "done" of a
-        change that forbids it, and before the next change that allows it began; (2) a delivery
-        more than `grace` seconds after such a "done", whenever it was published."""
+    def check(self, initial, grace=0.01):
+        """Violations as text: a delivery of a message that was published after "done" of a change
+        that forbids it (and before the next one that allows it began), or that arrived although
+        the socket had been empty more than `grace` seconds after such a "done"."""
         changes = sorted(self.changes)
         out = []
-        for at, user, topic, key in self.received:
+        for at, user, topic, key, empty_at in self.received:
             sent = self.published.get(key)
             if sent is not None and self._forbidden(changes, initial, user, topic, sent, at):
                 out.append(f"{key} on {topic} reached {user} although it was published "
                            "after the right was gone")
-            elif self._forbidden(changes, initial, user, topic, at - grace, at):
-                out.append(f"{key} on {topic} reached {user} more than {grace} s after the "
-                           "right was gone")
+            elif empty_at is not None and self._forbidden(changes, initial, user, topic,
+                                                          empty_at - grace, at):
+                out.append(f"{key} on {topic} was written to {user} after the right was gone")
         return out
 
     @staticmethod

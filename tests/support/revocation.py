@@ -15,7 +15,7 @@ class Load:
     """`readers` clients subscribe to everything; each change gives or takes read rights at random,
     and is checked against what they saw."""
 
-    def __init__(self, make_broker, readers=4, rate=5000, seed=1):
+    def __init__(self, make_broker, readers=2, rate=5000, seed=1):
         self.users = [f"r{n}" for n in range(readers)]
         names = self.users + ["w"]
         self.rights = {(u, t): True for u in self.users for t in TOPICS}
@@ -62,7 +62,7 @@ class Load:
             got = conn.receive(timeout=60)
             if got.topic == "end":
                 return
-            self.history.receive(user, got.topic, got.payload)
+            self.history.receive(user, got.topic, got.payload, empty_at=conn.empty_at)
 
     def _write(self, number):
         conn = self.broker.client(f"w{number}", username="w", password="w")
@@ -80,8 +80,8 @@ class Load:
                 self.stopping.wait(ahead)
         conn.quiet()
 
-    def run(self, changes, progress=None):
-        """Makes that many changes under load; returns the violations."""
+    def run(self, changes, pace=0.02, progress=None):
+        """Makes that many changes under load, `pace` seconds apart; returns the violations."""
         self.ready = threading.Semaphore(0)
         readers = [threading.Thread(target=self._guard, args=(self._read, u, q), daemon=True)
                    for u in self.users for q in (0, 1)]
@@ -97,6 +97,7 @@ class Load:
             if self.problems:
                 break
             self.change()
+            self.stopping.wait(pace)
             if progress:
                 progress(number + 1, self.history)
         self.stopping.set()

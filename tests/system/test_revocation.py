@@ -293,7 +293,7 @@ def test_the_history_checker_finds_what_it_should():
         history.receive("u", "t", key, at)
     assert history.check({which: True}) == []
     history.receive("u", "t", b"after", 10.3)
-    history.receive("u", "t", b"before", 10.5)
+    history.receive("u", "t", b"before", 10.5, empty_at=10.4)
     assert len(history.check({which: True})) == 2
     assert History().check({which: False}) == []
 

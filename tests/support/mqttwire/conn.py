@@ -60,6 +60,7 @@ class Conn:
         self.held = collections.deque()  # parsed packets that came before what was waited for
         self.is_closed = False
         self.close_code = None
+        self.empty_at = None  # when the socket was last found with nothing to read
         self.client_id = None
         self.sock = endpoint.open(rcvbuf=rcvbuf)
         self.frames = None
@@ -118,8 +119,10 @@ class Conn:
         """One read with a deadline; b"" means the end, None that the time is over."""
         if not (hasattr(self.sock, "pending") and self.sock.pending()):
             left = deadline - time.monotonic()
-            if not select.select([self.sock], [], [], max(left, 0))[0]:
-                return None
+            if not select.select([self.sock], [], [], 0)[0]:
+                self.empty_at = time.monotonic()
+                if not select.select([self.sock], [], [], max(left, 0))[0]:
+                    return None
         self.sock.settimeout(max(deadline - time.monotonic(), 0.01))
         try:
             return self.sock.recv(262144)
