@@ -164,7 +164,7 @@ struct nj_bench_thread {
     double interval_ns;
     uint64_t due_count;
     uint64_t due_start_ns;
-    uint64_t late; /* of the measured ones: those that left more than LATE_NS after their time */
+    uint64_t late[2]; /* MEASURE, STORM: messages that left more than LATE_NS after their time */
     SSL_SESSION *session;
     int phase; /* as of this turn */
     struct nj_bench_tally tally;

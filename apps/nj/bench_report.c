@@ -79,6 +79,10 @@ static void print_storm(FILE *out, const struct nj_bench_result *result)
                   result->logins_in, result->logins_refused, result->logins_broken, result->storm_s,
                   result->storm_s > 0 ? all / result->storm_s : 0, result->login_ms);
     print_latency(out, "in the storm", &result->storm);
+    if (result->storm_late_share > 0.01) {
+        (void)fprintf(out, "  generator    late with %.1f %% of its messages in the storm\n",
+                      result->storm_late_share * 100);
+    }
     if (result->latency.p99_us > 0) {
         (void)fprintf(out, "  p99          %.2f times the quiet one\n",
                       result->storm.p99_us / result->latency.p99_us);
@@ -228,9 +232,10 @@ void nj_bench_report_json(FILE *out, const char *name, const struct nj_bench_opt
     if (options->scenario == NJ_BENCH_STORM) {
         (void)fprintf(out,
                       ",\"logins_in\":%" PRIu32 ",\"logins_refused\":%" PRIu32
-                      ",\"logins_broken\":%" PRIu32 ",\"storm_seconds\":%.3f,\"login_ms\":%.3f",
+                      ",\"logins_broken\":%" PRIu32
+                      ",\"storm_seconds\":%.3f,\"login_ms\":%.3f,\"storm_late_share\":%.5f",
                       result->logins_in, result->logins_refused, result->logins_broken,
-                      result->storm_s, result->login_ms);
+                      result->storm_s, result->login_ms, result->storm_late_share);
         json_latency(out, "storm", &result->storm);
     }
     (void)fputc('}', out);

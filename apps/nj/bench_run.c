@@ -341,10 +341,12 @@ static void verify(struct run *run)
     struct nj_bench_result *result = run->result;
     uint64_t mix_sent = 0;
     uint64_t late = 0;
+    uint64_t storm_late = 0;
     for (uint32_t i = 0; i < engine->threads_count; i++) {
         nj_bench_tally_add(&result->tally, &engine->threads[i].tally);
         result->resumed += engine->threads[i].resumed;
-        late += engine->threads[i].late;
+        late += engine->threads[i].late[0];
+        storm_late += engine->threads[i].late[1];
         result->stray += engine->threads[i].stray;
         result->unacked += atomic_load(&engine->threads[i].unacked);
     }
@@ -353,6 +355,7 @@ static void verify(struct run *run)
         mix_sent += engine->pubs[p].mix;
     }
     result->expected = result->sent * engine->deliveries;
+    result->storm_late_share = (double)storm_late; /* a share once they are counted */
     result->late_share = result->published ? (double)late / (double)result->published : 0;
     for (uint32_t s = 0; s < engine->subs_count; s++) {
         struct nj_bench_sub *sub = &engine->subs[s];
@@ -380,6 +383,9 @@ static void fill_end(struct run *run)
     fill_latency(&sum[0], &result->latency);
     fill_latency(&sum[1], &result->storm);
     fill_latency(&sum[2], &result->connect);
+    if (result->storm.count) {
+        result->storm_late_share /= (double)result->storm.count;
+    }
     nj_free(sum);
     for (uint32_t i = 0; i < engine->logins_count; i++) {
         result->logins_in += engine->logins[i].outcome == NJ_BENCH_OUTCOME_IN;

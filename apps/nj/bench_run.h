@@ -56,6 +56,7 @@ struct nj_bench_result {
     uint32_t logins_broken;
     double storm_s;
     struct nj_bench_latency storm;
+    double storm_late_share;
 };
 
 /* Called several times a second. `share` is how much of the phase is over, or negative. */

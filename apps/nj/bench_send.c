@@ -236,8 +236,8 @@ void nj_bench_send_due(struct nj_bench_thread *thread)
             }
             send_message(thread, pub, nj_bench_time_us(thread->engine, thread->due_ns));
             total++;
-            thread->late +=
-                thread->phase == NJ_BENCH_PHASE_MEASURE && now - thread->due_ns > LATE_NS;
+            thread->late[thread->phase == NJ_BENCH_PHASE_STORM] +=
+                thread->phase >= NJ_BENCH_PHASE_MEASURE && now - thread->due_ns > LATE_NS;
         }
         thread->due_count++;
         thread->due_ns =

@@ -118,7 +118,8 @@ def judge_storm(scenario, got):
     worse = storm / quiet if quiet else float("inf")
     is_met = result["logins_refused"] == 0 and slow <= 2 and worse <= 3
     return Row(scenario.title, f"{result['logins_in']:,} in {result['storm_seconds']:.1f} s, "
-               f"p99 {quiet:.0f} → {storm:.0f} µs", "–",
+               f"p99 {quiet:.0f} → {storm:.0f} µs (generator late with "
+               f"{result.get('late_share', 0):.1%} → {result.get('storm_late_share', 0):.1%})", "–",
                f"{slow:.2f}× of {ideal:.1f} s, p99 {worse:.2f}×", scenario.target,
                "met" if is_met else "missed", got)
 
