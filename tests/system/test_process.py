@@ -152,7 +152,10 @@ def test_L096_a_pid_file_does_not_follow_links(broker):
 
 
 def test_daemon(broker):
-    one = broker("pid_file {dir}/broker.pid\nlog_dest file {dir}/log\n", args=["-d"], start=False)
+    """In the background everything works: logins with a password (their threads have to be made
+    after the fork), and the end."""
+    one = broker("pid_file {dir}/broker.pid\nlog_dest file {dir}/log\npassword_file {dir}/pw\n",
+                 args=["-d"], start=False, files={"pw": passwords.file_text({"u": "p"})})
     one.launch()
     assert one.process.wait(10) == 0
     one.forget()
@@ -161,13 +164,16 @@ def test_daemon(broker):
         os.sched_yield()
     pid = int((one.dir / "broker.pid").read_text())
     try:
-        one.client("x").quiet()
+        one.client("x", username="u", password="p").quiet()
     finally:
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + 10
         while is_alive(pid) and time.monotonic() < deadline:
             os.sched_yield()
-    assert not is_alive(pid)
+        ended = not is_alive(pid)
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+    assert ended, "SIGTERM did not end it in 10 s"
 
 
 def is_alive(pid):
