@@ -27,7 +27,7 @@ static inline struct nj_bytes nj_bytes_of(const char *text)
 /* Not for secrets: it stops at the first difference. */
 static inline bool nj_bytes_equal(struct nj_bytes a, struct nj_bytes b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+    return a.len == b.len && (a.len == 0 || a.ptr == b.ptr || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 static inline bool nj_bytes_starts_with(struct nj_bytes a, struct nj_bytes prefix)

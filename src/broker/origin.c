@@ -14,10 +14,10 @@ struct nj_origin *nj_origin_new(unsigned scope, struct nj_bytes user, struct nj_
     origin->has_user = user.ptr != NULL;
     origin->user_len = (uint32_t)user.len;
     origin->client_id_len = (uint32_t)client_id.len;
-    if (user.len) {
+    if (user.ptr && user.len) {
         memcpy(origin->data, user.ptr, user.len);
     }
-    if (client_id.len) {
+    if (client_id.ptr && client_id.len) {
         memcpy(origin->data + user.len, client_id.ptr, client_id.len);
     }
     return origin;

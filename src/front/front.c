@@ -171,6 +171,16 @@ enum nj_err nj_front_start(struct nj_front *front)
     return NJ_OK;
 }
 
+static bool hand_over(struct nj_front *front, unsigned to, struct nj_batch *batch)
+{
+    if (!batch) {
+        return false;
+    }
+    bool had_some = batch->used > 0;
+    (void)nj_inbox_push(&front->workers[to].shard->inbox, batch);
+    return had_some;
+}
+
 /* What workers still had for each other when they stopped: run, so that every reference and every
  * connection that was on its way is let go. */
 static void drain_rest(struct nj_front *front)
@@ -184,10 +194,7 @@ static void drain_rest(struct nj_front *front)
             for (unsigned j = 0; j < front->worker_count; j++) {
                 struct nj_batch *batch = worker->shard->outbox[j];
                 worker->shard->outbox[j] = NULL;
-                if (batch) {
-                    had_some |= batch->used > 0;
-                    (void)nj_inbox_push(&front->workers[j].shard->inbox, batch);
-                }
+                had_some |= hand_over(front, j, batch);
             }
             if (batches) {
                 had_some = true;

@@ -58,11 +58,10 @@ void nj_worker_wake(struct nj_worker *worker)
 
 /* ---- flushing */
 
-static void flush_list(struct nj_link **links, uint32_t *count)
+static void flush_list(struct nj_link **links, uint32_t count)
 {
     /* Flushing pumps queues, which marks links anew: those are done in the next round. */
-    uint32_t n = *count;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         links[i]->is_dirty = false;
         nj_conn_flush(nj_conn_of(links[i]));
     }
@@ -75,7 +74,7 @@ static void flush_dirty(struct nj_worker *worker)
     if (!done) {
         return;
     }
-    flush_list(shard->dirty, &done);
+    flush_list(shard->dirty, done);
     shard->dirty_count -= done;
     if (shard->dirty_count) {
         memmove(shard->dirty, shard->dirty + done, shard->dirty_count * sizeof(*shard->dirty));
@@ -89,7 +88,7 @@ static void flush_late(struct nj_worker *worker)
     if (!done) {
         return;
     }
-    flush_list(shard->dirty_late, &done);
+    flush_list(shard->dirty_late, done);
     shard->late_count -= done;
     if (shard->late_count) {
         memmove(shard->dirty_late, shard->dirty_late + done,

@@ -22,7 +22,7 @@ struct nj_conn;
 struct nj_front;
 struct nj_shard;
 
-#define NJ_READ_BYTES (64u * 1024u)
+#define NJ_READ_BYTES 65536u
 
 struct nj_worker {
     struct nj_front *front;

@@ -1,8 +1,8 @@
 /* Reads an ACL file; acl_build.c makes the compiled form. See acl.h; the grammar is
  * mosquitto.conf's. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -86,10 +86,8 @@ static bool is_word(struct parser *parser, struct nj_bytes word, const char *key
     if (memcmp(word.ptr, keyword, len) == 0) {
         return true;
     }
-    for (size_t i = 0; i < len; i++) {
-        if (tolower(word.ptr[i]) != keyword[i]) {
-            return false;
-        }
+    if (strncasecmp((const char *)word.ptr, keyword, len) != 0) {
+        return false;
     }
     if (parser->options->any_case_keywords) {
         warn(parser, "keyword with capital letters; Mosquitto reads lower case only");
