@@ -96,13 +96,9 @@ static enum nj_err try_files(const struct nj_settings *settings)
     return err;
 }
 
-/* Background, pid file, account, log: in this order, because each needs rights that the next takes
- * away. */
+/* Pid file, account, log: in this order, because each needs rights that the next takes away. */
 static enum nj_err become_service(const struct nj_settings *settings, struct nj_front *front)
 {
-    if (settings->is_daemon && nj_process_daemonise() != NJ_OK) {
-        return NJ_ESYS;
-    }
     if (settings->pid_file && nj_process_write_pid(settings->pid_file) != NJ_OK) {
         return NJ_ESYS;
     }
@@ -119,6 +115,12 @@ static int run(struct nj_settings *settings)
     if (nj_policy_build(settings, 1, &policy) != NJ_OK) {
         nj_settings_free(settings);
         return STATUS_CONFIG;
+    }
+    /* Before the first thread: threads do not survive the fork. */
+    if (settings->is_daemon && nj_process_daemonise() != NJ_OK) {
+        nj_policy_unref(policy);
+        nj_settings_free(settings);
+        return STATUS_TLS;
     }
     struct nj_front front;
     struct nj_limits *limits = nj_limits_build(settings);
