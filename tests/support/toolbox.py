@@ -145,6 +145,8 @@ class Terminal:
         pid, self.fd = pty.fork()
         if pid == 0:
             try:
+                # Whoever runs the tests in the background may have them ignore interrupts.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
                 os.execve(self.argv[0], self.argv, environment(TERM="xterm", **(env or {})))
             finally:
                 os._exit(127)

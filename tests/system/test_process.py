@@ -282,11 +282,11 @@ def test_log_types(broker):
 
 def test_log_timestamps(broker):
     one = broker("log_timestamp false\n")
-    assert one.has_log(r"^nightjar version")
+    one.wait_log(r"^nightjar version")
     one = broker("log_timestamp_format %Y-%m-%dT%H:%M:%S\n")
-    assert one.has_log(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d: nightjar version")
+    one.wait_log(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d: nightjar version")
     one = broker("")
-    assert one.has_log(r"^\d{10}: nightjar version")
+    one.wait_log(r"^\d{10}: nightjar version")
 
 
 def test_log_to_a_topic(broker):
