@@ -42,11 +42,15 @@ int nj_config_compat_line(const char *path)
     if (path && nj_file_read(path, NJ_CONF_FILE_MAX, false, &text) == NJ_OK &&
         nj_buf_append(&text, "", 1) == NJ_OK) {
         char *line = (char *)text.data;
+        const char *end = line + text.len - 1;
         line += strncmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
         while (line && mode < 0) {
-            char *next = strchr(line, '\n');
+            char *newline = memchr(line, '\n', (size_t)(end - line));
+            if (newline) {
+                *newline = '\0'; /* so that no look-up goes beyond its line */
+            }
             mode = compat_of(line);
-            line = next ? next + 1 : NULL;
+            line = newline ? newline + 1 : NULL;
         }
     }
     nj_buf_fini(&text);
@@ -59,6 +63,7 @@ static bool is_known_variable(const char *entry, size_t len)
         "MOSQUITTO_PERSISTENCE_LOCATION",
         "MOSQUITTO_UNSAFE_ALLOW_SYMLINKS",
         "MOSQUITTO_DYNSEC_PASSWORD",
+        "NIGHTJAR_STORE_CHAOS",
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strlen(known[i]) == len && strncmp(known[i], entry, len) == 0) {
