@@ -197,7 +197,7 @@ def test_L150_F044_thousands_of_huge_first_headers(plain, uid):
         conn.try_send(b"\x10" + mw.varint(60000) + b"\0\4MQTT\5\2")
         conns.append(conn)
     plain.client(uid).quiet()
-    assert plain.rss() - before < 400 * 24 * 1024
+    assert plain.rss() - before < 400 * 24 * 1024 or is_sanitized(plain.binary)
     for conn in conns:
         conn.close()
 
@@ -222,7 +222,8 @@ def test_a_client_that_does_not_read_harms_nobody(shared_broker, uid):
             pass
         worst = max(worst, time.monotonic() - began)
     assert worst < 1.0, f"a round trip took {worst:.2f} s"
-    assert one.rss() - before < 30 << 20, f"{(one.rss() - before) >> 20} MiB"
+    grown = one.rss() - before
+    assert grown < 30 << 20 or is_sanitized(one.binary), f"{grown >> 20} MiB"
     sender.quiet()
 
 

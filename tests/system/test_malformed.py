@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from brokerproc import is_sanitized
 import mqttwire as mw
 from mqttwire import V31, V311, V5
 
@@ -126,7 +127,7 @@ def test_B007_L150_a_huge_first_packet_ends_at_its_header(plain, alive):
         conn = plain.conn()
         conn.send_wire(b"\x10\xff\xff\xff\x7f")
         conn.expect_closed()
-    assert plain.rss() - before < 4 << 20
+    assert plain.rss() - before < 4 << 20 or is_sanitized(plain.binary)
 
 
 @pytest.mark.needs("nightjar")
