@@ -165,6 +165,7 @@ def test_messages_wait_for_a_session_that_is_away(plain, version, uid, qos):
     for number in range(30):
         sender.publish(f"{uid}/{number}", f"m{number}", qos, packet_id=number + 1)
     sender.publish(f"{uid}/zero", b"not kept", 0)
+    sender.quiet()  # unacknowledged: only now it was certainly routed, while nobody was there
     sender.quiet()
     second = stored(plain, uid, version)
     for number in range(30):
