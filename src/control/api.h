@@ -1,0 +1,161 @@
+/* The tables of the control plane: what can be asked on `$CONTROL/<api>`, by whom, and who answers.
+ *
+ *   PUBLISH $CONTROL/dynamic-security/v1
+ *     {"commands":[{"command":"createClient","username":"u","correlationData":"7"}, …]}
+ *         │
+ *         ▼  worker: right to publish, limits, queue              (front/request.h)
+ *   control thread: envelope, right again, table row, arguments   (control/request.c)
+ *         │
+ *         ▼  handler of the row, one command after the other
+ *   {"responses":[{"command":"createClient","correlationData":"7"}, …]}  to the requester
+ *
+ * One table row for each command is the only place where its name, arguments, rights and words are
+ * written: the parser, docs/control.md (`nightjar --control-reference`) and the tests are made from
+ * it. Everything here runs on the control thread; handlers may read and write files, but must not
+ * wait for workers: they ask them (control/gather.h) and answer later. */
+#ifndef NJ_CONTROL_API_H
+#define NJ_CONTROL_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct nj_control_plane;   /* the whole of it; control/plane.h */
+struct nj_control_request; /* one PUBLISH: an envelope with commands */
+struct nj_control_call;    /* one command of it, until it is answered */
+
+/* ---- tables */
+
+enum nj_control_arg_type {
+    NJ_ARG_STRING,
+    NJ_ARG_BOOL,
+    NJ_ARG_INTEGER,
+    NJ_ARG_OBJECTS, /* an array; the handler looks at its entries (`fields` is for the docs) */
+    NJ_ARG_OBJECT,
+    NJ_ARG_TYPE_COUNT
+};
+
+/* Bits of nj_control_arg.flags */
+#define NJ_ARG_REQUIRED 1u
+#define NJ_ARG_SECRET   2u /* never logged, wiped after the call */
+#define NJ_ARG_NULLABLE 4u /* null means the same as absent */
+
+struct nj_control_arg {
+    const char *name;
+    enum nj_control_arg_type type;
+    unsigned flags;
+    const char *error; /* absent or of the wrong type; NULL = "Invalid/missing NAME" */
+    const char *empty; /* a string that is empty is refused with this; NULL = it may be */
+    int64_t min;       /* integers, when min < max; out of it = `error` */
+    int64_t max;       /* strings: bytes at most, 0 = 65535 */
+    const struct nj_control_arg *fields; /* of the objects, for the docs; ends with name NULL */
+    const char *doc;
+};
+
+/* Bits of nj_control_command.flags */
+#define NJ_COMMAND_CHANGES 1u /* changes something: written to the log with its sender */
+#define NJ_COMMAND_PRIVATE 2u /* the answer is for the requester's eyes only: never routed */
+
+struct nj_control_command {
+    const char *name; /* compared without case, as the original does */
+    unsigned flags;
+    const struct nj_control_arg *args; /* ends with name NULL; NULL = none */
+    /* Has to end the call exactly once, now or later (nj_control_call_done, …_fail). The arguments
+     * that the table names have been checked; others are ignored, as the original does. */
+    void (*handler)(struct nj_control_call *call);
+    const char *doc;     /* one sentence */
+    const char *answers; /* the keys of `data` in words; NULL = no data */
+};
+
+struct nj_control_api {
+    const char *name; /* "dynamic-security/v1": the topic is $CONTROL/<name> */
+    const char *doc;
+    const struct nj_control_command *commands;
+    size_t command_count;
+    const struct nj_control_arg *envelope; /* keys beside `commands`; checked; NULL = none */
+    /* Both may be NULL. Before the first command; an error ends the request: `begin` has called
+     * nj_control_request_fail then. */
+    enum nj_err (*begin)(void *ctx, struct nj_control_request *request);
+    /* After the last command and before the reply goes out: save, publish, and call
+     * nj_control_request_end, now or later. */
+    void (*end)(void *ctx, struct nj_control_request *request);
+};
+
+/* ---- who asks */
+
+struct nj_control_caller {
+    struct nj_bytes user; /* ptr NULL = anonymous */
+    struct nj_bytes client_id;
+    unsigned scope;      /* of the listener's security settings */
+    const char *address; /* "192.0.2.1:4711" */
+    uint64_t session;    /* id, unique while the process lives */
+    uint32_t connection; /* number of the session's connection */
+    unsigned worker;
+    uint8_t version; /* enum nj_mqtt_version */
+    bool is_private; /* an MQTT 5 response topic was given: the reply is not routed */
+};
+
+/* ---- within a handler */
+
+/* The number that goes beside `error` as `code`: stable, whatever the words are. */
+enum nj_control_fault {
+    NJ_FAULT_INVALID = 1,      /* the request or an argument */
+    NJ_FAULT_UNKNOWN_COMMAND,  /* 2 */
+    NJ_FAULT_NOT_FOUND,        /* 3 */
+    NJ_FAULT_EXISTS,           /* 4 */
+    NJ_FAULT_FORBIDDEN,        /* 5: the sender lacks a right, or nobody may */
+    NJ_FAULT_CONFLICT,         /* 6: something changed meanwhile (changeIndex) */
+    NJ_FAULT_LIMIT,            /* 7: too many, too large, too deep */
+    NJ_FAULT_STORAGE,          /* 8: could not be saved; nothing changed */
+    NJ_FAULT_INTERNAL,         /* 9 */
+    NJ_FAULT_CANCELLED,        /* 10: another command of an atomic request failed */
+    NJ_FAULT_COUNT
+};
+
+struct nj_control_plane *nj_control_call_plane(const struct nj_control_call *call);
+struct nj_control_request *nj_control_call_request(const struct nj_control_call *call);
+const struct nj_control_command *nj_control_call_command(const struct nj_control_call *call);
+const struct nj_control_caller *nj_control_call_caller(const struct nj_control_call *call);
+/* What was given to nj_control_plane_add. */
+void *nj_control_call_ctx(const struct nj_control_call *call);
+/* The command's object; borrowed, lives until the call ends. */
+json_t *nj_control_call_args(const struct nj_control_call *call);
+/* NULL, or the given value: when the argument is absent (or null). */
+const char *nj_control_call_string(const struct nj_control_call *call, const char *name);
+bool nj_control_call_bool(const struct nj_control_call *call, const char *name, bool otherwise);
+int64_t nj_control_call_int(const struct nj_control_call *call, const char *name,
+                            int64_t otherwise);
+
+/* Ends the call; it is gone afterwards. Takes `data` over; NULL = none. */
+void nj_control_call_done(struct nj_control_call *call, json_t *data);
+/* `text` goes out as `error`, without a full stop. */
+void nj_control_call_fail(struct nj_control_call *call, enum nj_control_fault fault,
+                          const char *text);
+void nj_control_call_failf(struct nj_control_call *call, enum nj_control_fault fault,
+                           const char *fmt, ...) NJ_PRINTF(3, 4);
+/* What the log line of this call says beside the arguments ("role x: 12 holders"). */
+void nj_control_call_note(struct nj_control_call *call, const char *fmt, ...) NJ_PRINTF(2, 3);
+
+/* ---- within begin and end */
+
+json_t *nj_control_request_envelope(const struct nj_control_request *request);
+const struct nj_control_caller *
+nj_control_request_caller(const struct nj_control_request *request);
+struct nj_control_plane *nj_control_request_plane(const struct nj_control_request *request);
+size_t nj_control_request_count(const struct nj_control_request *request);
+/* Commands answered with an error so far. */
+size_t nj_control_request_failures(const struct nj_control_request *request);
+/* Turns every answer without an error into this one (nothing was done after all). */
+void nj_control_request_fail(struct nj_control_request *request, enum nj_control_fault fault,
+                             const char *text);
+/* A key of the reply beside `responses`. Takes `value` over. */
+void nj_control_request_set(struct nj_control_request *request, const char *key, json_t *value);
+/* From `end`: the reply goes out and the request is gone. */
+void nj_control_request_end(struct nj_control_request *request);
+
+#endif
