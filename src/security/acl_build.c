@@ -132,6 +132,10 @@ void nj_acl_build_add(struct nj_acl *acl, uint32_t root, unsigned access, struct
     bool is_pattern = root == acl->pattern_root;
     uint32_t at = root;
     struct nj_bytes level;
+    acl->rules[rule].root = root;
+    acl->rules[rule].access = (uint8_t)access;
+    acl->rules[rule].topic_at = (uint32_t)(topic.ptr - acl->text.data);
+    acl->rules[rule].topic_len = (uint32_t)topic.len;
     while (nj_mqtt_next_level(&topic, &level)) {
         at = step(acl, at, level, is_pattern);
     }

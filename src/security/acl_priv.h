@@ -12,15 +12,10 @@
 
 #include "base/buf.h"
 #include "security/acl.h"
+#include "security/acl_view.h"
 
 /* As many as Mosquitto takes: 200 separators. */
 #define NJ_ACL_LEVELS_MAX 201
-
-enum nj_acl_access {
-    NJ_ACL_READ = 1,
-    NJ_ACL_WRITE = 2,
-    NJ_ACL_DENY = 4,
-};
 
 /* Bits of nj_acl_node.below: a read rule lies here or below, and what has to be filled on the way
  * there. */
@@ -62,12 +57,16 @@ struct nj_acl_rule {
     uint32_t line;
     uint32_t text_at; /* in acl->text */
     uint32_t text_len;
+    uint32_t topic_at; /* as well */
+    uint32_t topic_len;
+    uint32_t root;  /* of its list */
+    uint8_t access; /* enum nj_acl_access */
 };
 
 struct nj_acl_user {
     uint32_t name_at;
     uint32_t name_len;
-    uint32_t root;
+    uint32_t root; /* grows with the user's number */
     uint32_t bucket_next;
 };
 
