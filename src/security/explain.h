@@ -62,8 +62,9 @@ struct nj_explanation {
 };
 
 /* `out` is written in any case and wants nj_explanation_fini. NJ_ENOMEM: it is not complete. */
-enum nj_err nj_explain(const struct nj_policy *policy, const struct nj_explain_question *question,
-                       struct nj_explanation *out) NJ_NODISCARD;
+enum nj_err nj_explain_decision(const struct nj_policy *policy,
+                                const struct nj_explain_question *question,
+                                struct nj_explanation *out) NJ_NODISCARD;
 void nj_explanation_fini(struct nj_explanation *explanation);
 
 /* -- for sources of rules -- */
