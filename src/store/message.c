@@ -1,5 +1,5 @@
 /* See message.h. */
-#include "broker/message.h"
+#include "store/message.h"
 
 #include "base/mem.h"
 
