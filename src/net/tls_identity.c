@@ -25,7 +25,7 @@ const char *nj_tls_name_text(enum nj_tls_name why)
     return (unsigned)why < NJ_TLS_NAME_COUNT ? texts[why] : "unknown";
 }
 
-static enum nj_tls_name name_state_of_text(const uint8_t *text, size_t len)
+enum nj_tls_name nj_name_state_of_text(const uint8_t *text, size_t len)
 {
     if (len == 0) {
         return NJ_TLS_NAME_EMPTY;
@@ -79,7 +79,7 @@ static enum nj_err common_name_of(X509_NAME *subject, enum nj_tls_name *state, c
         return NJ_OK;
     }
     enum nj_err err = NJ_OK;
-    *state = name_state_of_text(text, (size_t)len);
+    *state = nj_name_state_of_text(text, (size_t)len);
     if (*state == NJ_TLS_NAME_OK) {
         *out = nj_try_bytes_dup(nj_bytes(text, (size_t)len));
         err = *out != NULL ? NJ_OK : NJ_ENOMEM;
