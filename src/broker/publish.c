@@ -232,6 +232,37 @@ static void answer_refused(struct nj_session *session, const struct nj_publish_i
     }
 }
 
+/* ---- requests to the broker: handed on at once, never routed, retained or stored */
+
+static bool is_request(struct nj_bytes topic)
+{
+    return nj_bytes_starts_with(topic, NJ_BYTES_LIT("$CONTROL/"));
+}
+
+/* With QoS 2 it is passed on with the first PUBLISH, and only its packet id is kept until PUBREL
+ * (MQTT5 4.3.3, the second way): what a request says, perhaps a password, is not stored. */
+static enum nj_err take_request(struct nj_session *session, const struct nj_publish_in *in,
+                                struct nj_publication *publication, enum nj_mqtt_reason *reason)
+{
+    struct nj_flow *flow = in->qos == 2 ? demand_flow(session) : NULL;
+    if (in->qos == 2 && (!flow || is_incoming_full(session))) {
+        return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
+    }
+    bool is_known = flow && nj_flow_incoming_find(flow, in->packet_id);
+    enum nj_mqtt_reason answer = NJ_RC_SUCCESS;
+    if (!is_known) {
+        answer = session->shard->core->events->request(session, publication->view.topic, in);
+    }
+    if (in->qos < 2 || answer != NJ_RC_SUCCESS) {
+        answer_refused(session, in, answer);
+        return NJ_OK;
+    }
+    publication->view.payload = nj_bytes(NULL, 0);
+    publication->view.props = nj_bytes(NULL, 0);
+    publication->view.is_retain = false;
+    return publish_qos2(session, in, publication, reason);
+}
+
 static enum nj_err check(struct nj_session *session, const struct nj_publish_in *in,
                          struct nj_bytes topic, enum nj_mqtt_reason *reason)
 {
@@ -288,11 +319,6 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
         answer_refused(session, in, NJ_RC_NOT_AUTHORIZED);
         return NJ_OK;
     }
-    if (nj_bytes_starts_with(publication.view.topic, NJ_BYTES_LIT("$CONTROL/"))) {
-        /* Requests to the broker are never passed on or retained. */
-        answer_refused(session, in, NJ_RC_SUCCESS);
-        return NJ_OK;
-    }
     if (shard->limits->max_payload && in->payload.len > shard->limits->max_payload) {
         NJ_STAT_ADD(shard, publish_dropped, 1);
         answer_refused(session, in, NJ_RC_PACKET_TOO_LARGE);
@@ -301,7 +327,9 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
     if (in->qos && link->receive_max_in && link->receive_in >= link->receive_max_in) {
         return refuse(reason, NJ_RC_RECEIVE_MAXIMUM_EXCEEDED);
     }
-    if (in->qos == 2) {
+    if (NJ_UNLIKELY(is_request(publication.view.topic))) {
+        err = take_request(session, in, &publication, reason);
+    } else if (in->qos == 2) {
         err = publish_qos2(session, in, &publication, reason);
     } else {
         publish_now(session, in, &publication);
@@ -319,6 +347,10 @@ static void release(struct nj_session *session, struct nj_message *message,
     struct nj_publication publication = {
         .view = nj_message_view(message), .kept = message, .sender = session->id};
     struct nj_verdict verdict;
+    if (is_request(publication.view.topic)) {
+        nj_publication_fini(&publication); /* it was handed on with its PUBLISH */
+        return;
+    }
     nj_authz(shard->policy, &session->subject, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
     if (verdict.allowed) {
         *routed = nj_publish_accepted(session, &publication, true);

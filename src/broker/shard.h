@@ -26,6 +26,7 @@
 struct nj_interest;
 struct nj_link;
 struct nj_policy;
+struct nj_publish_in;
 struct nj_qsbr;
 struct nj_retain;
 struct nj_session;
@@ -48,6 +49,10 @@ struct nj_core_events {
     void (*denied)(struct nj_shard *shard, const struct nj_denial *denial);
     /* A record of kind NJ_RECORD_FRONT or above. */
     void (*record)(struct nj_shard *shard, unsigned kind, const void *body);
+    /* An authorised PUBLISH to $CONTROL/…, with the mount point in `topic`. What the
+     * acknowledgement says. */
+    enum nj_mqtt_reason (*request)(struct nj_session *session, struct nj_bytes topic,
+                                   const struct nj_publish_in *in);
 };
 
 struct nj_core {

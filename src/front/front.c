@@ -19,8 +19,10 @@
 #include "broker/session.h"
 #include "front/conn.h"
 #include "front/denial_log.h"
+#include "front/door.h"
 #include "front/listener.h"
 #include "front/login.h"
+#include "front/petition.h"
 #include "front/record.h"
 #include "net/stream.h"
 #include "security/login.h"
@@ -43,17 +45,42 @@ static void on_sys(struct nj_shard *shard, const struct nj_record_sys *record)
     nj_publish_by_broker(shard, &view);
 }
 
+static void on_task(struct nj_shard *shard, struct nj_front_task *task)
+{
+    if (!task->run(task, shard)) {
+        struct nj_record_task *again =
+            nj_shard_post_surely(shard, shard->id, NJ_RECORD_TASK, sizeof(*again));
+        again->task = task;
+    }
+}
+
+void nj_front_post_task(struct nj_front *front, unsigned worker, struct nj_front_task *task)
+{
+    struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_task));
+    struct nj_record_task *record = nj_batch_add(batch, NJ_RECORD_TASK, sizeof(*record));
+    NJ_ASSERT(record);
+    record->task = task;
+    nj_worker_push(&front->workers[worker], batch);
+}
+
 static void on_record(struct nj_shard *shard, unsigned kind, const void *body)
 {
     struct nj_front *front = (struct nj_front *)shard->core;
     const struct nj_record_adopt *adopt = body;
     const struct nj_record_login *login = body;
+    const struct nj_record_task *task = body;
     switch (kind) {
     case NJ_RECORD_ADOPT:
         nj_login_adopt(adopt->conn, &front->workers[shard->id]);
         break;
     case NJ_RECORD_LOGIN:
         nj_login_verified(login->login, login->ok);
+        break;
+    case NJ_RECORD_REPLY:
+        nj_petition_deliver(shard, body);
+        break;
+    case NJ_RECORD_TASK:
+        on_task(shard, task->task);
         break;
     default:
         on_sys(shard, body);
@@ -64,6 +91,7 @@ static void on_record(struct nj_shard *shard, unsigned kind, const void *body)
 static const struct nj_core_events events = {
     .denied = nj_denial_log,
     .record = on_record,
+    .request = nj_petition_take,
 };
 
 /* From the store, on any of its threads: the completion goes to the lane's worker. */
@@ -145,6 +173,8 @@ enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *sett
     core->retain = nj_retain_new(core->qsbr);
     core->link_ops = &nj_conn_link_ops;
     core->events = &events;
+    front->door = nj_door_new();
+    NJ_ASSERT(front->door);
     front->remembered = nj_remembered_new(REMEMBERED_ENTRIES, REMEMBERED_LIFETIME_MS);
     front->auth_pool = nj_auth_pool_new(0, front->remembered);
     front->workers = aligned_alloc(64, front->worker_count * sizeof(*front->workers));
@@ -238,6 +268,7 @@ void nj_front_stop(struct nj_front *front)
     }
     nj_free(front->listeners);
     nj_remembered_free(front->remembered);
+    nj_door_free(front->door);
     nj_interest_free(front->core.interest);
     nj_retain_free(front->core.retain);
     nj_qsbr_free(front->core.qsbr);

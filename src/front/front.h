@@ -12,6 +12,8 @@
 #include "net/stream.h"
 #include "security/auth_pool.h"
 
+struct nj_door;
+struct nj_front_task;
 struct nj_tls_server;
 
 /* One configured listener at run time. `tls` is replaced on reload under the lock; connections hold
@@ -41,6 +43,7 @@ struct nj_front {
     unsigned listener_count;
     struct nj_auth_pool *auth_pool;
     struct nj_remembered *remembered;
+    struct nj_door *door; /* requests to $CONTROL, for the control thread */
     _Atomic(const struct nj_settings *) settings; /* replaced on reload, old ones are kept */
     _Atomic bool is_stopping;
     _Atomic int connections;         /* open now, for global_max_connections */
@@ -70,6 +73,9 @@ enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings
 
 /* New settings take effect for what is decided from here on. They have to outlive the front. */
 void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings);
+
+/* Has a task (front/record.h) run on a worker, under its baton. Any thread but workers. */
+void nj_front_post_task(struct nj_front *front, unsigned worker, struct nj_front_task *task);
 
 /* A reference to the listener's current context, or NULL. Any thread. */
 struct nj_tls_server *nj_listener_tls(struct nj_listener *listener);
