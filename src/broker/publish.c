@@ -90,7 +90,7 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
     struct nj_bytes topic = publication->view.topic;
     if (publication->view.payload.len == 0) {
         if (nj_retain_clear(shard->core->retain, topic)) {
-            struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_CLEAR, nj_bytes(NULL, 0));
+            struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_CLEAR, 0);
             if (op) {
                 op->bytes = topic;
             }
@@ -107,7 +107,7 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
     if (!message || nj_retain_put(shard->core->retain, message, origin) != NJ_OK) {
         NJ_STAT_ADD(shard, dropped_memory, 1);
     } else {
-        struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_SET, nj_bytes(NULL, 0));
+        struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_SET, 0);
         if (op) {
             op->message = message;
         }
@@ -175,10 +175,10 @@ static void store_incoming(struct nj_session *session, const struct nj_incoming 
     struct nj_wait wait = {0};
     if (session->is_stored) {
         struct nj_store_op *op =
-            nj_shard_op(session->shard, NJ_STORE_INCOMING_PUT, nj_session_client_id(session));
+            nj_shard_op(session->shard, NJ_STORE_INCOMING_PUT, session->id);
         if (op) {
             op->message = incoming->message;
-            op->value = incoming->packet_id;
+            op->packet_id = incoming->packet_id;
         }
         wait.group = nj_shard_commit(session->shard, &wait.err);
     }
@@ -352,7 +352,11 @@ static void release(struct nj_session *session, struct nj_message *message,
         return;
     }
     nj_authz(shard->policy, &session->subject, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
-    if (verdict.allowed) {
+    if (verdict.allowed && message->expires_ms && message->expires_ms <= shard->now_ms) {
+        /* It took too long: nobody may get it any more (MQTT5 3.3.2.3.3). */
+        NJ_STAT_ADD(shard, dropped_expired, 1);
+        NJ_STAT_ADD(shard, publish_dropped, 1);
+    } else if (verdict.allowed) {
         *routed = nj_publish_accepted(session, &publication, true);
     } else {
         nj_session_denied(session, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
@@ -380,9 +384,9 @@ void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
     release(session, message, &routed);
     if (session->is_stored) {
         struct nj_store_op *op =
-            nj_shard_op(shard, NJ_STORE_INCOMING_RELEASE, nj_session_client_id(session));
+            nj_shard_op(shard, NJ_STORE_INCOMING_RELEASE, session->id);
         if (op) {
-            op->value = packet_id;
+            op->packet_id = packet_id;
         }
     }
     struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};
@@ -395,7 +399,7 @@ void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
 static void store_row(struct nj_session *session, enum nj_store_op_kind kind, uint64_t seq)
 {
     struct nj_store_op *op =
-        seq ? nj_shard_op(session->shard, kind, nj_session_client_id(session)) : NULL;
+        seq ? nj_shard_op(session->shard, kind, session->id) : NULL;
     if (op) {
         op->seq = seq;
     }

@@ -97,13 +97,22 @@ static bool is_single_copy(const struct nj_session *session)
     return session->version != NJ_MQTT_5;
 }
 
-static void mark_overlaps(uint64_t number, const struct nj_match *match)
+static bool is_own(const struct nj_sub_entry *entry, const struct nj_publication *publication)
+{
+    return entry->options.is_no_local && entry->session->id == publication->sender;
+}
+
+static void mark_overlaps(uint64_t number, const struct nj_publication *publication,
+                          const struct nj_match *match)
 {
     for (uint32_t f = 0; f < match->count; f++) {
         const struct nj_filter *filter = match->filters[f];
         for (uint32_t i = 0; i < filter->count; i++) {
             struct nj_session *session = filter->entries[i].session;
             uint8_t qos = filter->entries[i].options.qos;
+            if (is_own(&filter->entries[i], publication)) {
+                continue; /* another subscription may bring it all the same */
+            }
             if (session->mark != number) {
                 session->mark = number;
                 session->mark_qos = qos;
@@ -120,7 +129,7 @@ static void deliver_overlap(const struct nj_sub_entry *entry, struct nj_publicat
     struct nj_session *session = entry->session;
     struct nj_sub_options options = entry->options;
     if (is_single_copy(session)) {
-        if (session->mark != number) {
+        if (session->mark != number || is_own(entry, publication)) {
             return; /* it had its copy */
         }
         session->mark = 0;
@@ -133,7 +142,7 @@ static void deliver_overlapping(struct nj_shard *shard, struct nj_publication *p
                                 const struct nj_match *match)
 {
     uint64_t number = ++shard->publication;
-    mark_overlaps(number, match);
+    mark_overlaps(number, publication, match);
     for (uint32_t f = 0; f < match->count; f++) {
         const struct nj_filter *filter = match->filters[f];
         for (uint32_t i = 0; i < filter->count; i++) {
