@@ -118,6 +118,7 @@ struct nj_limits *nj_limits_build(const struct nj_settings *settings)
         .will_checked_at_connect = mode->will_checked_at_connect,
         .session_owner = mode->session_owner,
         .refuses_control_chars = mode->refuses_control_chars,
+        .sends_reason_strings = mode->sends_reason_strings,
     };
     return limits;
 }

@@ -1,36 +1,84 @@
 /* See ack.h. */
 #include "broker/ack.h"
 
+#include "broker/explain.h"
+#include "broker/limits.h"
 #include "broker/link.h"
 #include "broker/shard.h"
+#include "mqtt/ack.h"
+#include "mqtt/props.h"
 #include "mqtt/types.h"
 
-static uint8_t first_byte(enum nj_hold_kind kind)
+static enum nj_mqtt_type type_of(enum nj_hold_kind kind)
 {
     switch (kind) {
     case NJ_HOLD_PUBACK:
-        return NJ_MQTT_PUBACK << 4;
+        return NJ_MQTT_PUBACK;
     case NJ_HOLD_PUBREC:
-        return NJ_MQTT_PUBREC << 4;
+        return NJ_MQTT_PUBREC;
     case NJ_HOLD_PUBREL:
-        return NJ_MQTT_PUBREL << 4 | 2;
+        return NJ_MQTT_PUBREL;
     default:
-        return NJ_MQTT_PUBCOMP << 4;
+        return NJ_MQTT_PUBCOMP;
+    }
+}
+
+static uint8_t first_byte(enum nj_hold_kind kind)
+{
+    return (uint8_t)(type_of(kind) << 4 | (kind == NJ_HOLD_PUBREL ? 2 : 0));
+}
+
+/* Room for an acknowledgement; NULL: it cannot go out. */
+static uint8_t *room_for(struct nj_link *link, enum nj_hold_kind kind, size_t len)
+{
+    if (NJ_UNLIKELY(!nj_link_takes(link, len))) {
+        NJ_STAT_ADD(link->shard, dropped_too_large, 1);
+        return NULL;
+    }
+    /* Answers to a publisher may wait for the end of the turn; PUBREL drives a delivery on. */
+    uint8_t *at = kind == NJ_HOLD_PUBREL ? nj_link_frame(link, len) : nj_link_frame_late(link, len);
+    if (!at) {
+        nj_link_fail_memory(link);
+        return NULL;
+    }
+    NJ_STAT_ADD(link->shard, messages_sent, 1);
+    return at;
+}
+
+/* With a text, where one is to be said and the peer takes a packet of that size. */
+static void send_refusal(struct nj_link *link, enum nj_hold_kind kind, uint16_t packet_id,
+                         uint8_t reason)
+{
+    char buf[NJ_EXPLAIN_MAX];
+    uint8_t props[NJ_EXPLAIN_MAX + 3];
+    uint32_t limit = reason == NJ_RC_PACKET_TOO_LARGE ? link->shard->limits->max_payload : 0;
+    struct nj_mqtt_ack ack = {.packet_id = packet_id, .code = reason};
+    struct nj_bytes text = nj_explain(link, (enum nj_mqtt_reason)reason, limit, buf);
+    if (text.len) {
+        uint8_t *end = nj_mqtt_prop_put_bytes(props, NJ_PROP_REASON_STRING, text);
+        ack.props = nj_bytes(props, (size_t)(end - props));
+    }
+    size_t len = nj_mqtt_ack_size(&ack, link->version);
+    if (!nj_link_takes(link, len)) {
+        ack.props.len = 0;
+        len = nj_mqtt_ack_size(&ack, link->version);
+    }
+    uint8_t *at = room_for(link, kind, len);
+    if (at) {
+        (void)nj_mqtt_ack_encode(&ack, type_of(kind), link->version, at);
     }
 }
 
 void nj_ack_send(struct nj_link *link, enum nj_hold_kind kind, uint16_t packet_id, uint8_t reason)
 {
     bool has_reason = reason != 0 && link->version == NJ_MQTT_5;
-    size_t len = has_reason ? 5 : 4;
-    if (NJ_UNLIKELY(!nj_link_takes(link, len))) {
-        NJ_STAT_ADD(link->shard, dropped_too_large, 1);
+    if (NJ_UNLIKELY(has_reason && reason >= NJ_RC_UNSPECIFIED)) {
+        send_refusal(link, kind, packet_id, reason);
         return;
     }
-    /* Answers to a publisher may wait for the end of the turn; PUBREL drives a delivery on. */
-    uint8_t *at = kind == NJ_HOLD_PUBREL ? nj_link_frame(link, len) : nj_link_frame_late(link, len);
+    size_t len = has_reason ? 5 : 4;
+    uint8_t *at = room_for(link, kind, len);
     if (!at) {
-        nj_link_fail_memory(link);
         return;
     }
     at[0] = first_byte(kind);
@@ -40,7 +88,6 @@ void nj_ack_send(struct nj_link *link, enum nj_hold_kind kind, uint16_t packet_i
     if (has_reason) {
         at[4] = reason;
     }
-    NJ_STAT_ADD(link->shard, messages_sent, 1);
 }
 
 static void close_link(struct nj_link *link)

@@ -1,4 +1,5 @@
-/* Acknowledgement packets (MQTT5 3.4 – 3.7): short forms, straight into a connection's output. */
+/* Acknowledgement packets (MQTT5 3.4 – 3.7): short forms where nothing is refused, straight into a
+ * connection's output. */
 #ifndef NJ_BROKER_ACK_H
 #define NJ_BROKER_ACK_H
 
@@ -8,8 +9,8 @@
 
 struct nj_link;
 
-/* PUBACK, PUBREC, PUBREL or PUBCOMP. A reason other than 0 goes out with MQTT 5 only. Also gives
- * back the peer's send quota where the packet does that. */
+/* PUBACK, PUBREC, PUBREL or PUBCOMP. A reason other than 0 goes out with MQTT 5 only; a refusal
+ * says in words why (explain.h). */
 void nj_ack_send(struct nj_link *link, enum nj_hold_kind kind, uint16_t packet_id, uint8_t reason);
 /* What the hold promised did not become durable: says so where the protocol can, else ends the
  * connection so that the client tries again. */

@@ -28,6 +28,7 @@ struct nj_limits {
     bool will_checked_at_connect;
     bool session_owner;
     bool refuses_control_chars;
+    bool sends_reason_strings;
     bool is_compat_store;
 };
 

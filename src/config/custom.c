@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "mqtt/topic.h"
 
 #define AUTO_ID_PREFIX_MAX 50
 /* 136 years: session expiry is 32 bits of seconds everywhere else, and its highest value is
@@ -50,6 +51,38 @@ NJ_CUSTOM_PARSER(nj_parse_auto_id_prefix)
     void *base = is_listeners ? (void *)&parser->settings->listeners[parser->context.listener]
                               : (void *)nj_parser_scope(parser);
     return nj_option_set(parser, option, base, value);
+}
+
+/* `none`, or a topic name of our own tree in which the client's id is a level, so that no two
+ * clients share it. */
+static bool is_response_prefix(const char *value)
+{
+    bool has_client_id = false;
+    if (value[0] == '$' || strlen(value) > NJ_RESPONSE_PREFIX_MAX ||
+        !nj_mqtt_topic_is_valid(nj_bytes_of(value), 0)) {
+        return false;
+    }
+    for (const char *at = value; at; at = strchr(at, '/')) {
+        at += *at == '/';
+        size_t len = strcspn(at, "/");
+        bool is_placeholder = len == 2 && at[0] == '%' && (at[1] == 'c' || at[1] == 'u');
+        if (!is_placeholder && memchr(at, '%', len)) {
+            return false;
+        }
+        has_client_id |= is_placeholder && at[1] == 'c';
+    }
+    return has_client_id;
+}
+
+NJ_CUSTOM_PARSER(nj_parse_response_information)
+{
+    if (strcmp(value, "none") != 0 && !is_response_prefix(value)) {
+        return nj_parser_fail(parser,
+                              "Error: 'response_information' must be `none` or a topic of at most "
+                              "%d bytes in which %%c, and perhaps %%u, is a whole level.",
+                              NJ_RESPONSE_PREFIX_MAX);
+    }
+    return nj_option_set(parser, option, parser->settings, value);
 }
 
 NJ_CUSTOM_PARSER(nj_parse_expiration)

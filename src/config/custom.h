@@ -11,6 +11,7 @@
 NJ_CUSTOM_PARSER(nj_parse_per_listener);
 NJ_CUSTOM_PARSER(nj_parse_compat);
 NJ_CUSTOM_PARSER(nj_parse_auto_id_prefix);
+NJ_CUSTOM_PARSER(nj_parse_response_information);
 NJ_CUSTOM_PARSER(nj_parse_expiration);
 NJ_CUSTOM_PARSER(nj_parse_log_dest);
 NJ_CUSTOM_PARSER(nj_parse_log_type);

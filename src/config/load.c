@@ -133,6 +133,9 @@ void nj_config_apply(struct nj_settings *settings)
     if (settings->session_owner != NJ_UNSET) {
         mode->session_owner = settings->session_owner == NJ_YES;
     }
+    if (settings->response_information) {
+        mode->sends_response_info = strcmp(settings->response_information, "none") != 0;
+    }
     mode->rights_change = (enum nj_rights_change)settings->rights_change;
     if (settings->check_retain_source != NJ_UNSET) {
         mode->retain_rechecks_origin = settings->check_retain_source == NJ_YES;

@@ -75,6 +75,16 @@ static const struct mode_row {
     {ROW(refuses_control_chars), true, false,
      "control characters in client ids and user names are refused",
      "control characters in client ids and user names are as in the original"},
+    {ROW(sends_reason_strings), true, false,
+     "refusals say why in words to MQTT 5 clients (Reason String)",
+     "refusals carry a reason code alone"},
+    {ROW(sends_response_info), true, false,
+     "MQTT 5 clients that ask are told a prefix for response topics (`response_information none` "
+     "changes that)",
+     "clients that ask for response information get none (`response_information` changes that)"},
+    {ROW(checks_payload_format), true, false,
+     "a payload that is said to be UTF-8 and is not is refused",
+     "payloads that are said to be UTF-8 are passed on unchecked"},
     {ROW(nofollow_credentials), false, true, "credential files may be symbolic links",
      "credential files may not be symbolic links (MOSQUITTO_UNSAFE_ALLOW_SYMLINKS changes that)"},
 };

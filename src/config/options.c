@@ -61,6 +61,13 @@ const struct nj_option nj_options[] = {
     {"session_owner", WORDS("none|user"), GLOBAL(session_owner), LIVE, OWN, .min = NJ_NO,
      .help = "`user`: a session is resumed only by the user who owns it; `none`: by anyone with "
              "its client id. Default: user (compat: none)."},
+    {"response_information", TEXT, GLOBAL(response_information), LIVE, OWN,
+     BY(nj_parse_response_information),
+     .help = "Prefix of a client's own response topics, told to MQTT 5 clients that ask for it and "
+             "may subscribe below it; `%c` is the client id and `%u` the user name, each a whole "
+             "level, and clients whose names hold `/`, `+` or `#` are told nothing. It grants no "
+             "right: an ACL line such as `pattern read response/%c/#` does. `none`: nobody is told "
+             "any. Default: response/%c (compat: none)."},
     {"compat", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, RESTART,
      .flags = NJ_OPTION_OWN | MAIN_ONLY, .words = "none|mosquitto", BY(nj_parse_compat),
      .help = "`mosquitto`: behave as Mosquitto 2.1.2 does; `none`: native mode. The `--compat` "

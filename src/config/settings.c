@@ -170,6 +170,14 @@ const char *nj_settings_auto_id_prefix(const struct nj_settings *settings, size_
     return own ? own : scope ? scope : "auto-";
 }
 
+const char *nj_settings_response_information(const struct nj_settings *settings)
+{
+    if (!settings->mode.sends_response_info) {
+        return NULL;
+    }
+    return settings->response_information ? settings->response_information : "response/%c";
+}
+
 bool nj_settings_uses_tls(const struct nj_listener_settings *listener)
 {
     return listener->certfile && listener->keyfile;

@@ -183,10 +183,13 @@ struct nj_mode_settings {
     bool persistence_default;
     bool reload_keeps_old; /* a broken file on reload: keep serving */
     bool refuses_control_chars;
+    bool sends_reason_strings;
+    bool sends_response_info;
+    bool checks_payload_format;
     bool nofollow_credentials;
 };
 
-#define NJ_MODE_ROWS_MAX 24
+#define NJ_MODE_ROWS_MAX 40
 
 struct nj_settings {
     struct nj_mode_settings mode;
@@ -252,7 +255,8 @@ struct nj_settings {
     uint32_t durability_interval_ms;
     enum nj_tristate acl_default; /* NJ_YES = allow */
     enum nj_tristate session_owner;
-    int rights_change; /* as mode.rights_change once loaded */
+    char *response_information; /* prefix of response topics, with %u and %c; NULL = the mode's */
+    int rights_change;          /* as mode.rights_change once loaded */
 
     /* from the command line */
     bool is_daemon;
@@ -271,6 +275,9 @@ bool nj_settings_anonymous(const struct nj_settings *settings, size_t listener);
 bool nj_settings_zero_length_clientid(const struct nj_settings *settings, size_t listener);
 /* Never NULL. */
 const char *nj_settings_auto_id_prefix(const struct nj_settings *settings, size_t listener);
+/* The template of response topics, or NULL: nobody is told any. */
+#define NJ_RESPONSE_PREFIX_MAX 200
+const char *nj_settings_response_information(const struct nj_settings *settings);
 bool nj_settings_uses_tls(const struct nj_listener_settings *listener);
 
 #endif

@@ -8,11 +8,12 @@
 struct nj_conn;
 struct nj_login;
 
-/* The assigned client id with a long configured prefix is the largest part. */
+/* Response information and the assigned client id are the largest parts. */
 #define NJ_CONNACK_MAX 1024
 
-/* Returns the packet's length. */
+/* For a connection whose session is attached. Returns the packet's length. Response information is
+ * left out where the client may not use it, or takes no packet that large. */
 uint32_t nj_connack_encode(const struct nj_conn *conn, const struct nj_login *login,
-                           bool session_present, uint8_t *out, uint32_t size);
+                           bool session_present, uint8_t out[NJ_CONNACK_MAX]);
 
 #endif

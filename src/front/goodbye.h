@@ -9,8 +9,8 @@ struct nj_conn;
 /* DISCONNECT with the connection's close_reason, written at once as far as the socket takes it; for
  * MQTT 5 only. */
 void nj_goodbye_send(struct nj_conn *conn);
-/* CONNACK with `reason`, translated for MQTT 3, then the connection closes. `why` is for the log.
- */
+/* CONNACK with `reason`, translated for MQTT 3, then the connection closes. `why` is a static text
+ * for the log; what the client is told follows from `reason` alone (broker/explain.h). */
 void nj_goodbye_refuse(struct nj_conn *conn, enum nj_mqtt_reason reason, const char *why);
 
 #endif

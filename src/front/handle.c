@@ -1,6 +1,7 @@
 /* One packet of a connection: decoded here, handled by the core. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "broker/explain.h"
 #include "broker/hold.h"
 #include "broker/limits.h"
 #include "broker/publish.h"
@@ -16,8 +17,10 @@
 #include "mqtt/disconnect.h"
 #include "mqtt/frame.h"
 #include "mqtt/publish.h"
+#include "mqtt/suback.h"
 #include "mqtt/subscribe.h"
 #include "mqtt/topic.h"
+#include "mqtt/unsuback.h"
 #include "mqtt/unsubscribe.h"
 
 /* What the log calls the end, in the original's words. */
@@ -144,19 +147,35 @@ static void log_filter(const struct nj_session *session, enum nj_log_type type, 
     }
 }
 
-/* Writes the head of a SUBACK or UNSUBACK with `count` codes; returns where they go. */
-static uint8_t *ack_head(const struct nj_conn *conn, enum nj_mqtt_type type, uint16_t packet_id,
-                         uint32_t count, uint8_t *at)
+/* Sends the SUBACK or UNSUBACK, with a text about the first filter that is refused where the client
+ * takes it. False: it cannot be made. */
+static bool answer_codes(struct nj_conn *conn, enum nj_hold_kind kind, uint16_t packet_id,
+                         struct nj_bytes codes, struct nj_replay *replay)
 {
-    uint32_t body = 2 + (conn->link.version == NJ_MQTT_5 ? 1 : 0) + count;
-    *at++ = (uint8_t)(type << 4);
-    at = nj_mqtt_varint_put(at, body);
-    *at++ = (uint8_t)(packet_id >> 8);
-    *at++ = (uint8_t)packet_id;
-    if (conn->link.version == NJ_MQTT_5) {
-        *at++ = 0;
+    char buf[NJ_EXPLAIN_MAX];
+    enum nj_mqtt_version version = conn->link.version;
+    bool is_suback = kind == NJ_HOLD_SUBACK;
+    struct nj_mqtt_suback packet = {.packet_id = packet_id, .codes = codes};
+    packet.props.reason_string = nj_explain_codes(&conn->link, codes, buf);
+    packet.props.present = (uint64_t)(packet.props.reason_string.len > 0) << NJ_PROP_REASON_STRING;
+    size_t size =
+        is_suback ? nj_mqtt_suback_size(&packet, version) : nj_mqtt_unsuback_size(&packet, version);
+    if (!nj_link_takes(&conn->link, size)) {
+        packet.props.present = 0;
+        size = is_suback ? nj_mqtt_suback_size(&packet, version)
+                         : nj_mqtt_unsuback_size(&packet, version);
     }
-    return at;
+    uint8_t *frame = nj_try_alloc(size);
+    if (!frame) {
+        nj_replay_free(replay);
+        return false;
+    }
+    uint8_t *end = is_suback ? nj_mqtt_suback_encode(&packet, version, frame)
+                             : nj_mqtt_unsuback_encode(&packet, version, frame);
+    nj_session_answer(conn->link.session, kind, frame, (uint32_t)(end - frame), replay,
+                      nj_session_lane_wait(conn->link.session));
+    nj_free(frame);
+    return true;
 }
 
 static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
@@ -170,11 +189,11 @@ static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
     if (!filters_are_valid(conn, packet.filters, true)) {
         return bad(conn, NJ_RC_MALFORMED_PACKET);
     }
-    uint8_t *frame = nj_try_alloc(packet.count + 16);
-    if (!frame) {
+    uint8_t *codes = nj_try_alloc(packet.count);
+    if (!codes) {
         return bad(conn, NJ_RC_QUOTA_EXCEEDED);
     }
-    uint8_t *at = ack_head(conn, NJ_MQTT_SUBACK, packet.packet_id, packet.count, frame);
+    uint8_t *at = codes;
     struct nj_replay *replay = NULL;
     struct nj_bytes rest = packet.filters;
     struct nj_mqtt_filter filter;
@@ -192,10 +211,10 @@ static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
             log_filter(session, NJ_LOG_SUBSCRIBE, filter.qos, filter.filter);
         }
     }
-    nj_session_answer(session, NJ_HOLD_SUBACK, frame, (uint32_t)(at - frame), replay,
-                      nj_session_lane_wait(session));
-    nj_free(frame);
-    return conn->state == NJ_CONN_ACTIVE;
+    bool is_answered =
+        answer_codes(conn, NJ_HOLD_SUBACK, packet.packet_id, nj_bytes(codes, packet.count), replay);
+    nj_free(codes);
+    return is_answered ? conn->state == NJ_CONN_ACTIVE : bad(conn, NJ_RC_QUOTA_EXCEEDED);
 }
 
 static bool on_unsubscribe(struct nj_conn *conn, struct nj_bytes body)
@@ -209,28 +228,23 @@ static bool on_unsubscribe(struct nj_conn *conn, struct nj_bytes body)
     if (!filters_are_valid(conn, packet.filters, false)) {
         return bad(conn, NJ_RC_MALFORMED_PACKET);
     }
-    bool has_codes = conn->link.version == NJ_MQTT_5;
-    uint8_t *frame = nj_try_alloc(packet.count + 16);
-    if (!frame) {
+    uint8_t *codes = nj_try_alloc(packet.count);
+    if (!codes) {
         return bad(conn, NJ_RC_QUOTA_EXCEEDED);
     }
-    uint8_t *at =
-        ack_head(conn, NJ_MQTT_UNSUBACK, packet.packet_id, has_codes ? packet.count : 0, frame);
+    uint8_t *at = codes;
     struct nj_bytes rest = packet.filters;
     struct nj_bytes filter;
     while (nj_mqtt_unsubscribe_next(&rest, &filter)) {
-        uint8_t code = nj_session_unsubscribe(session, filter);
-        if (has_codes) {
-            *at++ = code;
-        }
+        *at++ = nj_session_unsubscribe(session, filter);
         if (NJ_UNLIKELY(nj_log_wants(NJ_LOG_UNSUBSCRIBE))) {
             log_filter(session, NJ_LOG_UNSUBSCRIBE, 0, filter);
         }
     }
-    nj_session_answer(session, NJ_HOLD_UNSUBACK, frame, (uint32_t)(at - frame), NULL,
-                      nj_session_lane_wait(session));
-    nj_free(frame);
-    return conn->state == NJ_CONN_ACTIVE;
+    bool is_answered =
+        answer_codes(conn, NJ_HOLD_UNSUBACK, packet.packet_id, nj_bytes(codes, packet.count), NULL);
+    nj_free(codes);
+    return is_answered ? conn->state == NJ_CONN_ACTIVE : bad(conn, NJ_RC_QUOTA_EXCEEDED);
 }
 
 /* ---- PINGREQ, DISCONNECT, AUTH */

@@ -199,7 +199,7 @@ static void claim(struct nj_conn *conn)
     }
     login->will = NULL; /* the session's now */
     uint8_t frame[NJ_CONNACK_MAX];
-    uint32_t len = nj_connack_encode(conn, login, claimed.is_present, frame, sizeof(frame));
+    uint32_t len = nj_connack_encode(conn, login, claimed.is_present, frame);
     nj_session_answer(claimed.session, NJ_HOLD_CONNACK, frame, len, NULL, claimed.wait);
 }
 
@@ -357,6 +357,7 @@ void nj_login_begin(struct nj_conn *conn, struct nj_bytes body)
         }
         return;
     }
+    nj_login_take_manners(conn, &packet);
     conn->login = nj_try_zalloc(sizeof(*conn->login));
     if (!conn->login) {
         nj_goodbye_refuse(conn, NJ_RC_QUOTA_EXCEEDED, "out of memory");

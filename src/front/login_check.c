@@ -106,7 +106,6 @@ static void take_properties(struct nj_conn *conn, const struct nj_mqtt_connect *
     const struct nj_listener_settings *listener = conn->listener->settings;
     uint32_t cap = link->shard->limits->persistent_expiry_s;
     login->is_clean_start = packet->is_clean_start;
-    link->wants_problem_info = true;
     if (packet->version != NJ_MQTT_5) {
         login->expiry_s = packet->is_clean_start ? 0 : NJ_EXPIRY_NEVER;
         return;
@@ -117,15 +116,21 @@ static void take_properties(struct nj_conn *conn, const struct nj_mqtt_connect *
         login->has_capped_expiry = true;
     }
     link->receive_max_out = props->receive_maximum;
-    link->max_packet_out = props->maximum_packet_size;
     link->receive_max_in = (uint16_t)link->shard->limits->max_inflight;
     link->alias_in_max = (uint16_t)listener->max_topic_alias;
     link->alias_out_max = props->topic_alias_maximum < listener->max_topic_alias_broker
                               ? props->topic_alias_maximum
                               : (uint16_t)listener->max_topic_alias_broker;
-    if (nj_mqtt_props_has(props, NJ_PROP_REQUEST_PROBLEM_INFO)) {
-        link->wants_problem_info = props->request_problem_info == 1;
-    }
+    login->wants_response_info = props->request_response_info == 1;
+}
+
+void nj_login_take_manners(struct nj_conn *conn, const struct nj_mqtt_connect *packet)
+{
+    const struct nj_mqtt_props *props = &packet->props;
+    bool has_a_say =
+        packet->version == NJ_MQTT_5 && nj_mqtt_props_has(props, NJ_PROP_REQUEST_PROBLEM_INFO);
+    conn->link.wants_problem_info = !has_a_say || props->request_problem_info == 1;
+    conn->link.max_packet_out = packet->version == NJ_MQTT_5 ? props->maximum_packet_size : 0;
 }
 
 /* ---- will */

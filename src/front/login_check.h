@@ -33,10 +33,14 @@ struct nj_login {
     bool is_id_assigned;
     bool has_server_keep_alive;
     bool has_capped_expiry;
+    bool wants_response_info;
     bool is_at_pool;
     _Atomic bool is_gone; /* the connection went: nothing is to be hashed any more */
     bool has_hash;
 };
+
+/* What the client says about how it wants to be answered, a refusal included. */
+void nj_login_take_manners(struct nj_conn *conn, const struct nj_mqtt_connect *packet);
 
 /* Checks the packet against listener and limits and takes its values over into connection and
  * login. False: refused already. */

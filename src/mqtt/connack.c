@@ -51,12 +51,16 @@ uint8_t nj_mqtt_connack_old_code(enum nj_mqtt_reason reason)
         return OLD_CODE_ID;
     case NJ_RC_BAD_USERNAME_OR_PASSWORD:
         return OLD_CODE_PASSWORD;
-    case NJ_RC_NOT_AUTHORIZED:
-    case NJ_RC_BANNED:
-    case NJ_RC_BAD_AUTHENTICATION_METHOD:
-        return OLD_CODE_DENIED;
-    default:
+    case NJ_RC_SERVER_UNAVAILABLE:
+    case NJ_RC_SERVER_BUSY:
+    case NJ_RC_SERVER_SHUTTING_DOWN:
+    case NJ_RC_QUOTA_EXCEEDED:
+    case NJ_RC_USE_ANOTHER_SERVER:
+    case NJ_RC_SERVER_MOVED:
+    case NJ_RC_CONNECTION_RATE_EXCEEDED:
         return OLD_CODE_UNAVAILABLE;
+    default:
+        return OLD_CODE_DENIED; /* trying again later would not help */
     }
 }
 

@@ -205,14 +205,18 @@ static void modes_have_their_defaults_and_say_how_they_differ(void **state)
     assert_true(mode->leading_topics_for_all && mode->any_case_keywords && mode->checks_subscribe &&
                 mode->capath_by_content && mode->session_owner && mode->will_checked_at_connect &&
                 mode->retain_rechecks_origin && mode->share_skips_denied &&
-                mode->default_argon2id && mode->reload_keeps_old && mode->refuses_control_chars);
+                mode->default_argon2id && mode->reload_keeps_old && mode->refuses_control_chars &&
+                mode->sends_reason_strings && mode->sends_response_info &&
+                mode->checks_payload_format);
     assert_int_equal(mode->rights_change, NJ_RIGHTS_RECHECK);
     assert_true(native.settings->persistence);
     mode = &compat.settings->mode;
     assert_true(mode->local_anonymous && mode->acl_default_allow && mode->share_as_whole &&
                 mode->unverified_user_counts && mode->nofollow_credentials);
     assert_false(mode->leading_topics_for_all || mode->any_case_keywords ||
-                 mode->checks_subscribe || mode->session_owner || mode->reload_keeps_old);
+                 mode->checks_subscribe || mode->session_owner || mode->reload_keeps_old ||
+                 mode->sends_reason_strings || mode->sends_response_info ||
+                 mode->checks_payload_format);
     assert_int_equal(mode->rights_change, NJ_RIGHTS_KICK);
     assert_int_equal(compat.settings->rights_change, NJ_RIGHTS_KICK);
     assert_int_equal(native.settings->rights_change, NJ_RIGHTS_RECHECK);
@@ -224,11 +228,12 @@ static void modes_have_their_defaults_and_say_how_they_differ(void **state)
     nj_settings_free(compat.settings);
     struct nj_settings *own =
         rig_good("acl_default allow\nrights_change strict\nsession_owner none\npersistence false\n"
-                 "check_retain_source false\n");
+                 "check_retain_source false\nresponse_information none\n");
     assert_true(own->mode.acl_default_allow);
-    assert_false(own->mode.session_owner);
+    assert_false(own->mode.session_owner || own->mode.sends_response_info);
+    assert_null(nj_settings_response_information(own));
     assert_int_equal(own->mode.rights_change, NJ_RIGHTS_STRICT);
-    assert_int_equal(count_differences(own), all - 5);
+    assert_int_equal(count_differences(own), all - 6);
     nj_settings_free(own);
 }
 

@@ -19,7 +19,10 @@ static void all_bad(const struct bad *list, size_t count)
 
 #define ALL_BAD(list) all_bad(list, sizeof(list) / sizeof((list)[0]))
 
-#define UNBUILT       "' option is not available in this version of nightjar: "
+#define RESPONSE_ERROR                                                                             \
+    "Error: 'response_information' must be `none` or a topic of at most 200 bytes in which %c, "   \
+    "and perhaps %u, is a whole level."
+#define UNBUILT "' option is not available in this version of nightjar: "
 
 static void B_261_unknown_misplaced_and_surplus_words_are_errors(void **state)
 {
@@ -71,6 +74,12 @@ static void L_087_a_wrong_security_option_never_starts_the_broker(void **state)
         {"acl_default maybe\n", "Error: Invalid 'acl_default' value (maybe).", 1},
         {"rights_change never\n", "Error: Invalid 'rights_change' value (never).", 1},
         {"session_owner anyone\n", "Error: Invalid 'session_owner' value (anyone).", 1},
+        {"response_information reply\n", RESPONSE_ERROR, 1},     /* shared by all clients */
+        {"response_information reply/x%c\n", RESPONSE_ERROR, 1}, /* no whole level */
+        {"response_information reply/%c%u\n", RESPONSE_ERROR, 1},
+        {"response_information reply/%%/%c\n", RESPONSE_ERROR, 1},
+        {"response_information $SYS/%c\n", RESPONSE_ERROR, 1},
+        {"response_information reply/%c/#\n", RESPONSE_ERROR, 1},
         /* Not a second, open listener on port 1883. */
         {"certfile c\nkeyfile k\nlistener 8883\n",
          "Error: The 'certfile' option requires a listener to be defined first.", 1},

@@ -11,6 +11,7 @@ static const char everything[] =
     "\xef\xbb\xbf# every option that can be loaded\r\n"
     "per_listener_settings true\n"
     "acl_default allow\nrights_change strict\nsession_owner none\ncompat none\n"
+    "response_information reply/%u/%c\n"
     "workers 2\ndurability interval 7\n"
     "check_retain_source true\nallow_duplicate_messages false\nclientid_prefixes p\n"
     "connection_messages false\nglobal_max_clients 5\nglobal_max_connections 6\n"
