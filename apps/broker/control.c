@@ -1,17 +1,19 @@
 /* See control.h. */
 #include "control.h"
 
+#include <sys/signalfd.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "broker/limits.h"
 #include "config/config.h"
+#include "control/plane.h"
 #include "front/front.h"
 #include "front/sys.h"
 #include "policy_build.h"
@@ -19,6 +21,7 @@
 #include "security/policy.h"
 
 #define STATUS_OK     0
+#define STATUS_SYSTEM 1
 #define STATUS_CONFIG 3
 #define TICK_MS       1000
 
@@ -35,6 +38,7 @@ struct nj_control {
     struct nj_settings *settings; /* in force */
     struct nj_limits *limits;
     struct nj_sys *sys;
+    struct nj_control_plane *plane;
     struct graveyard old;
     uint64_t epoch;
     uint64_t next_sys_ms;
@@ -99,20 +103,25 @@ static void bury(struct nj_control *control, struct nj_settings *settings, struc
     old->count++;
 }
 
-static enum nj_err try_reload(struct nj_control *control)
+/* `why`, of NJ_CONFIG_ERROR_MAX bytes, gets the text of what is wrong; the log has it, too. */
+static enum nj_err try_reload(struct nj_control *control, char *why)
 {
     struct nj_settings *fresh;
     struct nj_policy *policy;
-    if (nj_config_reload(control->settings, &fresh) != NJ_OK) {
+    if (nj_config_reload_explained(control->settings, &fresh, why) != NJ_OK) {
         return NJ_EINVAL;
     }
     if (nj_policy_build(fresh, control->epoch + 1, &policy) != NJ_OK) {
+        (void)snprintf(why, NJ_CONFIG_ERROR_MAX, "a password or ACL file is broken; the log says "
+                                                 "where");
         nj_settings_free(fresh);
         return NJ_EINVAL;
     }
     /* The last step that can fail; it takes effect as a whole or not at all. */
     if (nj_front_reload_tls(control->front, fresh) != NJ_OK ||
         nj_control_configure_log(fresh, control->front) != NJ_OK) {
+        (void)snprintf(why, NJ_CONFIG_ERROR_MAX, "a certificate, a key or the log file cannot be "
+                                                 "used; the log says which");
         nj_policy_unref(policy);
         nj_settings_free(fresh);
         return NJ_EINVAL;
@@ -127,14 +136,22 @@ static enum nj_err try_reload(struct nj_control *control)
     return NJ_OK;
 }
 
-static void reload(struct nj_control *control)
+static enum nj_err reload(struct nj_control *control, char *why)
 {
     nj_process_notify("RELOADING=1");
     nj_log(NJ_LOG_INFO, "Reloading config.");
-    enum nj_err err = try_reload(control);
+    enum nj_err err = try_reload(control, why);
     nj_process_notify("READY=1");
     if (err == NJ_OK) {
         nj_log(NJ_LOG_INFO, "Reload done: epoch %llu.", (unsigned long long)control->epoch);
+    }
+    return err;
+}
+
+static void reload_by_signal(struct nj_control *control)
+{
+    char why[NJ_CONFIG_ERROR_MAX];
+    if (reload(control, why) == NJ_OK) {
         return;
     }
     if (control->settings->mode.reload_keeps_old) {
@@ -145,6 +162,55 @@ static void reload(struct nj_control *control)
     }
 }
 
+/* ---- what the control plane asks of us */
+
+static const struct nj_settings *host_settings(void *arg)
+{
+    const struct nj_control *control = arg;
+    return control->settings;
+}
+
+/* Whoever asks by request is told what is wrong and can mend it: the broker goes on. */
+static enum nj_err host_reload(void *arg, char *why, size_t size)
+{
+    char text[NJ_CONFIG_ERROR_MAX] = "";
+    enum nj_err err = reload(arg, text);
+    if (err != NJ_OK) {
+        (void)snprintf(why, size, "%s", text);
+        nj_log(NJ_LOG_ERROR, "Error: reload failed; everything stays as it was.");
+    }
+    return err;
+}
+
+static enum nj_err host_change_policy(void *arg,
+                                      enum nj_err (*change)(void *arg, struct nj_scope *scopes,
+                                                            size_t count),
+                                      void *change_arg)
+{
+    struct nj_control *control = arg;
+    struct nj_policy *old = atomic_load(&control->front->core.policy);
+    struct nj_policy *fresh;
+    enum nj_err err = nj_policy_changed(old, control->epoch + 1, change, change_arg, &fresh);
+    if (err == NJ_OK) {
+        control->epoch++;
+        nj_front_publish(control->front, fresh, NULL);
+    }
+    return err;
+}
+
+static struct nj_control_plane *make_plane(struct nj_control *control)
+{
+    const struct nj_control_host host = {
+        .arg = control,
+        .settings = host_settings,
+        .reload = host_reload,
+        .change_policy = host_change_policy,
+    };
+    struct nj_control_plane *plane = nj_control_plane_new(control->front, &host);
+    nj_control_plane_add_own(plane);
+    return plane;
+}
+
 /* ---- the loop */
 
 static void on_signal(struct nj_control *control, int number)
@@ -152,13 +218,21 @@ static void on_signal(struct nj_control *control, int number)
     if (number == SIGINT || number == SIGTERM) {
         control->is_stopping = true;
     } else if (number == SIGHUP) {
-        reload(control);
+        reload_by_signal(control);
     } else if (number == SIGRTMIN) {
         if (nj_log_reopen() != NJ_OK) {
             nj_log(NJ_LOG_ERROR, "Error: the log file cannot be opened again; the old one stays.");
         }
     } else if (number == SIGUSR1) {
         nj_log(NJ_LOG_INFO, "Nothing to save: the store is in memory.");
+    }
+}
+
+static void take_signals(struct nj_control *control, int fd)
+{
+    struct signalfd_siginfo info;
+    while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+        on_signal(control, (int)info.ssi_signo);
     }
 }
 
@@ -189,17 +263,28 @@ struct nj_control *nj_control_new(struct nj_front *front, struct nj_settings *se
 int nj_control_run(struct nj_control *control)
 {
     sigset_t set = control_signals();
-    const struct timespec wait = {.tv_sec = TICK_MS / 1000};
+    struct pollfd fds[] = {
+        {.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
+        {.events = POLLIN},
+    };
+    if (fds[0].fd < 0) {
+        nj_log(NJ_LOG_ERROR, "Error: no descriptor left for signals.");
+        return STATUS_SYSTEM;
+    }
+    control->plane = make_plane(control);
+    fds[1].fd = nj_control_plane_fd(control->plane);
     control->sys = nj_sys_new(control->front);
     nj_log(NJ_LOG_INFO, "nightjar version %s running", NJ_VERSION);
     nj_process_notify("READY=1");
     while (!control->is_stopping) {
         tick(control);
-        int number = sigtimedwait(&set, NULL, &wait);
-        if (number > 0) {
-            on_signal(control, number);
+        (void)poll(fds, 2, TICK_MS);
+        take_signals(control, fds[0].fd);
+        if (fds[1].revents) {
+            nj_control_plane_run(control->plane);
         }
     }
+    (void)close(fds[0].fd);
     nj_log(NJ_LOG_INFO, "nightjar version %s terminating", NJ_VERSION);
     nj_process_notify("STOPPING=1");
     if (control->settings->pid_file) {
@@ -214,6 +299,7 @@ void nj_control_free(struct nj_control *control)
         nj_free(control->old.limits[i]);
         nj_settings_free(control->old.settings[i]);
     }
+    nj_control_plane_free(control->plane);
     nj_free(control->old.limits);
     nj_free(control->old.settings);
     nj_free(control->limits);

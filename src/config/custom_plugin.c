@@ -15,7 +15,7 @@ static const struct {
     {"mosquitto_password_file.so", NJ_PLUGIN_PASSWORD_FILE, NULL},
     {"mosquitto_dynamic_security.so", NJ_PLUGIN_OTHER, "dynamic security"},
     {"cedalo_ha.so", NJ_PLUGIN_OTHER, "high availability"},
-    {"cedalo_certificate_management.so", NJ_PLUGIN_OTHER, "certificate management"},
+    {"cedalo_certificate_management.so", NJ_PLUGIN_CERTIFICATES, NULL},
     {"mosquitto_persist_sqlite.so", NJ_PLUGIN_OTHER, "the durable store"},
     {"mosquitto_sparkplug_aware.so", NJ_PLUGIN_OTHER, "Sparkplug awareness"},
 };
@@ -80,6 +80,17 @@ static enum nj_plugin_kind find_module(struct nj_parser *parser, const char *opt
     return NJ_PLUGIN_OTHER;
 }
 
+/* Below a listener it is that listener's; before any, it is all of them's (finish.c). */
+static void manage_certificates(struct nj_parser *parser, bool is_global)
+{
+    int listener = parser->context.listener;
+    if (is_global || listener < 0) {
+        parser->settings->certificate_management = true;
+    } else {
+        parser->settings->listeners[listener].certificate_management = true;
+    }
+}
+
 NJ_CUSTOM_PARSER(nj_parse_plugin)
 {
     bool is_global = strcmp(option->name, "global_plugin") == 0;
@@ -99,6 +110,9 @@ NJ_CUSTOM_PARSER(nj_parse_plugin)
     parser->context.plugin = find_module(parser, option->name, value);
     parser->context.plugin_is_global = is_global;
     parser->context.plugin_is_complete = false;
+    if (parser->context.plugin == NJ_PLUGIN_CERTIFICATES) {
+        manage_certificates(parser, is_global);
+    }
     return NJ_OK;
 }
 

@@ -75,6 +75,8 @@ struct nj_control_command {
 struct nj_control_api {
     const char *name; /* "dynamic-security/v1": the topic is $CONTROL/<name> */
     const char *doc;
+    bool is_optional; /* there only with enable_control_api */
+    bool is_module;   /* listPlugins names it */
     const struct nj_control_command *commands;
     size_t command_count;
     const struct nj_control_arg *envelope; /* keys beside `commands`; checked; NULL = none */

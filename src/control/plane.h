@@ -35,6 +35,9 @@ struct nj_control_host {
                                  void *change_arg);
 };
 
+/* Once, before the first thread: JSON memory is accounted and wiped. */
+void nj_control_json_init(void);
+
 struct nj_control_plane *nj_control_plane_new(struct nj_front *front,
                                               const struct nj_control_host *host);
 /* Requests that are still waiting get no answer. After the workers have stopped. NULL is allowed. */
@@ -48,6 +51,9 @@ void nj_control_plane_add(struct nj_control_plane *plane, const struct nj_contro
 int nj_control_plane_fd(const struct nj_control_plane *plane);
 /* Works for a bounded time. */
 void nj_control_plane_run(struct nj_control_plane *plane);
+
+/* The APIs of this room: broker, inspection, client control, nightjar, certificates. */
+void nj_control_plane_add_own(struct nj_control_plane *plane);
 
 struct nj_front *nj_control_plane_front(const struct nj_control_plane *plane);
 const struct nj_control_host *nj_control_plane_host(const struct nj_control_plane *plane);

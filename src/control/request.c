@@ -1,1 +1,414 @@
-/* See api.h. */
+/* A request at work: envelope, rights, command after command, the end. See api.h. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "config/settings.h"
+#include "control/control_priv.h"
+#include "front/door.h"
+#include "front/front.h"
+#include "security/authz.h"
+
+#define UNKNOWN "Unknown command"
+
+/* ---- answers */
+
+static const char *command_name(const struct nj_control_request *request)
+{
+    const json_t *name = json_object_get(request->call.args, "command");
+    return json_is_string(name) ? json_string_value(name) : UNKNOWN;
+}
+
+/* Who changed what, and what came of it. Secrets are masked by their row. */
+static void log_change(struct nj_control_request *request, const char *error)
+{
+    const struct nj_control_call *call = &request->call;
+    const struct nj_control_caller *caller = &request->caller;
+    struct nj_buf args;
+    if (!call->command || !(call->command->flags & NJ_COMMAND_CHANGES)) {
+        return;
+    }
+    nj_buf_init(&args);
+    nj_control_args_text(call->command->args, call->args, &args);
+    nj_log(NJ_LOG_NOTICE, "Control: %.*s (%.*s, %s) %s/%s%.*s%s%.*s: %s.",
+           caller->user.ptr ? (int)caller->user.len : 9,
+           caller->user.ptr ? (const char *)caller->user.ptr : "anonymous",
+           (int)caller->client_id.len, (const char *)caller->client_id.ptr, caller->address,
+           request->entry->api->name, call->command->name, (int)args.len,
+           args.len ? (const char *)args.data : "", call->note.len ? "; " : "", (int)call->note.len,
+           call->note.len ? (const char *)call->note.data : "", error ? error : "done");
+    nj_buf_fini(&args);
+}
+
+void nj_control_request_answer(struct nj_control_request *request, json_t *data,
+                               enum nj_control_fault fault, const char *error)
+{
+    log_change(request, error);
+    if (request->call.command && request->call.command->flags & NJ_COMMAND_PRIVATE) {
+        request->is_private = true;
+    }
+    nj_control_reply_add(request, command_name(request), data, fault, error);
+    nj_buf_fini(&request->call.note);
+    request->call = (struct nj_control_call){.request = request};
+}
+
+static void refuse(struct nj_control_request *request, enum nj_control_fault fault,
+                   const char *error)
+{
+    nj_control_request_answer(request, NULL, fault, error);
+}
+
+/* ---- calls, from handlers */
+
+static void ring(const struct nj_control_plane *plane)
+{
+    if (!plane->is_over) {
+        nj_door_ring(plane->front->door);
+    }
+}
+
+static void ended(struct nj_control_request *request)
+{
+    NJ_ASSERT(request->state == NJ_CONTROL_WAITING);
+    request->state = NJ_CONTROL_RUNNING;
+    ring(request->plane);
+}
+
+void nj_control_call_done(struct nj_control_call *call, json_t *data)
+{
+    struct nj_control_request *request = call->request;
+    nj_control_request_answer(request, data, NJ_FAULT_INVALID, NULL);
+    ended(request);
+}
+
+void nj_control_call_fail(struct nj_control_call *call, enum nj_control_fault fault,
+                          const char *text)
+{
+    struct nj_control_request *request = call->request;
+    nj_control_request_answer(request, NULL, fault, text);
+    ended(request);
+}
+
+void nj_control_call_failf(struct nj_control_call *call, enum nj_control_fault fault,
+                           const char *fmt, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    nj_control_call_fail(call, fault, text);
+}
+
+void nj_control_call_note(struct nj_control_call *call, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (len > 0) {
+        call->note.len = 0;
+        (void)!nj_buf_printf(&call->note, "%s", text);
+    }
+}
+
+struct nj_control_plane *nj_control_call_plane(const struct nj_control_call *call)
+{
+    return call->request->plane;
+}
+
+struct nj_control_request *nj_control_call_request(const struct nj_control_call *call)
+{
+    return call->request;
+}
+
+const struct nj_control_command *nj_control_call_command(const struct nj_control_call *call)
+{
+    return call->command;
+}
+
+const struct nj_control_caller *nj_control_call_caller(const struct nj_control_call *call)
+{
+    return &call->request->caller;
+}
+
+void *nj_control_call_ctx(const struct nj_control_call *call)
+{
+    return call->request->entry->ctx;
+}
+
+json_t *nj_control_call_args(const struct nj_control_call *call)
+{
+    return call->args;
+}
+
+const char *nj_control_call_string(const struct nj_control_call *call, const char *name)
+{
+    return json_string_value(json_object_get(call->args, name));
+}
+
+bool nj_control_call_bool(const struct nj_control_call *call, const char *name, bool otherwise)
+{
+    const json_t *value = json_object_get(call->args, name);
+    return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}
+
+int64_t nj_control_call_int(const struct nj_control_call *call, const char *name,
+                            int64_t otherwise)
+{
+    const json_t *value = json_object_get(call->args, name);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+/* ---- requests, from begin and end */
+
+json_t *nj_control_request_envelope(const struct nj_control_request *request)
+{
+    return request->envelope;
+}
+
+const struct nj_control_caller *nj_control_request_caller(const struct nj_control_request *request)
+{
+    return &request->caller;
+}
+
+struct nj_control_plane *nj_control_request_plane(const struct nj_control_request *request)
+{
+    return request->plane;
+}
+
+size_t nj_control_request_count(const struct nj_control_request *request)
+{
+    return json_array_size(request->commands);
+}
+
+size_t nj_control_request_failures(const struct nj_control_request *request)
+{
+    return request->failures;
+}
+
+void nj_control_request_end(struct nj_control_request *request)
+{
+    NJ_ASSERT(request->state == NJ_CONTROL_ENDING);
+    request->state = NJ_CONTROL_ENDED;
+    ring(request->plane);
+}
+
+/* ---- the work */
+
+/* Rights may have changed since the request came in: no command runs with more than its sender has
+ * now. */
+static bool may_ask(const struct nj_control_request *request)
+{
+    struct nj_verdict verdict;
+    struct nj_subject subject;
+    nj_subject_init(&subject, request->caller.user, request->caller.client_id,
+                    request->caller.scope);
+    nj_authz(atomic_load(&request->plane->front->core.policy), &subject, NJ_ACTION_PUBLISH,
+             request->from->topic, &verdict);
+    nj_subject_fini(&subject);
+    return verdict.allowed;
+}
+
+static const struct nj_control_command *find_command(const struct nj_control_api *api,
+                                                     const char *name)
+{
+    for (size_t i = 0; i < api->command_count; i++) {
+        if (strcasecmp(api->commands[i].name, name) == 0) {
+            return &api->commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* One command; false when nothing behind it may run (a batch that is no list of commands). */
+static bool run_command(struct nj_control_request *request, json_t *object)
+{
+    char error[160];
+    struct nj_control_call *call = &request->call;
+    if (!json_is_object(object)) {
+        refuse(request, NJ_FAULT_INVALID, "Command not an object");
+        return false;
+    }
+    call->args = object;
+    const json_t *name = json_object_get(object, "command");
+    const json_t *correlation = json_object_get(object, "correlationData");
+    if (!json_is_string(name)) {
+        refuse(request, NJ_FAULT_INVALID, "Missing command");
+        return true;
+    }
+    if (correlation && !json_is_string(correlation)) {
+        refuse(request, NJ_FAULT_INVALID, "Invalid correlationData data type.");
+        return true;
+    }
+    call->command = find_command(request->entry->api, json_string_value(name));
+    if (!call->command) {
+        refuse(request, NJ_FAULT_UNKNOWN_COMMAND, UNKNOWN);
+        return true;
+    }
+    if (!may_ask(request)) {
+        refuse(request, NJ_FAULT_FORBIDDEN, "Not authorised");
+        return true;
+    }
+    const char *text = nj_control_args_check(call->command->args, object, error, sizeof(error));
+    if (text) {
+        refuse(request, NJ_FAULT_INVALID, text);
+        return true;
+    }
+    request->state = NJ_CONTROL_WAITING;
+    call->command->handler(call);
+    return true;
+}
+
+static void run_commands(struct nj_control_request *request, uint64_t until_ms)
+{
+    size_t count = json_array_size(request->commands);
+    while (request->state == NJ_CONTROL_RUNNING && request->next < count) {
+        if (!run_command(request, json_array_get(request->commands, request->next++))) {
+            request->next = count;
+        }
+        if (nj_clock_mono_ms() >= until_ms) {
+            return;
+        }
+    }
+}
+
+static void finish(struct nj_control_request *request)
+{
+    const struct nj_control_entry *entry = request->entry;
+    if (entry && entry->api->end && request->commands) {
+        request->state = NJ_CONTROL_ENDING;
+        entry->api->end(entry->ctx, request);
+    } else {
+        request->state = NJ_CONTROL_ENDED;
+    }
+}
+
+bool nj_control_request_work(struct nj_control_request *request, uint64_t until_ms)
+{
+    run_commands(request, until_ms);
+    if (request->state == NJ_CONTROL_RUNNING) {
+        if (request->next < json_array_size(request->commands)) {
+            nj_door_ring(request->plane->front->door); /* its time is up: later more */
+            return false;
+        }
+        finish(request);
+    }
+    if (request->state != NJ_CONTROL_ENDED) {
+        return false;
+    }
+    nj_control_reply_send(request);
+    nj_control_request_free(request);
+    return true;
+}
+
+/* ---- beginning */
+
+static const struct nj_control_entry *find_api(const struct nj_control_plane *plane,
+                                               struct nj_bytes topic)
+{
+    size_t prefix = strlen("$CONTROL/");
+    bool is_on = plane->host.settings(plane->host.arg)->mode.control_api;
+    for (unsigned i = 0; i < plane->api_count; i++) {
+        struct nj_bytes name = nj_bytes_of(plane->apis[i].api->name);
+        if (topic.len > prefix &&
+            nj_bytes_equal(nj_bytes(topic.ptr + prefix, topic.len - prefix), name)) {
+            return is_on || !plane->apis[i].api->is_optional ? &plane->apis[i] : NULL;
+        }
+    }
+    return NULL;
+}
+
+static const char *open_envelope(struct nj_control_request *request, char *buf, size_t size)
+{
+    if (request->from->is_too_large) {
+        return "Payload too large";
+    }
+    request->envelope = nj_control_json_parse(request->from->payload);
+    if (!json_is_object(request->envelope)) {
+        return "Payload not valid JSON";
+    }
+    json_t *commands = json_object_get(request->envelope, "commands");
+    if (!json_is_array(commands)) {
+        return "Invalid/missing commands";
+    }
+    if (json_array_size(commands) > NJ_CONTROL_COMMANDS_MAX) {
+        return "Too many commands";
+    }
+    const char *text =
+        nj_control_args_check(request->entry->api->envelope, request->envelope, buf, size);
+    if (!text) {
+        request->commands = commands;
+    }
+    return text;
+}
+
+static void begin(struct nj_control_request *request)
+{
+    char error[160];
+    request->entry = find_api(request->plane, request->from->topic);
+    if (!request->entry) {
+        json_object_del(request->reply, "responses");
+        request->responses = NULL;
+        (void)json_object_set_new(request->reply, "error",
+                                  json_string("endpoint not available"));
+        return;
+    }
+    const char *text = open_envelope(request, error, sizeof(error));
+    if (text) {
+        refuse(request, NJ_FAULT_INVALID, text);
+        return;
+    }
+    const struct nj_control_api *api = request->entry->api;
+    if (api->begin && api->begin(request->entry->ctx, request) != NJ_OK) {
+        request->commands = NULL;
+    }
+}
+
+struct nj_control_request *nj_control_request_new(struct nj_control_plane *plane,
+                                                  struct nj_request *from)
+{
+    struct nj_control_request *request = nj_zalloc(sizeof(*request));
+    *request = (struct nj_control_request){
+        .plane = plane,
+        .from = from,
+        .caller = {.user = from->user,
+                   .client_id = from->client_id,
+                   .scope = from->scope,
+                   .address = (const char *)from->address.ptr,
+                   .session = from->session,
+                   .connection = from->connection,
+                   .worker = from->worker,
+                   .version = from->version,
+                   .is_private = from->response_topic.ptr != NULL},
+        .state = NJ_CONTROL_RUNNING,
+        .reply = json_object(),
+        .responses = json_array(),
+    };
+    request->call.request = request;
+    if (!request->reply || !request->responses) {
+        json_decref(request->responses);
+        nj_control_request_free(request);
+        return NULL;
+    }
+    (void)json_object_set_new(request->reply, "responses", request->responses);
+    begin(request);
+    return request;
+}
+
+void nj_control_request_free(struct nj_control_request *request)
+{
+    if (!request) {
+        return;
+    }
+    nj_buf_fini(&request->call.note);
+    json_decref(request->envelope);
+    json_decref(request->reply);
+    nj_request_free(request->from);
+    nj_free(request);
+}

@@ -73,6 +73,12 @@ void nj_door_ring(struct nj_door *door)
     (void)eventfd_write(door->fd, 1);
 }
 
+void nj_door_quiet(struct nj_door *door)
+{
+    eventfd_t rung;
+    (void)eventfd_read(door->fd, &rung);
+}
+
 static struct lane **find(struct nj_door *door, uint64_t session)
 {
     struct lane **at = &door->table[session % TABLE_SIZE];
@@ -160,16 +166,9 @@ static struct nj_request *take(struct nj_door *door)
 
 struct nj_request *nj_door_take(struct nj_door *door)
 {
-    eventfd_t rung;
-    /* Before looking: what is put after this rings again. */
-    (void)eventfd_read(door->fd, &rung);
     (void)pthread_mutex_lock(&door->lock);
     struct nj_request *request = take(door);
-    bool is_empty = nj_list_is_empty(&door->turns);
     (void)pthread_mutex_unlock(&door->lock);
-    if (!is_empty) {
-        nj_door_ring(door);
-    }
     return request;
 }
 

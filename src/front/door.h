@@ -52,10 +52,12 @@ struct nj_request {
 struct nj_door *nj_door_new(void) NJ_NODISCARD;
 /* What waits is dropped. NULL is allowed. */
 void nj_door_free(struct nj_door *door);
-/* Readable while requests wait. */
+/* Readable from a ring until nj_door_quiet. */
 int nj_door_fd(const struct nj_door *door);
 /* Takes the request over. NJ_ELIMIT: it does not fit and stays the caller's. */
 enum nj_err nj_door_put(struct nj_door *door, struct nj_request *request) NJ_NODISCARD;
+/* Before looking at the door: what comes after this rings again. The control thread. */
+void nj_door_quiet(struct nj_door *door);
 /* The next request in turn, or NULL. The control thread. */
 struct nj_request *nj_door_take(struct nj_door *door);
 /* Requests refused because the door was full, ever. */

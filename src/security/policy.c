@@ -31,6 +31,17 @@ struct nj_policy *nj_policy_ref(struct nj_policy *policy)
     return policy;
 }
 
+/* What a scope references, once more. */
+static void scope_ref(const struct nj_scope *scope)
+{
+    if (scope->acl) {
+        (void)nj_acl_ref(scope->acl);
+    }
+    if (scope->passwords) {
+        (void)nj_passwords_ref(scope->passwords);
+    }
+}
+
 void nj_policy_unref(struct nj_policy *policy)
 {
     if (!policy || atomic_fetch_sub_explicit(&policy->refs, 1, memory_order_acq_rel) != 1) {
@@ -41,6 +52,24 @@ void nj_policy_unref(struct nj_policy *policy)
         nj_passwords_free(policy->scopes[i].passwords);
     }
     nj_free(policy);
+}
+
+enum nj_err nj_policy_changed(const struct nj_policy *from, uint64_t epoch,
+                              enum nj_err (*change)(void *arg, struct nj_scope *scopes,
+                                                    size_t count),
+                              void *arg, struct nj_policy **out)
+{
+    struct nj_policy *fresh = nj_policy_new(epoch, from->scopes, from->scope_count);
+    for (size_t i = 0; i < fresh->scope_count; i++) {
+        scope_ref(&fresh->scopes[i]);
+    }
+    enum nj_err err = change(arg, fresh->scopes, fresh->scope_count);
+    if (err != NJ_OK) {
+        nj_policy_unref(fresh);
+        return err;
+    }
+    *out = fresh;
+    return NJ_OK;
 }
 
 uint64_t nj_policy_epoch(const struct nj_policy *policy)

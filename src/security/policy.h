@@ -31,6 +31,12 @@ struct nj_scope {
 
 /* Takes the scopes' contents over. Epochs begin at 1. */
 struct nj_policy *nj_policy_new(uint64_t epoch, const struct nj_scope *scopes, size_t count);
+/* One like `from` with what `change` makes of a copy of its scopes: it may replace what they
+ * reference (and gives up the old reference then). On an error of `change` nothing is left. */
+enum nj_err nj_policy_changed(const struct nj_policy *from, uint64_t epoch,
+                              enum nj_err (*change)(void *arg, struct nj_scope *scopes,
+                                                    size_t count),
+                              void *arg, struct nj_policy **out) NJ_NODISCARD;
 struct nj_policy *nj_policy_ref(struct nj_policy *policy);
 void nj_policy_unref(struct nj_policy *policy);
 

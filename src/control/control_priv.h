@@ -1,0 +1,104 @@
+/* The insides of the control plane: requests at work, calls, replies. This room alone. */
+#ifndef NJ_CONTROL_CONTROL_PRIV_H
+#define NJ_CONTROL_CONTROL_PRIV_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "control/api.h"
+#include "control/plane.h"
+
+struct nj_request;
+
+#define NJ_CONTROL_DEPTH_MAX    32
+#define NJ_CONTROL_COMMANDS_MAX 10000
+#define NJ_CONTROL_APIS_MAX     16
+
+struct nj_control_entry {
+    const struct nj_control_api *api;
+    void *ctx;
+};
+
+struct nj_control_plane {
+    struct nj_front *front;
+    struct nj_control_host host;
+    struct nj_control_entry apis[NJ_CONTROL_APIS_MAX];
+    unsigned api_count;
+    struct nj_control_request *current; /* the one at work, or NULL */
+    bool is_over;                       /* the front is gone: nothing is sent any more */
+    struct nj_list gathers;             /* not answered yet */
+};
+
+/* Its life:
+ *
+ *   READY ─► begin ─► RUNNING ─┬─► (call waits) ─► RUNNING …
+ *                              └─► ENDING (end hook) ─► reply, gone */
+enum nj_control_state {
+    NJ_CONTROL_RUNNING, /* the next command may begin */
+    NJ_CONTROL_WAITING, /* a call has not been answered */
+    NJ_CONTROL_ENDING,  /* the end hook has it */
+    NJ_CONTROL_ENDED,   /* the reply is due */
+};
+
+struct nj_control_call {
+    struct nj_control_request *request;
+    const struct nj_control_command *command;
+    json_t *args; /* borrowed from the envelope */
+    struct nj_buf note;
+};
+
+struct nj_control_request {
+    struct nj_control_plane *plane;
+    const struct nj_control_entry *entry;
+    struct nj_request *from;
+    struct nj_control_caller caller;
+    enum nj_control_state state;
+    json_t *envelope;
+    json_t *commands; /* borrowed */
+    size_t next;
+    json_t *reply;     /* an object */
+    json_t *responses; /* borrowed from it */
+    size_t failures;
+    bool is_private; /* one of its answers is */
+    struct nj_control_call call; /* the one at work */
+};
+
+/* -- args.c -- */
+/* NULL when the object has what the rows ask for; else the text of the error, static or in buf. */
+const char *nj_control_args_check(const struct nj_control_arg *rows, json_t *object, char *buf,
+                                  size_t size);
+/* "username=u, password=***, roles=[2]" for the log. */
+void nj_control_args_text(const struct nj_control_arg *rows, json_t *object, struct nj_buf *out);
+size_t nj_control_text_max(const struct nj_control_arg *row);
+
+/* -- envelope.c -- */
+/* The value, or NULL: no JSON, or deeper than allowed. A new reference. */
+json_t *nj_control_json_parse(struct nj_bytes text);
+/* Frees what json_dumps gave. */
+void nj_control_json_text_free(char *text);
+
+/* -- request.c -- */
+/* Takes `from` over. NULL when memory is short: it gets no answer. */
+struct nj_control_request *nj_control_request_new(struct nj_control_plane *plane,
+                                                  struct nj_request *from);
+/* Works until it has to wait, ends, or `until_ms` is past. True: it ended and is gone. */
+bool nj_control_request_work(struct nj_control_request *request, uint64_t until_ms);
+void nj_control_request_free(struct nj_control_request *request);
+/* One finished answer. Takes `data` over. */
+void nj_control_request_answer(struct nj_control_request *request, json_t *data,
+                               enum nj_control_fault fault, const char *error);
+
+/* -- reply.c -- */
+void nj_control_reply_add(struct nj_control_request *request, const char *command, json_t *data,
+                          enum nj_control_fault fault, const char *error);
+void nj_control_reply_send(struct nj_control_request *request);
+
+/* -- gather.c -- */
+void nj_control_gather_init(struct nj_control_plane *plane);
+void nj_control_gather_run(struct nj_control_plane *plane);
+/* Nobody will answer any more. */
+void nj_control_gather_abandon(struct nj_control_plane *plane);
+
+/* -- the rooms' own APIs -- */
+extern const struct nj_control_api nj_broker_api;
+
+#endif
