@@ -17,7 +17,9 @@
 #include "broker/limits.h"
 #include "config/config.h"
 #include "control.h"
+#include "control/plane.h"
 #include "front/front.h"
+#include "front/store_door.h"
 #include "front/sys.h"
 #include "net/tls.h"
 #include "policy_build.h"
@@ -127,7 +129,8 @@ static int run(struct nj_settings *settings)
     struct nj_control *control = nj_control_new(&front, settings, limits);
     int status = STATUS_TLS;
     if (nj_front_open(&front, settings, policy, limits) == NJ_OK &&
-        become_service(settings, &front) == NJ_OK) {
+        become_service(settings, &front) == NJ_OK &&
+        nj_front_open_store(&front, settings) == NJ_OK) {
         nj_mem_set_limit((int64_t)settings->memory_limit);
         if (nj_front_start(&front) == NJ_OK) {
             status = nj_control_run(control);
@@ -150,6 +153,7 @@ int main(int argc, char **argv)
     nj_process_raise_limits();
     nj_hash_init();
     nj_tls_init();
+    nj_control_json_init();
     nj_config_load(argc, argv, &config);
     if (config.action == NJ_CONFIG_EXIT) {
         return config.exit_status;

@@ -65,17 +65,6 @@ static struct nj_session *resume_or_end(struct nj_shard *shard, struct nj_sessio
     return session;
 }
 
-static void store_claim(struct nj_session *session)
-{
-    struct nj_shard *shard = session->shard;
-    struct nj_store_op *op =
-        nj_shard_op(shard, NJ_STORE_SESSION_CLAIM, nj_session_client_id(session));
-    if (op) {
-        op->value = session->expiry_s;
-        op->bytes = nj_origin_user(session->origin);
-    }
-}
-
 static enum nj_err no_memory(enum nj_mqtt_reason *reason, const char **why)
 {
     *reason = NJ_RC_QUOTA_EXCEEDED;
@@ -136,13 +125,13 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     session->credential = claim->credential;
     nj_will_drop(session);
     nj_session_set_expiry(session, claim->expiry_s);
+    nj_session_attach(session, link);
     if (session->is_stored) {
-        store_claim(session);
+        nj_session_save(session);
     }
     if (will) {
         nj_will_give(session, will, claim->will);
     }
-    nj_session_attach(session, link);
     out->session = session;
     out->wait = nj_session_lane_wait(session);
     if (was_stored) {

@@ -91,8 +91,7 @@ static bool demand_flow(struct nj_session *session)
 
 static void store_row(struct nj_session *session, enum nj_store_op_kind kind, uint64_t seq)
 {
-    struct nj_store_op *op =
-        seq ? nj_shard_op(session->shard, kind, nj_session_client_id(session)) : NULL;
+    struct nj_store_op *op = seq ? nj_shard_op(session->shard, kind, session->id) : NULL;
     if (op) {
         op->seq = seq;
     }
@@ -153,16 +152,20 @@ static void store_append(struct nj_session *session, struct nj_publication *publ
     struct nj_shard *shard = session->shard;
     struct nj_message *message = nj_publication_keep(publication);
     struct nj_store_op *op =
-        message ? nj_shard_op(shard, NJ_STORE_QUEUE_APPEND, nj_session_client_id(session)) : NULL;
+        message ? nj_shard_op(shard, NJ_STORE_QUEUE_APPEND, session->id) : NULL;
     if (!op) {
         shard->is_group_broken = true;
         return;
     }
-    delivery->seq = ++session->next_seq;
+    delivery->seq = atomic_fetch_add_explicit(&shard->core->next_seq, 1, memory_order_relaxed) + 1;
     /* The open group gets the next number when it is committed. */
     delivery->group = shard->submitted + 1;
     op->message = message;
     op->seq = delivery->seq;
+    op->sub_id = delivery->sub_id;
+    op->share = delivery->share;
+    op->qos = delivery->qos;
+    op->is_retain = delivery->is_retain;
 }
 
 /* ---- sending */

@@ -17,8 +17,7 @@ struct nj_hold_table {
     struct nj_hold *buckets[TICKET_BUCKETS];
 };
 
-struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind,
-                                struct nj_bytes session)
+struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind, uint64_t owner)
 {
     if (shard->op_count == shard->op_cap) {
         uint32_t cap = shard->op_cap ? shard->op_cap * 2 : 16;
@@ -31,7 +30,7 @@ struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind ki
         shard->op_cap = cap;
     }
     struct nj_store_op *op = &shard->ops[shard->op_count++];
-    *op = (struct nj_store_op){.kind = kind, .session = session};
+    *op = (struct nj_store_op){.kind = kind, .owner = owner};
     return op;
 }
 
@@ -46,7 +45,8 @@ uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err)
     if (is_broken || !count || !shard->core->store) {
         return 0;
     }
-    *err = nj_store_submit(shard->core->store, shard->id, shard->ops, count, shard->submitted + 1);
+    *err = nj_store_submit(shard->core->store, shard->id, shard->ops, count, shard->submitted + 1,
+                           NULL);
     return *err == NJ_OK ? ++shard->submitted : 0;
 }
 

@@ -11,11 +11,14 @@
 struct nj_link;
 struct nj_message;
 struct nj_origin;
+struct nj_store_rows;
 
 enum nj_record_kind {
     NJ_RECORD_PUBLISH = 1,   /* struct nj_record_publish */
     NJ_RECORD_TICKET_DONE,   /* struct nj_record_ticket */
     NJ_RECORD_STORE_DONE,    /* struct nj_record_store */
+    NJ_RECORD_STORE_ROWS,    /* struct nj_record_rows */
+    NJ_RECORD_STORE_EXPIRED, /* struct nj_store_expired */
     NJ_RECORD_GROUP_JOIN,    /* struct nj_record_member */
     NJ_RECORD_GROUP_LEAVE,   /* struct nj_record_member */
     NJ_RECORD_GROUP_STATE,   /* struct nj_record_member: a member came or went */
@@ -47,6 +50,11 @@ struct nj_record_ticket {
 struct nj_record_store {
     uint64_t group;
     enum nj_err err;
+};
+
+/* What a session asked the store for; whoever takes the record frees the rows. */
+struct nj_record_rows {
+    struct nj_store_rows *rows;
 };
 
 /* A member of a shared subscription; group and filter follow the struct. */

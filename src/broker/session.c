@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "broker/ack.h"
@@ -19,6 +20,7 @@
 
 #define FIRST_TABLE 256
 #define MS_PER_S    1000ull
+#define NS_PER_MS   1000000ull
 /* Ended sessions and fired wills; each may cost a publication. */
 #define TIMERS_PER_TURN 256
 
@@ -133,14 +135,30 @@ void nj_session_set_origin(struct nj_session *session, struct nj_origin *origin)
     nj_origin_unref(old);
 }
 
-static void store_simple(struct nj_session *session, enum nj_store_op_kind kind)
+void nj_session_save(struct nj_session *session)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_SESSION_SAVE, session->id);
+    if (!op) {
+        return;
+    }
+    shard->saved = (struct nj_store_session){
+        .owner = session->id,
+        .origin = {.user = nj_origin_user(session->origin),
+                   .client_id = nj_session_client_id(session),
+                   .scope = session->origin->scope},
+        .away_ms = session->link ? 0 : (uint64_t)nj_clock_wall_ns() / NS_PER_MS,
+        .expiry_s = session->expiry_s,
+        .version = session->version,
+        .has_login = session->credential != 0,
+    };
+    op->session = &shard->saved;
+}
+
+static void store_delete(struct nj_session *session)
 {
     enum nj_err err;
-    struct nj_store_op *op = nj_shard_op(session->shard, kind, nj_session_client_id(session));
-    if (op) {
-        op->value = session->expiry_s;
-        op->bytes = nj_origin_user(session->origin);
-    }
+    (void)nj_shard_op(session->shard, NJ_STORE_SESSION_DELETE, session->id);
     (void)nj_shard_commit(session->shard, &err);
 }
 
@@ -152,7 +170,7 @@ void nj_session_set_expiry(struct nj_session *session, uint32_t expiry_s)
     if (is_stored != session->is_stored) {
         if (!is_stored) {
             /* It ends with this connection, and must not come back after a restart. */
-            store_simple(session, NJ_STORE_SESSION_DELETE);
+            store_delete(session);
         }
         nj_filters_set_stored(session->shard->filters, session, is_stored);
         nj_share_tell_state(session);
@@ -189,7 +207,7 @@ void nj_session_end(struct nj_session *session)
     nj_share_leave_all(session);
     nj_will_fire(session);
     if (session->is_stored) {
-        store_simple(session, NJ_STORE_SESSION_DELETE);
+        store_delete(session);
     }
     discard(session);
 }
@@ -285,7 +303,9 @@ void nj_session_detach(struct nj_session *session, bool with_will)
             session->will_due_ms = shard->now_ms + session->will->delay_s * MS_PER_S;
         }
     }
-    store_simple(session, NJ_STORE_SESSION_SAVE);
+    nj_session_save(session);
+    enum nj_err err;
+    (void)nj_shard_commit(shard, &err);
     set_away_timer(session);
 }
 

@@ -45,7 +45,7 @@ struct nj_session {
     struct nj_session *hash_next;
     struct nj_session *id_next;
     uint64_t hash;
-    uint64_t id; /* unique while the process lives */
+    uint64_t id; /* never given again, not even after a restart: the owner in the store */
     struct nj_shard *shard;
     struct nj_link *link;      /* NULL = away */
     struct nj_origin *origin;  /* client id and user of the last connection */
@@ -58,7 +58,6 @@ struct nj_session {
     uint8_t version;      /* enum nj_mqtt_version of the last connection */
     uint8_t mark_qos;     /* with `mark`: highest QoS among overlapping subscriptions */
     uint64_t mark;        /* number of the publication last delivered */
-    uint64_t next_seq;    /* of queue rows in the store */
     struct nj_flow *flow; /* made when the first QoS > 0 message or queue needs it */
     struct nj_shared_sub *shared;
     uint32_t shared_count;
@@ -91,6 +90,8 @@ void nj_session_discard(struct nj_session *session);
 /* Takes over the (new) owner's name for decisions. Takes a reference. */
 void nj_session_set_origin(struct nj_session *session, struct nj_origin *origin);
 void nj_session_set_expiry(struct nj_session *session, uint32_t expiry_s);
+/* Puts its record into the open store group, of which there may be one. */
+void nj_session_save(struct nj_session *session);
 
 /* The connection is there / gone. Detach decides about will, expiry and queue; the session may be
  * freed by it. `with_will`: the connection ended without a DISCONNECT that discards the will. */

@@ -189,6 +189,11 @@ static void run_record(struct nj_shard *shard, const struct nj_record *record)
     case NJ_RECORD_STORE_DONE:
         nj_shard_completed(shard, store->group, store->err);
         break;
+    case NJ_RECORD_STORE_ROWS:
+        nj_store_rows_free(((const struct nj_record_rows *)body)->rows);
+        break;
+    case NJ_RECORD_STORE_EXPIRED:
+        break;
     case NJ_RECORD_GROUP_JOIN:
         nj_share_member_joined(shard, body);
         break;

@@ -64,7 +64,8 @@ struct nj_core {
     struct nj_store *store;
     const struct nj_link_ops *link_ops;
     const struct nj_core_events *events;
-    _Atomic uint64_t next_session_id;
+    _Atomic uint64_t next_session_id; /* also above every one that the store ever saw */
+    _Atomic uint64_t next_seq;        /* of rows in the store */
     /* Published by the control thread; a worker takes it over at a turn boundary. */
     _Atomic(struct nj_policy *) policy;
     _Atomic(const struct nj_limits *) limits;
@@ -108,6 +109,7 @@ struct nj_shard {
     struct nj_store_op *ops; /* of the group being built */
     uint32_t op_count;
     uint32_t op_cap;
+    struct nj_store_session saved; /* for a SESSION_SAVE in it */
     bool is_group_broken; /* something is missing in it for want of memory: it is not submitted */
     uint64_t submitted;   /* number of the last group */
     uint64_t completed;
@@ -158,8 +160,7 @@ bool nj_shard_adopt(struct nj_shard *shard);
 
 /* -- the store group of the packet in hand (hold.c) -- */
 /* NULL when memory is short: then the whole group is given up and its commit says so. */
-struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind,
-                                struct nj_bytes session);
+struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind, uint64_t owner);
 /* Submits what was collected. Returns the group's number; 0 when there was nothing, or it was
  * given up or refused by the store: *err tells. */
 uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err);

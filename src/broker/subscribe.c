@@ -82,7 +82,7 @@ static void store_subscription(struct nj_session *session, enum nj_store_op_kind
     if (!session->is_stored) {
         return;
     }
-    struct nj_store_op *op = nj_shard_op(session->shard, kind, nj_session_client_id(session));
+    struct nj_store_op *op = nj_shard_op(session->shard, kind, session->id);
     if (op) {
         op->bytes = whole;
         op->value = options ? (uint64_t)options->sub_id << 8 | options->qos |

@@ -27,8 +27,7 @@ void nj_will_give(struct nj_session *session, struct nj_will *will, struct nj_me
     session->will = will;
     session->will_due_ms = UINT64_MAX;
     if (session->is_stored) {
-        struct nj_store_op *op =
-            nj_shard_op(session->shard, NJ_STORE_WILL_SET, nj_session_client_id(session));
+        struct nj_store_op *op = nj_shard_op(session->shard, NJ_STORE_WILL_SET, session->id);
         if (op) {
             op->message = message;
             op->value = will->delay_s;
@@ -42,7 +41,7 @@ void nj_will_drop(struct nj_session *session)
         return;
     }
     if (session->is_stored) {
-        (void)nj_shard_op(session->shard, NJ_STORE_WILL_CLEAR, nj_session_client_id(session));
+        (void)nj_shard_op(session->shard, NJ_STORE_WILL_CLEAR, session->id);
     }
     nj_will_forget(session);
 }

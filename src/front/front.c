@@ -94,32 +94,7 @@ static const struct nj_core_events events = {
     .request = nj_petition_take,
 };
 
-/* From the store, on any of its threads: the completion goes to the lane's worker. */
-static void on_store_done(void *arg, unsigned lane, uint64_t cookie, enum nj_err err)
-{
-    struct nj_front *front = arg;
-    struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_store));
-    struct nj_record_store *record =
-        batch ? nj_batch_add(batch, NJ_RECORD_STORE_DONE, sizeof(*record)) : NULL;
-    NJ_ASSERT(record);
-    record->group = cookie;
-    record->err = err;
-    nj_worker_push(&front->workers[lane], batch);
-}
-
 /* ---- life */
-
-static struct nj_store *open_store(struct nj_front *front)
-{
-    /* For tests: every one of them also runs over a store that is late and sometimes fails. */
-    const char *chaos = getenv("NIGHTJAR_STORE_CHAOS");
-    if (chaos) {
-        struct nj_store_chaos_plan plan = {.seed = 1, .delay_max_ms = 20};
-        plan.fail_per_mille = (unsigned)strtoul(chaos, NULL, 10);
-        return nj_store_chaos_open(front->worker_count, &plan, on_store_done, front);
-    }
-    return nj_store_ram_open(front->worker_count, on_store_done, front);
-}
 
 static enum nj_err make_worker(struct nj_front *front, unsigned id)
 {
@@ -180,7 +155,6 @@ enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *sett
     front->workers = aligned_alloc(64, front->worker_count * sizeof(*front->workers));
     NJ_ASSERT(front->workers && front->auth_pool);
     memset(front->workers, 0, front->worker_count * sizeof(*front->workers));
-    core->store = open_store(front);
     for (unsigned i = 0; i < front->worker_count; i++) {
         if (make_worker(front, i) != NJ_OK) {
             nj_log(NJ_LOG_ERROR, "Error: no descriptors left for worker %u.", i);
@@ -327,7 +301,7 @@ static void recheck_conn(struct nj_conn *conn, int rights_change)
         return;
     }
     uint64_t generation = atomic_load_explicit(&listener->tls_generation, memory_order_acquire);
-    if (conn->tls_generation != generation && conn->state != NJ_CONN_HANDSHAKE) {
+    if (conn->tls_generation != generation && conn->state > NJ_CONN_HANDSHAKE) {
         (void)nj_conn_recheck_certificate(conn);
     }
 }

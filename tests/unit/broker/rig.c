@@ -23,106 +23,6 @@
 
 #define TURNS_MAX 10000
 
-/* ---- the store */
-
-static void touch(struct rig_store *store, struct nj_bytes bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++) {
-        store->checksum = store->checksum * 31 + bytes.ptr[i];
-    }
-}
-
-static bool is_row(const struct rig_row *row, const struct nj_store_op *op)
-{
-    return strlen(row->session) == op->session.len &&
-           memcmp(row->session, op->session.ptr, op->session.len) == 0;
-}
-
-static void rows_remove(struct rig_store *store, const struct nj_store_op *op, bool all)
-{
-    unsigned kept = 0;
-    for (unsigned i = 0; i < store->row_count; i++) {
-        const struct rig_row *row = &store->rows[i];
-        if (!is_row(row, op) || !(all || row->seq == op->seq)) {
-            store->rows[kept++] = *row;
-        }
-    }
-    store->row_count = kept;
-}
-
-static void rows_add(struct rig_store *store, const struct nj_store_op *op)
-{
-    store->rows = realloc(store->rows, (store->row_count + 1) * sizeof(*store->rows));
-    struct rig_row *row = &store->rows[store->row_count++];
-    (void)snprintf(row->session, sizeof(row->session), "%.*s", (int)op->session.len,
-                   (const char *)op->session.ptr);
-    row->seq = op->seq;
-}
-
-static enum nj_err submit(struct nj_store *base, unsigned lane, const struct nj_store_op *ops,
-                          unsigned count, uint64_t cookie)
-{
-    struct rig_store *store = (struct rig_store *)base;
-    assert_true(count > 0);
-    store->submits++;
-    for (unsigned i = 0; i < count; i++) {
-        touch(store, ops[i].session);
-        touch(store, ops[i].bytes);
-        if (ops[i].message) {
-            touch(store, nj_message_topic(ops[i].message));
-        }
-    }
-    if (store->refuse) {
-        store->refuse--;
-        return NJ_ENOSPC;
-    }
-    if (store->refuse_every && store->submits % store->refuse_every == 0) {
-        return NJ_ENOSPC;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        store->ops[ops[i].kind]++;
-        if (ops[i].kind == NJ_STORE_QUEUE_APPEND) {
-            rows_add(store, &ops[i]);
-        } else if (ops[i].kind == NJ_STORE_QUEUE_REMOVE) {
-            rows_remove(store, &ops[i], false);
-        } else if (ops[i].kind == NJ_STORE_SESSION_DELETE) {
-            rows_remove(store, &ops[i], true);
-        }
-    }
-    store->groups = realloc(store->groups, (store->group_count + 1) * sizeof(*store->groups));
-    store->groups[store->group_count++] = (struct rig_group){.lane = lane, .cookie = cookie};
-    return NJ_OK;
-}
-
-void rig_store_release(struct rig *rig, enum nj_err result)
-{
-    struct rig_store *store = &rig->store;
-    struct rig_group *groups = store->groups;
-    unsigned count = store->group_count;
-    store->groups = NULL;
-    store->group_count = 0;
-    for (unsigned i = 0; i < count; i++) {
-        struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_store));
-        struct nj_record_store *record = nj_batch_add(batch, NJ_RECORD_STORE_DONE, sizeof(*record));
-        record->group = groups[i].cookie;
-        record->err = result;
-        (void)nj_inbox_push(&rig->shards[groups[i].lane]->inbox, batch);
-    }
-    free(groups);
-}
-
-static void flush(struct nj_store *base, unsigned lane)
-{
-    (void)base;
-    (void)lane;
-}
-
-static const struct nj_store_vtable store_vtable = {
-    .name = "rig",
-    .submit = submit,
-    .flush = flush,
-};
-
 /* ---- what the core asks */
 
 static void on_denied(struct nj_shard *shard, const struct nj_denial *denial)
@@ -180,8 +80,7 @@ void rig_open(struct rig *rig, unsigned shards)
         .retain_rechecks_origin = true,
         .session_owner = true,
     };
-    rig->store.base.vtable = &store_vtable;
-    rig->store.rig = rig;
+    rig_store_open(rig, shards);
     struct nj_core *core = &rig->core;
     core->shard_count = shards;
     core->shards = rig->shards;
@@ -207,8 +106,7 @@ void rig_close(struct rig *rig)
     rig->store.holds = false;
     rig_run(rig);
     core->store = NULL; /* as front does it: the store is closed first */
-    free(rig->store.groups);
-    free(rig->store.rows);
+    rig_store_close(rig);
     for (unsigned i = 0; i < core->shard_count; i++) {
         struct nj_batch *batches;
         while ((batches = nj_inbox_drain(&rig->shards[i]->inbox))) {

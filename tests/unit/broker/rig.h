@@ -24,30 +24,24 @@ struct rig_client;
 
 /* ---- the store */
 
-struct rig_group {
-    unsigned lane;
-    uint64_t cookie;
-};
-
-struct rig_row {
-    char session[32];
-    uint64_t seq;
-};
-
 struct rig_store {
     struct nj_store base;
-    struct rig *rig;
-    bool holds;            /* completions wait for rig_store_release */
-    unsigned refuse;       /* so many submits are refused at once */
-    unsigned refuse_every; /* and each n-th; 0 = none */
-    enum nj_err result;    /* of completions */
-    struct rig_group *groups;
+    struct nj_store *inner; /* a store_ram: what was released */
+    bool holds;             /* groups and reads wait for rig_store_release */
+    unsigned refuse;        /* so many submits are refused at once */
+    unsigned refuse_every;  /* and each n-th; 0 = none */
+    unsigned refuse_reads;
+    enum nj_err result;      /* of completions */
+    enum nj_err read_result; /* of reads */
+    uint64_t waiting;        /* what it says of itself */
+    struct nj_store_group *groups;
+    struct nj_store_group **groups_end;
     unsigned group_count;
     unsigned submits;
+    unsigned reads;
     unsigned ops[NJ_STORE_OP_KIND_COUNT];
-    struct rig_row *rows; /* of queues: appended and not removed */
-    unsigned row_count;
-    unsigned checksum; /* of all bytes handed over, so that dangling ones are found */
+    unsigned row_count; /* released, and not removed */
+    unsigned checksum;  /* of all bytes handed over, so that dangling ones are found */
 };
 
 struct rig {
@@ -73,6 +67,8 @@ void rig_advance(struct rig *rig, uint64_t ms);
 void rig_policy(struct rig *rig, const char *acl);
 /* Completes what the store holds. */
 void rig_store_release(struct rig *rig, enum nj_err result);
+/* The store says that it removed a row. */
+void rig_store_expire(struct rig *rig, const struct nj_store_expired *expired);
 /* Sum of a counter over all shards. */
 #define RIG_STAT(rig, name) rig_stat((rig), offsetof(struct nj_stats, name))
 uint64_t rig_stat(const struct rig *rig, size_t offset);

@@ -12,4 +12,8 @@ bool rig_flush(struct nj_shard *shard);
 bool rig_reap(struct rig *rig);
 void rig_clients_close(struct rig *rig);
 
+/* rig_store.c */
+void rig_store_open(struct rig *rig, unsigned shards);
+void rig_store_close(struct rig *rig);
+
 #endif

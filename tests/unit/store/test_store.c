@@ -45,17 +45,35 @@ static void close_ledger(struct ledger *ledger)
     (void)pthread_cond_destroy(&ledger->changed);
 }
 
-static const struct nj_store_op op = {.kind = NJ_STORE_SESSION_SAVE, .session = {(void *)"c", 1}};
+static const struct nj_store_op op = {
+    .kind = NJ_STORE_UNSUBSCRIBE, .owner = 1, .bytes = {(void *)"c", 1}};
+
+static struct nj_store_events events_of(struct ledger *ledger)
+{
+    return (struct nj_store_events){.arg = ledger, .done = on_done};
+}
+
+static struct nj_store *open_ram(struct ledger *ledger)
+{
+    const struct nj_store_events events = events_of(ledger);
+    return nj_store_ram_open(LANES, &events);
+}
+
+static struct nj_store *open_chaos(struct ledger *ledger, const struct nj_store_chaos_plan *plan)
+{
+    const struct nj_store_events events = events_of(ledger);
+    return nj_store_chaos_open(plan, nj_store_ram_open(LANES, &events), &events);
+}
 
 static void ram_completes_at_flush_and_never_inline(void **state)
 {
     (void)state;
     struct ledger ledger;
     open_ledger(&ledger);
-    struct nj_store *store = nj_store_ram_open(LANES, on_done, &ledger);
+    struct nj_store *store = open_ram(&ledger);
     ledger.is_submitting = true;
     for (uint64_t cookie = 1; cookie <= 200; cookie++) {
-        assert_int_equal(nj_store_submit(store, cookie % LANES, &op, 1, cookie), NJ_OK);
+        assert_int_equal(nj_store_submit(store, cookie % LANES, &op, 1, cookie, NULL), NJ_OK);
     }
     ledger.is_submitting = false;
     assert_int_equal(ledger.done[0], 0);
@@ -77,11 +95,10 @@ static void refuses_without_memory_and_completes_nothing_then(void **state)
     struct ledger ledger;
     open_ledger(&ledger);
     const struct nj_store_chaos_plan plan = {.seed = 1};
-    struct nj_store *stores[] = {nj_store_ram_open(LANES, on_done, &ledger),
-                                 nj_store_chaos_open(LANES, &plan, on_done, &ledger)};
+    struct nj_store *stores[] = {open_ram(&ledger), open_chaos(&ledger, &plan)};
     for (int i = 0; i < 2; i++) {
         nj_fault_arm(NJ_FAULT_ALLOC, 1, true);
-        assert_int_equal(nj_store_submit(stores[i], 0, &op, 1, 1), NJ_ENOMEM);
+        assert_int_equal(nj_store_submit(stores[i], 0, &op, 1, 1, NULL), NJ_ENOMEM);
         nj_fault_disarm();
         nj_store_flush(stores[i], 0);
         nj_store_close(stores[i]);
@@ -98,10 +115,10 @@ static void chaos_keeps_the_order_and_completes_everything(void **state)
         open_ledger(&ledger);
         const struct nj_store_chaos_plan plan = {
             .seed = seed, .delay_max_ms = seed % 2 ? 0 : 3, .fail_per_mille = 100};
-        struct nj_store *store = nj_store_chaos_open(LANES, &plan, on_done, &ledger);
+        struct nj_store *store = open_chaos(&ledger, &plan);
         assert_non_null(store);
         for (uint64_t cookie = 1; cookie <= GROUPS; cookie++) {
-            assert_int_equal(nj_store_submit(store, cookie % LANES, &op, 1, cookie), NJ_OK);
+            assert_int_equal(nj_store_submit(store, cookie % LANES, &op, 1, cookie, NULL), NJ_OK);
         }
         nj_store_close(store); /* hurries what is left */
         assert_int_equal(ledger.done[0] + ledger.done[1] + ledger.done[2], GROUPS);
@@ -116,8 +133,8 @@ static void chaos_completes_without_being_closed(void **state)
     struct ledger ledger;
     open_ledger(&ledger);
     const struct nj_store_chaos_plan plan = {.seed = 7, .delay_max_ms = 2};
-    struct nj_store *store = nj_store_chaos_open(LANES, &plan, on_done, &ledger);
-    assert_int_equal(nj_store_submit(store, 2, &op, 1, 1), NJ_OK);
+    struct nj_store *store = open_chaos(&ledger, &plan);
+    assert_int_equal(nj_store_submit(store, 2, &op, 1, 1, NULL), NJ_OK);
     (void)pthread_mutex_lock(&ledger.lock);
     while (ledger.done[2] == 0) {
         (void)pthread_cond_wait(&ledger.changed, &ledger.lock);

@@ -1,0 +1,194 @@
+/* The store of the rig: groups wait until the test (or the end of a turn) lets them go, and then
+ * reach a store_ram behind it, or fail. See rig.h. */
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "broker/batch.h"
+#include "broker/record.h"
+#include "rig.h"
+#include "rig_priv.h"
+#include "store/group.h"
+#include "support/test.h"
+
+static void touch(struct rig_store *store, struct nj_bytes bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        store->checksum = store->checksum * 31 + bytes.ptr[i];
+    }
+}
+
+static void touch_op(struct rig_store *store, const struct nj_store_op *op)
+{
+    touch(store, op->bytes);
+    if (op->message) {
+        touch(store, nj_message_topic(op->message));
+    }
+    if (op->session) {
+        touch(store, op->session->origin.user);
+        touch(store, op->session->origin.client_id);
+    }
+    if (op->origin) {
+        touch(store, op->origin->user);
+        touch(store, op->origin->client_id);
+    }
+}
+
+static void keep(struct rig_store *store, struct nj_store_group *group)
+{
+    assert_non_null(group);
+    *store->groups_end = group;
+    store->groups_end = &group->next;
+    store->group_count++;
+}
+
+static enum nj_err submit(struct nj_store *base, unsigned lane, const struct nj_store_op *ops,
+                          unsigned count, uint64_t cookie, const struct nj_store_joint *joint)
+{
+    struct rig_store *store = (struct rig_store *)base;
+    assert_true(count > 0 || joint);
+    store->submits++;
+    for (unsigned i = 0; i < count; i++) {
+        touch_op(store, &ops[i]);
+    }
+    bool is_refused = store->refuse_every && store->submits % store->refuse_every == 0;
+    if (store->refuse) {
+        store->refuse--;
+        is_refused = true;
+    }
+    if (is_refused && !joint) {
+        return NJ_ENOSPC;
+    }
+    for (unsigned i = 0; i < count && !is_refused; i++) {
+        store->ops[ops[i].kind]++;
+    }
+    int armed = atomic_exchange(&nj_fault_armed, 0);
+    struct nj_store_group *group = nj_store_group_new(lane, ops, count, cookie, joint);
+    atomic_store(&nj_fault_armed, armed);
+    if (is_refused) {
+        group->joint.is_aborted = true;
+    }
+    keep(store, group);
+    return NJ_OK;
+}
+
+static enum nj_err read_rows(struct nj_store *base, unsigned lane, const struct nj_store_read *read)
+{
+    struct rig_store *store = (struct rig_store *)base;
+    if (store->refuse_reads) {
+        store->refuse_reads--;
+        return NJ_ENOMEM;
+    }
+    int armed = atomic_exchange(&nj_fault_armed, 0);
+    keep(store, nj_store_group_new_read(lane, read));
+    atomic_store(&nj_fault_armed, armed);
+    store->reads++;
+    return NJ_OK;
+}
+
+static void on_done(void *arg, unsigned lane, uint64_t cookie, enum nj_err err)
+{
+    struct rig *rig = arg;
+    struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_store));
+    struct nj_record_store *record = nj_batch_add(batch, NJ_RECORD_STORE_DONE, sizeof(*record));
+    record->group = cookie;
+    record->err = err;
+    (void)nj_inbox_push(&rig->shards[lane]->inbox, batch);
+}
+
+static void on_rows(void *arg, unsigned lane, struct nj_store_rows *rows)
+{
+    struct rig *rig = arg;
+    if (rig->store.read_result != NJ_OK) {
+        uint64_t cookie = rows->cookie;
+        nj_store_rows_free(rows);
+        rows = nj_store_rows_new(cookie, 0);
+        rows->err = rig->store.read_result;
+    }
+    struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_rows));
+    struct nj_record_rows *record = nj_batch_add(batch, NJ_RECORD_STORE_ROWS, sizeof(*record));
+    record->rows = rows;
+    (void)nj_inbox_push(&rig->shards[lane]->inbox, batch);
+}
+
+void rig_store_expire(struct rig *rig, const struct nj_store_expired *expired)
+{
+    for (unsigned i = 0; i < rig->core.shard_count; i++) {
+        struct nj_batch *batch = nj_batch_new_small(sizeof(*expired));
+        memcpy(nj_batch_add(batch, NJ_RECORD_STORE_EXPIRED, sizeof(*expired)), expired,
+               sizeof(*expired));
+        (void)nj_inbox_push(&rig->shards[i]->inbox, batch);
+    }
+}
+
+static void run_group(struct rig *rig, struct nj_store_group *group, enum nj_err result)
+{
+    struct nj_store *inner = rig->store.inner;
+    bool is_joint = group->joint.id != 0;
+    enum nj_err err = result;
+    if (group->is_read) {
+        err = nj_store_read(inner, group->lane, &group->read);
+        assert_int_equal(err, NJ_OK);
+    } else if (is_joint || result == NJ_OK) {
+        group->joint.is_aborted |= result != NJ_OK;
+        err = nj_store_submit(inner, group->lane, group->ops, group->count, group->cookie,
+                              is_joint ? &group->joint : NULL);
+        assert_int_equal(err, NJ_OK);
+    } else {
+        on_done(rig, group->lane, group->cookie, result);
+    }
+    nj_store_flush(inner, group->lane);
+}
+
+void rig_store_release(struct rig *rig, enum nj_err result)
+{
+    struct rig_store *store = &rig->store;
+    struct nj_store_group *group = store->groups;
+    store->groups = NULL;
+    store->groups_end = &store->groups;
+    store->group_count = 0;
+    int armed = atomic_exchange(&nj_fault_armed, 0);
+    while (group) {
+        struct nj_store_group *next = group->next;
+        run_group(rig, group, result);
+        nj_store_group_free(group);
+        group = next;
+    }
+    atomic_store(&nj_fault_armed, armed);
+    struct nj_store_status status;
+    nj_store_status(store->inner, &status);
+    store->row_count = (unsigned)status.rows;
+}
+
+static void flush(struct nj_store *base, unsigned lane)
+{
+    (void)base;
+    (void)lane;
+}
+
+static uint64_t waiting(struct nj_store *base)
+{
+    return ((struct rig_store *)base)->waiting;
+}
+
+static const struct nj_store_vtable store_vtable = {
+    .name = "rig",
+    .submit = submit,
+    .read = read_rows,
+    .flush = flush,
+    .waiting = waiting,
+};
+
+void rig_store_open(struct rig *rig, unsigned shards)
+{
+    const struct nj_store_events events = {.arg = rig, .done = on_done, .rows = on_rows};
+    rig->store.base.vtable = &store_vtable;
+    rig->store.groups_end = &rig->store.groups;
+    rig->store.inner = nj_store_ram_open(shards, &events);
+}
+
+void rig_store_close(struct rig *rig)
+{
+    rig_store_release(rig, NJ_OK);
+    nj_store_close(rig->store.inner);
+}
