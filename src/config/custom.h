@@ -37,6 +37,7 @@ NJ_CUSTOM_PARSER(nj_parse_versions);
 NJ_CUSTOM_PARSER(nj_parse_mount_point);
 NJ_CUSTOM_PARSER(nj_parse_origin);
 NJ_CUSTOM_PARSER(nj_parse_tls_version);
+NJ_CUSTOM_PARSER(nj_parse_proxy_trusted);
 
 NJ_CUSTOM_PARSER(nj_parse_connection);
 NJ_CUSTOM_PARSER(nj_parse_bridge_address);

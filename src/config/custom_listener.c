@@ -173,3 +173,18 @@ NJ_CUSTOM_PARSER(nj_parse_tls_version)
     nj_set_text(&current(parser)->tls_version, value);
     return NJ_OK;
 }
+
+NJ_CUSTOM_PARSER(nj_parse_proxy_trusted)
+{
+    struct nj_listener_settings *listener = current(parser);
+    struct nj_cidr range;
+    if (nj_cidr_parse(value, &range) != NJ_OK) {
+        return nj_parser_invalid(parser, option, value);
+    }
+    size_t count = listener->proxy_trusted_count;
+    listener->proxy_trusted =
+        nj_realloc(listener->proxy_trusted, (count + 1) * sizeof(*listener->proxy_trusted));
+    listener->proxy_trusted[count] = range;
+    listener->proxy_trusted_count++;
+    return NJ_OK;
+}

@@ -136,6 +136,11 @@ static void print_listener(const struct nj_settings *settings, size_t place, FIL
     for (size_t i = 0; i < listener->websockets_origin_count; i++) {
         (void)fprintf(out, "  websockets_origin %s\n", listener->websockets_origins[i]);
     }
+    for (size_t i = 0; i < listener->proxy_trusted_count; i++) {
+        char range[NJ_CIDR_TEXT_MAX];
+        (void)fprintf(out, "  proxy_trusted %s\n",
+                      nj_cidr_text(&listener->proxy_trusted[i], range));
+    }
     if (settings->per_listener) {
         print_place(NJ_PLACE_SCOPE, &listener->scope, "  ", out);
     }

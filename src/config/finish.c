@@ -90,12 +90,14 @@ static enum nj_err check_tls(struct nj_parser *parser, const struct nj_listener_
         return nj_parser_fail(parser, "Error: capath specified without certfile and keyfile.");
     }
     (void)nj_listener_text(listener, text, sizeof(text));
-    /* Both would leave a listener open to everybody that was meant to ask for certificates. */
-    if (listener->require_certificate && !has_certificate) {
+    /* Both would leave a listener open to everybody that was meant to ask for certificates. The
+     * proxy verifies them for a listener without TLS of its own. */
+    bool is_proxys = listener->proxy_protocol == 2 && !has_certificate;
+    if (listener->require_certificate && !has_certificate && !is_proxys) {
         return nj_parser_fail(parser, "Error: require_certificate needs certfile and keyfile (%s).",
                               text);
     }
-    if (listener->require_certificate && !listener->cafile && !listener->capath) {
+    if (listener->require_certificate && !listener->cafile && !listener->capath && !is_proxys) {
         return nj_parser_fail(parser, "Error: require_certificate needs cafile or capath (%s).",
                               text);
     }
@@ -112,14 +114,39 @@ static enum nj_err check_tls(struct nj_parser *parser, const struct nj_listener_
 static enum nj_err check_proxy(struct nj_parser *parser,
                                const struct nj_listener_settings *listener)
 {
+    bool excludes_tls = !parser->settings->mode.proxy_v2_before_tls;
+    char text[256];
+    if (listener->proxy_trusted_count && !listener->proxy_protocol) {
+        nj_log(NJ_LOG_WARNING,
+               "Warning: proxy_trusted has no effect on %s without "
+               "enable_proxy_protocol.",
+               nj_listener_text(listener, text, sizeof(text)));
+    }
+    if (listener->proxy_requires_tls && listener->proxy_protocol != 2) {
+        static const char wording[] =
+            "proxy_protocol_v2_require_tls needs `enable_proxy_protocol 2`";
+        if (parser->settings->mode.proxy_needs_trusted) {
+            return nj_parser_fail(parser, "Error: %s (%s).", wording,
+                                  nj_listener_text(listener, text, sizeof(text)));
+        }
+        nj_log(NJ_LOG_WARNING, "Warning: %s.", wording);
+    }
+    if (listener->proxy_protocol && !listener->proxy_trusted_count && !listener->unix_path &&
+        parser->settings->mode.proxy_needs_trusted) {
+        return nj_parser_fail(parser,
+                              "Error: enable_proxy_protocol needs proxy_trusted, the addresses of "
+                              "the proxies: everybody else could say that he comes from anywhere "
+                              "(%s).",
+                              nj_listener_text(listener, text, sizeof(text)));
+    }
     if (listener->proxy_protocol != 2) {
         return NJ_OK;
     }
-    if (listener->use_subject_as_username) {
+    if (listener->use_subject_as_username && (excludes_tls || !listener->certfile)) {
         return nj_parser_fail(parser, "Error: use_subject_as_username cannot be used with "
                                       "`enable_proxy_protocol 2`.");
     }
-    if (listener->certfile || listener->keyfile) {
+    if (excludes_tls && (listener->certfile || listener->keyfile)) {
         return nj_parser_fail(parser, "Error: certfile and keyfile cannot be used with "
                                       "`enable_proxy_protocol 2`.");
     }
@@ -196,6 +223,23 @@ static void complete_listeners(struct nj_parser *parser)
     }
 }
 
+/* A plugin line for all listeners means those whose CA certificates are in a directory. */
+static enum nj_err check_certificate_management(struct nj_parser *parser)
+{
+    struct nj_settings *settings = parser->settings;
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        struct nj_listener_settings *listener = &settings->listeners[i];
+        if (listener->certificate_management && !listener->capath) {
+            char text[256];
+            return nj_parser_fail(parser, "Error: certificate_management needs a capath (%s).",
+                                  nj_listener_text(listener, text, sizeof(text)));
+        }
+        listener->certificate_management |=
+            settings->certificate_management && listener->capath != NULL;
+    }
+    return NJ_OK;
+}
+
 static void fill_global_scope(struct nj_settings *settings)
 {
     settings->allow_zero_length_clientid = settings->scope.allow_zero_length_clientid != NJ_NO;
@@ -236,6 +280,9 @@ enum nj_err nj_parser_finish(struct nj_parser *parser)
     }
     if (err == NJ_OK) {
         err = spread_global_plugin(parser);
+    }
+    if (err == NJ_OK) {
+        err = check_certificate_management(parser);
     }
     if (err == NJ_OK) {
         err = tell_refusal(parser);

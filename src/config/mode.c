@@ -95,6 +95,12 @@ _Static_assert(ROW_COUNT <= NJ_MODE_ROWS_MAX, "NJ_MODE_ROWS_MAX");
 static int get(const struct nj_mode_settings *mode, const struct mode_row *row)
 {
     const char *field = (const char *)mode + row->offset;
+    {ROW(proxy_needs_trusted), true, false,
+     "the PROXY protocol is taken from the peers that proxy_trusted lists",
+     "the PROXY protocol is taken from any peer (`proxy_trusted` changes that)"},
+    {ROW(proxy_v2_before_tls), true, false,
+     "a listener with a certificate of its own may use `enable_proxy_protocol 2`",
+     "`enable_proxy_protocol 2` and certfile exclude each other"},
     return row->size == sizeof(bool) ? *(const bool *)field : *(const int *)(const void *)field;
 }
 

@@ -284,12 +284,20 @@ const struct nj_option nj_options[] = {
      .def = "false", .help = "The certificate's whole subject is the user name."},
     {"disable_client_cert_date_checks", BOOLEAN, LISTENER(disable_client_cert_date_checks), LIVE,
      .def = "false", .help = "Do not look at the dates of client certificates."},
-    {"enable_proxy_protocol", INT(1, 2), LISTENER(proxy_protocol), NOWHERE, UNBUILT,
+    {"enable_proxy_protocol", INT(1, 2), LISTENER(proxy_protocol), RESTART,
      .too_low = "Error: enable_proxy_protocol must be 1 or 2.",
      .too_high = "Error: enable_proxy_protocol must be 1 or 2.",
-     .help = "Take the client's address from the PROXY protocol, version 1 or 2."},
-    {"proxy_protocol_v2_require_tls", BOOLEAN, LISTENER(proxy_requires_tls), NOWHERE, UNBUILT,
-     .def = "false", .help = "Refuse proxied clients that did not use TLS."},
+     .help = "Every connection begins with a header of the PROXY protocol, version 1 or 2, within "
+             "3 seconds; the address in it is the client's everywhere. With version 2 "
+             "use_identity_as_username takes the name of the certificate that the proxy verified, "
+             "unless the listener has TLS of its own."},
+    {"proxy_protocol_v2_require_tls", BOOLEAN, LISTENER(proxy_requires_tls), LIVE, .def = "false",
+     .help = "Refuse clients that did not speak TLS with the proxy."},
+    {"proxy_trusted", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_LISTENER, LIVE,
+     .flags = NJ_OPTION_OWN | NJ_OPTION_REPEATS, BY(nj_parse_proxy_trusted),
+     .help = "Address or range (`10.0.0.0/8`) of proxies whose headers are believed; repeatable. "
+             "Connections from elsewhere are refused. enable_proxy_protocol needs at least one, "
+             "except on a unix socket (compat: none means any)."},
     {"http_dir", TEXT, LISTENER(http_dir), NOWHERE, UNBUILT,
      .help = "Directory of static files for browsers."},
     {"psk_hint", TEXT, LISTENER(psk_hint), DEFAULT, NOWHERE, UNBUILT,

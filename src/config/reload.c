@@ -84,11 +84,22 @@ static void keep_tls(struct nj_listener_settings *fresh, const struct nj_listene
     }
 }
 
+/* A listener that goes on to speak the PROXY protocol, although the file says otherwise, goes on to
+ * believe those whom it believed: an empty list may mean anybody. */
+static void keep_proxy(struct nj_listener_settings *fresh, const struct nj_listener_settings *old)
+{
+    if (fresh->proxy_protocol != old->proxy_protocol) {
+        nj_listener_settings_copy_trusted(fresh, old);
+        fresh->proxy_requires_tls = old->proxy_requires_tls;
+    }
+}
+
 static void merge_listener(struct nj_listener_settings *fresh,
                            const struct nj_listener_settings *old)
 {
     char where[256];
     (void)nj_listener_text(old, where, sizeof(where));
+    keep_proxy(fresh, old);
     keep_old(NJ_PLACE_LISTENER, fresh, old, where);
     keep_tls(fresh, old, where);
     if (!has_same_origins(fresh, old)) {

@@ -58,6 +58,9 @@ void nj_listener_settings_fini(struct nj_listener_settings *listener)
     nj_free(listener->websockets_origins);
     listener->websockets_origins = NULL;
     listener->websockets_origin_count = 0;
+    nj_free(listener->proxy_trusted);
+    listener->proxy_trusted = NULL;
+    listener->proxy_trusted_count = 0;
 }
 
 static void copy_scope(struct nj_scope_settings *to, const struct nj_scope_settings *from)
@@ -86,6 +89,19 @@ void nj_listener_settings_copy_origins(struct nj_listener_settings *to,
     }
 }
 
+void nj_listener_settings_copy_trusted(struct nj_listener_settings *to,
+                                       const struct nj_listener_settings *from)
+{
+    size_t size = from->proxy_trusted_count * sizeof(*from->proxy_trusted);
+    nj_free(to->proxy_trusted);
+    to->proxy_trusted = NULL;
+    to->proxy_trusted_count = from->proxy_trusted_count;
+    if (size) {
+        to->proxy_trusted = nj_alloc(size);
+        memcpy(to->proxy_trusted, from->proxy_trusted, size);
+    }
+}
+
 void nj_listener_settings_copy(struct nj_listener_settings *to,
                                const struct nj_listener_settings *from)
 {
@@ -99,6 +115,7 @@ void nj_listener_settings_copy(struct nj_listener_settings *to,
     nj_set_text(&to->unix_path, from->unix_path);
     copy_scope(&to->scope, &from->scope);
     nj_listener_settings_copy_origins(to, from);
+    nj_listener_settings_copy_trusted(to, from);
 }
 
 void nj_bridge_settings_fini(struct nj_bridge_settings *bridge)

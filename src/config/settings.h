@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cidr.h"
+
 enum nj_tristate {
     NJ_UNSET,
     NJ_NO,
@@ -75,10 +77,12 @@ struct nj_listener_settings {
     bool use_identity_as_username;
     bool use_subject_as_username;
     bool disable_client_cert_date_checks;
-    /* not built yet: checked, then the start is refused; never set in loaded settings */
-    int proxy_protocol; /* 0 off, 1, 2 */
+    int proxy_protocol; /* 0 off, 1, 2: enable_proxy_protocol */
     bool proxy_requires_tls;
     char *http_dir;
+    struct nj_cidr *proxy_trusted; /* who may speak it; none = nobody, or (mode) anybody */
+    size_t proxy_trusted_count;
+    /* not built yet: checked, then the start is refused; never set in loaded settings */
     char *psk_hint;
     char *tls_engine;
     char *tls_engine_kpass_sha1;
@@ -190,6 +194,8 @@ struct nj_mode_settings {
 };
 
 #define NJ_MODE_ROWS_MAX 40
+    bool proxy_needs_trusted; /* enable_proxy_protocol only together with proxy_trusted */
+    bool proxy_v2_before_tls; /* `enable_proxy_protocol 2` on a listener with TLS of its own */
 
 struct nj_settings {
     struct nj_mode_settings mode;

@@ -16,6 +16,7 @@
 #include "front/front.h"
 #include "front/goodbye.h"
 #include "front/login.h"
+#include "front/proxied.h"
 #include "mqtt/frame.h"
 #include "net/stream.h"
 
@@ -84,6 +85,14 @@ static struct nj_stream *make_stream(struct nj_listener *listener, int fd, uint6
     return stream;
 }
 
+static bool may_speak(struct nj_worker *worker, const struct nj_listener_settings *listener,
+                      const struct nj_addr *peer)
+{
+    const struct nj_settings *settings = atomic_load(&worker->front->settings);
+    return !listener->proxy_protocol ||
+           nj_proxied_is_trusted(listener, peer, settings->mode.proxy_needs_trusted);
+}
+
 static bool may_connect(struct nj_worker *worker, struct nj_listener *listener)
 {
     const struct nj_settings *settings = atomic_load(&worker->front->settings);
@@ -110,6 +119,14 @@ void nj_conn_accept(struct nj_worker *worker, struct nj_listener *listener, int 
         (void)close(fd);
         return;
     }
+    if (!may_speak(worker, listener->settings, peer)) {
+        char ip[NJ_ADDR_TEXT_MAX];
+        uncount(worker, listener);
+        nj_log(NJ_LOG_NOTICE, "Connection from %s rejected, it is not in proxy_trusted.",
+               nj_addr_text(peer, ip));
+        (void)close(fd);
+        return;
+    }
     uint64_t generation;
     struct nj_conn *conn = nj_try_zalloc(sizeof(*conn));
     struct nj_stream *stream = conn ? make_stream(listener, fd, &generation) : NULL;
@@ -128,13 +145,15 @@ void nj_conn_accept(struct nj_worker *worker, struct nj_listener *listener, int 
     conn->stream = stream;
     conn->peer = *peer;
     conn->tls_generation = generation;
+    bool is_proxied = listener->settings->proxy_protocol != 0;
+    conn->state = is_proxied ? NJ_CONN_PROXY : NJ_CONN_HANDSHAKE;
     nj_list_init(&conn->node);
     nj_list_init(&conn->reread_node);
     nj_loop_source_init(&conn->source, on_event);
     nj_timer_init(&conn->timer, on_timer);
     NJ_STAT_ADD(worker->shard, connections_open, 1);
     nj_conn_enter(conn, worker);
-    nj_conn_set_deadline(conn, CONNECT_DEADLINE_MS);
+    nj_conn_set_deadline(conn, is_proxied ? NJ_PROXY_DEADLINE_MS : CONNECT_DEADLINE_MS);
     if (conn->state != NJ_CONN_CLOSING) {
         nj_conn_read(conn);
     }
@@ -222,6 +241,7 @@ static void destroy(struct nj_conn *conn)
     nj_stream_close(conn->stream);
     nj_stream_free(conn->stream);
     nj_free(conn->in);
+    nj_free(conn->proxied);
     uncount(worker, conn->listener);
     NJ_STAT_SUB(worker->shard, connections_open, 1);
     nj_free(conn);
@@ -306,10 +326,15 @@ static bool wants_pump(const struct nj_session *session)
     return session && (session->replay || (session->flow && session->flow->queue_count));
 }
 
+/* The stream may not be written to or read from yet. */
+static bool is_beginning(const struct nj_conn *conn)
+{
+    return conn->state == NJ_CONN_PROXY || conn->state == NJ_CONN_HANDSHAKE;
+}
+
 void nj_conn_flush(struct nj_conn *conn)
 {
-    if (conn->state == NJ_CONN_CLOSING || conn->state == NJ_CONN_HANDSHAKE ||
-        conn->link.is_blocked) {
+    if (conn->state == NJ_CONN_CLOSING || is_beginning(conn) || conn->link.is_blocked) {
         return;
     }
     for (int round = 0; round < PUMP_ROUNDS; round++) {
@@ -535,6 +560,13 @@ static bool shake(struct nj_conn *conn)
 
 void nj_conn_read(struct nj_conn *conn)
 {
+    if (conn->state == NJ_CONN_PROXY) {
+        if (!nj_proxied_take(conn)) {
+            return;
+        }
+        conn->state = NJ_CONN_HANDSHAKE;
+        nj_conn_set_deadline(conn, CONNECT_DEADLINE_MS);
+    }
     if (conn->state == NJ_CONN_HANDSHAKE && !shake(conn)) {
         return;
     }
@@ -578,7 +610,7 @@ static void on_event(struct nj_loop_source *source, unsigned ready, void *turn)
         return;
     }
     conn->has_hung_up |= (ready & NJ_LOOP_HUP) != 0;
-    if ((ready & NJ_LOOP_OUT) && conn->state != NJ_CONN_HANDSHAKE) {
+    if ((ready & NJ_LOOP_OUT) && !is_beginning(conn)) {
         if (conn->link.is_blocked) {
             set_blocked(conn, false);
             if (!conn->link.is_dirty) {
@@ -653,7 +685,9 @@ static void on_timer(struct nj_timer *timer, void *turn)
     (void)turn;
     if (conn->state != NJ_CONN_ACTIVE) {
         if (!nj_login_timer(conn)) {
-            nj_conn_close(conn, NJ_RC_SUCCESS, "no CONNECT in time");
+            nj_conn_close(conn, NJ_RC_SUCCESS,
+                          conn->state == NJ_CONN_PROXY ? "no PROXY header in time"
+                                                       : "no CONNECT in time");
         }
         return;
     }

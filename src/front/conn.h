@@ -1,6 +1,6 @@
 /* A connection: from accept to close. Reads bytes, finds packets, writes outputs.
  *
- *   HANDSHAKE ─► CONNECT ─► LOGIN ─► MOVING ─► ACTIVE ─► CLOSING
+ *   (PROXY ─►) HANDSHAKE ─► CONNECT ─► LOGIN ─► MOVING ─► ACTIVE ─► CLOSING
  *
  * Owned by its worker; when the login is accepted, it moves once to the worker of its session. */
 #ifndef NJ_FRONT_CONN_H
@@ -18,10 +18,12 @@
 struct nj_front;
 struct nj_listener;
 struct nj_login;
+struct nj_proxied;
 struct nj_stream;
 struct nj_worker;
 
 enum nj_conn_state {
+    NJ_CONN_PROXY,     /* waits for the header of a proxy (proxied.h) */
     NJ_CONN_HANDSHAKE, /* TLS, then the WebSocket upgrade */
     NJ_CONN_CONNECT,   /* waits for the CONNECT packet */
     NJ_CONN_LOGIN,     /* the password is being verified; reads nothing */
@@ -44,7 +46,8 @@ struct nj_conn {
     uint8_t *in;            /* bytes of an incomplete packet */
     uint32_t in_len;
     uint32_t in_cap;
-    struct nj_addr peer;
+    struct nj_addr peer;        /* the client, even behind a proxy */
+    struct nj_proxied *proxied; /* what its proxy said; NULL = it came by itself */
     uint16_t keep_alive_s;
     uint8_t state;
     uint8_t close_reason; /* enum nj_mqtt_reason, told to MQTT 5 peers */

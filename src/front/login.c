@@ -20,6 +20,7 @@
 #include "front/front.h"
 #include "front/goodbye.h"
 #include "front/login_check.h"
+#include "front/proxied.h"
 #include "front/record.h"
 #include "net/stream.h"
 #include "security/login.h"
@@ -222,6 +223,9 @@ void nj_login_finished(struct nj_conn *conn)
         if (tls) {
             nj_log(NJ_LOG_NOTICE, "Client %.*s negotiated %s cipher %s", (int)login->client_id_len,
                    login->client_id, nj_tls_conn_version(tls), nj_tls_conn_cipher(tls));
+        } else if (conn->proxied && conn->proxied->has_tls) {
+            nj_log(NJ_LOG_NOTICE, "Client %.*s negotiated %s cipher %s", (int)login->client_id_len,
+                   login->client_id, conn->proxied->tls_version, conn->proxied->tls_cipher);
         }
     }
     conn->is_counted = settings->connection_messages;

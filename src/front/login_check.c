@@ -14,6 +14,7 @@
 #include "front/conn.h"
 #include "front/front.h"
 #include "front/goodbye.h"
+#include "front/proxied.h"
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
 #include "net/stream.h"
@@ -220,6 +221,9 @@ const char *nj_login_certificate(struct nj_conn *conn, struct nj_tls_identity *i
     *out = nj_bytes(NULL, 0);
     if (!listener->use_identity_as_username && !listener->use_subject_as_username) {
         return NULL;
+    }
+    if (!tls && conn->proxied) {
+        return nj_proxied_identity(conn, out);
     }
     if (!tls || nj_tls_conn_identity(tls, identity) != NJ_OK) {
         return "no client certificate";

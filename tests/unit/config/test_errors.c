@@ -123,9 +123,23 @@ static void listeners_have_the_originals_errors(void **state)
          "Error: Invalid 'socket_domain' value 'ip' in configuration.", 2},
         {"listener 1\nenable_proxy_protocol 3\n", "Error: enable_proxy_protocol must be 1 or 2.",
          2},
-        {"listener 1\nenable_proxy_protocol 2\ncertfile c\nkeyfile k\n",
+        {"compat mosquitto\nlistener 1\nenable_proxy_protocol 2\ncertfile c\nkeyfile k\n",
          "Error: certfile and keyfile cannot be used with `enable_proxy_protocol 2`.", 0},
-        {"listener 1\nenable_proxy_protocol 2\nuse_subject_as_username true\n",
+        {"listener 1\nenable_proxy_protocol 1\n",
+         "Error: enable_proxy_protocol needs proxy_trusted, the addresses of the proxies: everybody "
+         "else could say that he comes from anywhere (port 1 of every address).",
+         0},
+        {"listener 1\nenable_proxy_protocol 1\nproxy_trusted ::/0\n"
+         "proxy_protocol_v2_require_tls true\n",
+         "Error: proxy_protocol_v2_require_tls needs `enable_proxy_protocol 2` (port 1 of every "
+         "address).",
+         0},
+        {"listener 1\nproxy_trusted 10.0.0.1/8\n",
+         "Error: Invalid 'proxy_trusted' value (10.0.0.1/8).", 2},
+        {"listener 1\nproxy_trusted proxy.example\n",
+         "Error: Invalid 'proxy_trusted' value (proxy.example).", 2},
+        {"listener 1\nenable_proxy_protocol 2\nproxy_trusted ::1\n"
+         "use_subject_as_username true\n",
          "Error: use_subject_as_username cannot be used with `enable_proxy_protocol 2`.", 0},
         {"listener 1\npsk_hint h\ncertfile c\nkeyfile k\n",
          "Error: Cannot use both certificate and psk encryption in a single listener.", 0},

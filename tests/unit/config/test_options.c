@@ -90,6 +90,8 @@ static bool is_accepted(const struct nj_config_result *result)
            strstr(result->error, "Both certfile and keyfile") ||
            strstr(result->error, "specified without certfile") ||
            strstr(result->error, "require_certificate needs") ||
+           strstr(result->error, "enable_proxy_protocol needs") ||
+           strstr(result->error, "proxy_protocol_v2_require_tls needs") ||
            strstr(result->error, "bridge_psk.") || strstr(result->error, "bridge_identity.");
 }
 

@@ -196,9 +196,10 @@ static void options_that_need_a_restart_keep_their_value_and_are_named(void **st
             option->kind == NJ_OPT_WORD || (option->parse && option->kind == NJ_OPT_INT)) {
             continue;
         }
-        struct nj_settings *old = rig_good("listener 1884\n");
+        struct nj_settings *old = rig_good("listener 1884\nproxy_trusted ::1\n");
         char *before = rig_print(nj_config_print_effective, old);
-        (void)snprintf(text, sizeof(text), "listener 1884\n%s %s\n", option->name, value);
+        (void)snprintf(text, sizeof(text), "listener 1884\nproxy_trusted ::1\n%s %s\n",
+                       option->name, value);
         old = reload(old, text);
         char *after = rig_print(nj_config_print_effective, old);
         assert_string_equal(after, before);
@@ -226,6 +227,23 @@ static void options_that_need_a_restart_keep_their_value_and_are_named(void **st
     assert_int_equal(settings->listeners[0].protocol, NJ_PROTOCOL_MQTT);
     assert_int_equal(settings->listeners[0].websockets_origin_count, 0);
     assert_null(settings->listeners[0].mount_point);
+    nj_settings_free(settings);
+}
+
+static void
+L_090_the_trusted_proxies_of_a_listener_follow_the_file_while_it_has_proxies(void **state)
+{
+    struct nj_settings *settings =
+        reload(rig_good("compat mosquitto\nlistener 1884\nenable_proxy_protocol 2\n"
+                        "proxy_trusted 10.0.0.0/8\nproxy_trusted ::1\n"),
+               "compat mosquitto\nlistener 1884\nenable_proxy_protocol 2\n"
+               "proxy_trusted 10.0.0.0/8\n");
+    (void)state;
+    assert_int_equal(settings->listeners[0].proxy_trusted_count, 1);
+    /* It goes on to speak the protocol, so whom it believes must not become "anybody". */
+    settings = reload(settings, "compat mosquitto\nlistener 1884\n");
+    assert_int_equal(settings->listeners[0].proxy_protocol, 2);
+    assert_int_equal(settings->listeners[0].proxy_trusted_count, 1);
     nj_settings_free(settings);
 }
 
@@ -329,6 +347,8 @@ int main(void)
         cmocka_unit_test(ports_of_the_command_line_stay),
         cmocka_unit_test(live_options_take_their_new_value),
         cmocka_unit_test(options_that_need_a_restart_keep_their_value_and_are_named),
+        cmocka_unit_test(
+            L_090_the_trusted_proxies_of_a_listener_follow_the_file_while_it_has_proxies),
         cmocka_unit_test(listeners_are_neither_added_nor_removed),
         cmocka_unit_test(removed_lines_do_not_let_anonymous_clients_in),
         cmocka_unit_test(tls_is_neither_switched_on_nor_off),

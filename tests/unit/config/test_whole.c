@@ -37,7 +37,8 @@ static const char everything[] =
     "listener_auto_id_prefix y\ncafile ca\ncapath cp\ncertfile c\nkeyfile k\ncrlfile r\n"
     "ciphers A\nciphers_tls1.3 B\ntls_version tlsv1.3\ndhparamfile d\nrequire_certificate true\n"
     "use_identity_as_username true\nuse_subject_as_username true\n"
-    "disable_client_cert_date_checks true\nproxy_protocol_v2_require_tls false\n"
+    "disable_client_cert_date_checks true\nenable_proxy_protocol 1\nproxy_trusted ::1\n"
+    "proxy_trusted 10.0.0.0/8\nproxy_protocol_v2_require_tls false\n"
     "tls_keyform pem\n"
     "listener 0 /run/s\nplugin /y/mosquitto_acl_file.so\nauth_opt_acl_file z";
 
@@ -59,7 +60,7 @@ static const char bridges[] =
     "restart_timeout 5000\nremote_clientid r\nremote_username s\nremote_password t\n"
     "plugin_load n /x.so\nplugin_opt_abc d\n"
     "listener 1\npsk_hint h\ntls_engine e\ntls_engine_kpass_sha1 00\ntls_keyform engine\n"
-    "http_dir .\nenable_proxy_protocol 1\nproxy_protocol_v2_require_tls true\nplugin_use n\n"
+    "http_dir .\nplugin_use n\n"
     "psk_file f\nplugin /x/cedalo_ha.so\nplugin_opt_whatever it\n";
 
 static void cut_everywhere(const char *text, bool is_refused)
