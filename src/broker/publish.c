@@ -136,9 +136,9 @@ void nj_publish_by_broker(struct nj_shard *shard, const struct nj_message_view *
         shard->op_count = 0; /* $SYS is made anew after a restart, not stored */
     }
     (void)nj_route(shard, &publication, false);
-    nj_publication_fini(&publication);
     enum nj_err err;
     (void)nj_shard_commit(shard, &err);
+    nj_publication_fini(&publication); /* the group refers to it until then */
 }
 
 /* ---- PUBLISH */
@@ -340,6 +340,7 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
 
 /* ---- PUBREL: the message is authorised again, then routed in the group that frees its id */
 
+/* `message` has to live until the group is committed, which refers to it. */
 static void release(struct nj_session *session, struct nj_message *message,
                     struct nj_routed *routed)
 {
@@ -348,8 +349,7 @@ static void release(struct nj_session *session, struct nj_message *message,
         .view = nj_message_view(message), .kept = message, .sender = session->id};
     struct nj_verdict verdict;
     if (is_request(publication.view.topic)) {
-        nj_publication_fini(&publication); /* it was handed on with its PUBLISH */
-        return;
+        return; /* it was handed on with its PUBLISH */
     }
     nj_authz(shard->policy, &session->subject, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
     if (verdict.allowed && message->expires_ms && message->expires_ms <= shard->now_ms) {
@@ -361,7 +361,6 @@ static void release(struct nj_session *session, struct nj_message *message,
     } else {
         nj_session_denied(session, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
     }
-    nj_publication_fini(&publication);
 }
 
 void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
@@ -391,6 +390,7 @@ void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
     }
     struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};
     wait.group = nj_shard_commit(shard, &wait.err);
+    nj_message_unref(message);
     nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, wait);
 }
 

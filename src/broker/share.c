@@ -507,9 +507,9 @@ void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_grou
         back->is_gone = given == GIVEN_GONE;
         return;
     }
-    nj_message_unref(record->message);
     enum nj_err err;
     uint64_t group = nj_shard_commit(shard, &err);
+    nj_message_unref(record->message); /* the group refers to it until then */
     if (record->ticket) {
         nj_shard_ticket_reply(shard, record->ticket_from, record->ticket,
                               (struct nj_wait){.group = group}, err);
