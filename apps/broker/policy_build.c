@@ -119,6 +119,7 @@ struct nj_limits *nj_limits_build(const struct nj_settings *settings)
         .session_owner = mode->session_owner,
         .refuses_control_chars = mode->refuses_control_chars,
         .sends_reason_strings = mode->sends_reason_strings,
+        .checks_payload_format = mode->checks_payload_format,
     };
     return limits;
 }

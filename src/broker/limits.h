@@ -29,6 +29,7 @@ struct nj_limits {
     bool session_owner;
     bool refuses_control_chars;
     bool sends_reason_strings;
+    bool checks_payload_format; /* what is said to be UTF-8 has to be */
     bool is_compat_store;
 };
 

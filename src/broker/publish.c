@@ -14,6 +14,7 @@
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "mqtt/topic.h"
+#include "mqtt/utf8.h"
 
 #define MS_PER_S 1000ull
 
@@ -174,8 +175,7 @@ static void store_incoming(struct nj_session *session, const struct nj_incoming 
 {
     struct nj_wait wait = {0};
     if (session->is_stored) {
-        struct nj_store_op *op =
-            nj_shard_op(session->shard, NJ_STORE_INCOMING_PUT, session->id);
+        struct nj_store_op *op = nj_shard_op(session->shard, NJ_STORE_INCOMING_PUT, session->id);
         if (op) {
             op->message = incoming->message;
             op->packet_id = incoming->packet_id;
@@ -263,6 +263,23 @@ static enum nj_err take_request(struct nj_session *session, const struct nj_publ
     return publish_qos2(session, in, publication, reason);
 }
 
+static bool is_format_wrong(const struct nj_shard *shard, const struct nj_publish_in *in)
+{
+    return shard->limits->checks_payload_format && !nj_mqtt_utf8_is_well_formed(in->payload);
+}
+
+/* A QoS 0 publish has no acknowledgement that could say so (MQTT5 3.3.2.3.2). */
+static enum nj_err refuse_format(struct nj_session *session, const struct nj_publish_in *in,
+                                 enum nj_mqtt_reason *reason)
+{
+    NJ_STAT_ADD(session->shard, publish_dropped, 1);
+    if (in->qos == 0) {
+        return refuse(reason, NJ_RC_PAYLOAD_FORMAT_INVALID);
+    }
+    answer_refused(session, in, NJ_RC_PAYLOAD_FORMAT_INVALID);
+    return NJ_OK;
+}
+
 static enum nj_err check(struct nj_session *session, const struct nj_publish_in *in,
                          struct nj_bytes topic, enum nj_mqtt_reason *reason)
 {
@@ -324,6 +341,9 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
         answer_refused(session, in, NJ_RC_PACKET_TOO_LARGE);
         return NJ_OK;
     }
+    if (NJ_UNLIKELY(in->says_utf8) && is_format_wrong(shard, in)) {
+        return refuse_format(session, in, reason);
+    }
     if (in->qos && link->receive_max_in && link->receive_in >= link->receive_max_in) {
         return refuse(reason, NJ_RC_RECEIVE_MAXIMUM_EXCEEDED);
     }
@@ -382,8 +402,7 @@ void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
     struct nj_routed routed = {0};
     release(session, message, &routed);
     if (session->is_stored) {
-        struct nj_store_op *op =
-            nj_shard_op(shard, NJ_STORE_INCOMING_RELEASE, session->id);
+        struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_INCOMING_RELEASE, session->id);
         if (op) {
             op->packet_id = packet_id;
         }
@@ -398,8 +417,7 @@ void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
 
 static void store_row(struct nj_session *session, enum nj_store_op_kind kind, uint64_t seq)
 {
-    struct nj_store_op *op =
-        seq ? nj_shard_op(session->shard, kind, session->id) : NULL;
+    struct nj_store_op *op = seq ? nj_shard_op(session->shard, kind, session->id) : NULL;
     if (op) {
         op->seq = seq;
     }

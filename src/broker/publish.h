@@ -24,6 +24,7 @@ struct nj_publish_in {
     uint8_t qos;
     bool is_retain;
     bool is_dup;
+    bool says_utf8; /* payload format indicator 1 */
 };
 
 /* NJ_OK, or an error with *reason: the connection has to be closed with it. */

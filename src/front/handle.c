@@ -76,6 +76,7 @@ static bool on_publish(struct nj_conn *conn, struct nj_bytes body, uint8_t flags
         in.has_expiry = nj_mqtt_props_has(&packet.props, NJ_PROP_MESSAGE_EXPIRY);
         in.expiry_s = packet.props.message_expiry_s;
         in.alias = packet.props.topic_alias;
+        in.says_utf8 = packet.props.payload_format == 1;
         in.props = forwarded(conn->link.shard, &packet.props);
     }
     if (NJ_UNLIKELY(nj_log_wants(NJ_LOG_DEBUG))) {

@@ -81,12 +81,6 @@ enum nj_err nj_mqtt_publish_decode(struct nj_bytes body, uint8_t flags,
     return err;
 }
 
-bool nj_mqtt_publish_payload_is_valid(const struct nj_mqtt_publish *publish)
-{
-    return !nj_mqtt_props_has(&publish->props, NJ_PROP_PAYLOAD_FORMAT) ||
-           publish->props.payload_format == 0 || nj_mqtt_utf8_is_valid(publish->payload);
-}
-
 /* ---- encoding */
 
 static bool add_subscription_ids(const struct nj_mqtt_publish_fields *fields, size_t *size)

@@ -24,7 +24,8 @@ struct nj_mqtt_publish {
 };
 
 /* A client's PUBLISH. The topic is well-formed UTF-8 and not empty (unless there is an alias); its
- * wildcards, levels and meaning are the caller's: nj_mqtt_topic_is_valid. Reasons:
+ * wildcards, levels and meaning are the caller's: nj_mqtt_topic_is_valid; so is whether the payload
+ * is the UTF-8 that its payload format says: nj_mqtt_utf8_is_well_formed. Reasons:
  * MALFORMED_PACKET, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID (alias 0). */
 enum nj_err nj_mqtt_publish_decode(struct nj_bytes body, uint8_t flags,
                                    enum nj_mqtt_version version, struct nj_mqtt_publish *out,
@@ -34,10 +35,6 @@ enum nj_err nj_mqtt_publish_decode_from_server(struct nj_bytes body, uint8_t fla
                                                enum nj_mqtt_version version,
                                                struct nj_mqtt_publish *out,
                                                enum nj_mqtt_reason *reason) NJ_NODISCARD;
-
-/* Whether the payload is the UTF-8 that its payload format says it is. Reads all of it, therefore
- * apart from decoding; a server that checks answers PAYLOAD_FORMAT_INVALID (MQTT5 3.3.2.3.2). */
-bool nj_mqtt_publish_payload_is_valid(const struct nj_mqtt_publish *publish);
 
 /* -- encoding -- */
 

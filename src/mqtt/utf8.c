@@ -25,10 +25,14 @@ static size_t decode(const uint8_t *at, size_t left, uint32_t *code)
     return value < smallest[len] ? 0 : len;
 }
 
-static bool is_allowed(uint32_t code)
+static bool is_character(uint32_t code)
 {
-    return code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff) &&
-           !(code >= 0xfdd0 && code <= 0xfdef) && (code & 0xfffe) != 0xfffe;
+    return code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
+}
+
+static bool is_noncharacter(uint32_t code)
+{
+    return (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) == 0xfffe;
 }
 
 /* Eight plain characters: no high bit, no zero byte. */
@@ -40,17 +44,18 @@ static inline bool is_plain(const uint8_t *at)
 }
 
 /* What is at `i` when it is not eight plain characters: one character. 0 = not allowed. */
-static size_t check_char(struct nj_bytes text, size_t i)
+static size_t check_char(struct nj_bytes text, size_t i, bool is_string)
 {
     uint32_t code;
     if (text.ptr[i] < 0x80) {
-        return text.ptr[i] != 0;
+        return text.ptr[i] != 0 || !is_string;
     }
     size_t len = decode(text.ptr + i, text.len - i, &code);
-    return len && is_allowed(code) ? len : 0;
+    return len && is_character(code) && !(is_string && is_noncharacter(code)) ? len : 0;
 }
 
-bool nj_mqtt_utf8_is_valid(struct nj_bytes text)
+/* `is_string`: what MQTT forbids in its strings is not allowed either. */
+static inline bool check(struct nj_bytes text, bool is_string)
 {
     size_t i = 0;
     while (i < text.len) {
@@ -63,13 +68,23 @@ bool nj_mqtt_utf8_is_valid(struct nj_bytes text)
                    is_plain(text.ptr + text.len - sizeof(uint64_t))) {
             return true; /* the rest, with some bytes of before */
         }
-        size_t len = check_char(text, i);
+        size_t len = check_char(text, i, is_string);
         if (len == 0) {
             return false;
         }
         i += len;
     }
     return true;
+}
+
+bool nj_mqtt_utf8_is_valid(struct nj_bytes text)
+{
+    return check(text, true);
+}
+
+bool nj_mqtt_utf8_is_well_formed(struct nj_bytes data)
+{
+    return check(data, false);
 }
 
 bool nj_mqtt_utf8_has_control(struct nj_bytes text)

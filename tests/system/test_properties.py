@@ -37,6 +37,44 @@ def test_properties_wait_with_the_message(plain, uid):
     assert sorted(map(repr, got.properties)) == sorted(map(repr, SENT))
 
 
+UTF8 = {"payload_format_indicator": 1}
+BAD_UTF8 = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"cut \xe2\x82"]
+
+
+@pytest.mark.needs("nightjar")
+@pytest.mark.parametrize("payload", BAD_UTF8, ids=range(len(BAD_UTF8)))
+def test_B114_a_payload_that_is_not_the_utf8_it_says_is_refused(shared_broker, mode, uid, payload):
+    one = open_broker(shared_broker, mode)
+    conn, sender = one.client(uid), one.client(uid + "s")
+    conn.subscribe(f"{uid}/#", qos=2)
+    for qos, answer in ((1, "PUBACK"), (2, "PUBREC")):
+        sender.send(mw.publish(f"{uid}/{qos}", payload, qos, packet_id=7, properties=UTF8))
+        assert sender.expect(answer).reason == (0x99 if mode == "native" else 0)
+    if mode == "compat":
+        sender.send(mw.pubrel(7))
+        sender.expect("PUBCOMP")
+        assert conn.receive(f"{uid}/1").payload == payload
+        assert conn.receive(f"{uid}/2").payload == payload
+        sender.publish(f"{uid}/0", payload, properties=UTF8)
+        assert conn.receive(f"{uid}/0").payload == payload
+        return
+    settle(sender, conn)
+    sender.send(mw.publish(f"{uid}/0", payload, properties=UTF8))  # no acknowledgement to say it
+    sender.expect_closed(reason=0x99)
+    settle(one.client(uid + "t"), conn)
+
+
+@pytest.mark.needs("nightjar")
+def test_B114_good_utf8_and_what_says_nothing_passes(shared_broker, mode, uid):
+    one = open_broker(shared_broker, mode)
+    conn, sender = one.client(uid), one.client(uid + "s")
+    conn.subscribe(uid)
+    for payload, properties in [("é€😀", UTF8), (b"a\x00b", UTF8), (b"", UTF8), (b"\xff", None),
+                                (b"\xff", {"payload_format_indicator": 0})]:
+        sender.publish(uid, payload, 1, properties=properties)
+        conn.receive(uid, payload)
+
+
 def test_properties_stay_out_of_mqtt3(plain, uid):
     conn, sender = plain.client(uid, V311), plain.client(uid + "s")
     conn.subscribe(uid)

@@ -168,9 +168,34 @@ static void finds_control_characters(void **state)
     }
 }
 
+static void b114_a_payload_may_hold_what_a_string_may_not(void **state)
+{
+    static const struct {
+        struct nj_bytes data;
+        bool is_well_formed;
+    } cases[] = {
+        {NJ_BYTES_LIT(""), true},
+        {NJ_BYTES_LIT("plain text, eight and more"), true},
+        {NJ_BYTES_LIT("\0 in front, in the\0middle, at the end\0"), true},
+        {NJ_BYTES_LIT("\xef\xbf\xbf and \xef\xb7\x90"), true}, /* U+FFFF, U+FDD0 */
+        {NJ_BYTES_LIT("a surrogate \xed\xa0\x80"), false},
+        {NJ_BYTES_LIT("an overlong \xc0\x80 NUL"), false},
+        {NJ_BYTES_LIT("above U+10FFFF \xf4\x90\x80\x80"), false},
+        {NJ_BYTES_LIT("eight and more, then \xff"), false},
+        {NJ_BYTES_LIT("cut \xe2\x82"), false},
+    };
+    (void)state;
+    for (size_t i = 0; i < WIRE_COUNT(cases); i++) {
+        struct nj_bytes copy = wire_copy(cases[i].data);
+        assert_int_equal(nj_mqtt_utf8_is_well_formed(copy), cases[i].is_well_formed);
+        wire_free(copy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(b114_a_payload_may_hold_what_a_string_may_not),
         cmocka_unit_test(accepts_the_empty_text),
         cmocka_unit_test(b015_to_b022_refuses_bad_characters_at_every_place),
         cmocka_unit_test(b021_b024_b025_accepts_unusual_characters_at_every_place),
