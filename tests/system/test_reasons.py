@@ -158,7 +158,7 @@ def test_response_information_is_a_topic_of_the_client_alone(plain, uid):
 
 
 @pytest.mark.needs("native")
-def test_response_information_is_for_whom_may_use_it(strict, broker, mode, uid):
+def test_response_information_is_for_whom_may_use_it(broker, uid):
     from passwords import file_text
     one = broker("password_file {dir}/pw\nacl_file {dir}/acl\nallow_anonymous false\n"
                  "response_information reply/%u/%c\n", anonymous=False,

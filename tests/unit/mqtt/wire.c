@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "mqtt/utf8.h"
+
 /* Looks at every byte, so that a wrong view is found by the sanitizer. */
 static void touch(struct nj_bytes bytes)
 {
