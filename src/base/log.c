@@ -296,6 +296,19 @@ enum nj_err nj_log_configure(const struct nj_log_settings *settings)
     return NJ_OK;
 }
 
+void nj_log_set_types(unsigned types)
+{
+    (void)pthread_mutex_lock(&lock);
+    current.types = types;
+    atomic_store_explicit(&wanted, types, memory_order_relaxed);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+unsigned nj_log_types(void)
+{
+    return atomic_load_explicit(&wanted, memory_order_relaxed);
+}
+
 enum nj_err nj_log_reopen(void)
 {
     enum nj_err err = NJ_OK;

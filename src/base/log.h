@@ -53,6 +53,9 @@ struct nj_log_settings {
 
 /* Replaces all settings at once; on an error (the file cannot be opened) the old ones stay. */
 enum nj_err nj_log_configure(const struct nj_log_settings *settings) NJ_NODISCARD;
+/* Replaces the types alone, until the next nj_log_configure. Any thread. */
+void nj_log_set_types(unsigned types);
+unsigned nj_log_types(void);
 /* Opens the log file again, for log rotation. */
 enum nj_err nj_log_reopen(void) NJ_NODISCARD;
 /* Lines dropped because no destination took them. */

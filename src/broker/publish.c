@@ -85,17 +85,24 @@ enum nj_err nj_shard_mounted(struct nj_shard *shard, struct nj_bytes mount_point
 
 /* ---- accepted publications */
 
+bool nj_shard_retain_clear(struct nj_shard *shard, struct nj_bytes topic)
+{
+    if (!nj_retain_clear(shard->core->retain, topic)) {
+        return false;
+    }
+    struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_CLEAR, 0);
+    if (op) {
+        op->bytes = topic;
+    }
+    return true;
+}
+
 static void retain(struct nj_shard *shard, struct nj_publication *publication,
                    struct nj_origin *origin)
 {
     struct nj_bytes topic = publication->view.topic;
     if (publication->view.payload.len == 0) {
-        if (nj_retain_clear(shard->core->retain, topic)) {
-            struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_CLEAR, 0);
-            if (op) {
-                op->bytes = topic;
-            }
-        }
+        (void)nj_shard_retain_clear(shard, topic);
         return;
     }
     struct nj_message_view view = publication->view;

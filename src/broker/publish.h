@@ -43,6 +43,9 @@ struct nj_routed nj_publish_accepted(struct nj_session *session, struct nj_publi
 /* Puts the listener's mount point in front of *topic, in shard->topic_buf. */
 enum nj_err nj_shard_mounted(struct nj_shard *shard, struct nj_bytes mount_point,
                              struct nj_bytes *topic) NJ_NODISCARD;
+/* Takes the retained message of a topic away, in the store, too (the group is still open). False
+ * when there is none. */
+bool nj_shard_retain_clear(struct nj_shard *shard, struct nj_bytes topic);
 /* The broker's own publication ($SYS), or a retained message set by it. */
 void nj_publish_by_broker(struct nj_shard *shard, const struct nj_message_view *view);
 

@@ -100,5 +100,15 @@ void nj_control_gather_abandon(struct nj_control_plane *plane);
 
 /* -- the rooms' own APIs -- */
 extern const struct nj_control_api nj_broker_api;
+extern const struct nj_control_api nj_client_api;
+extern const struct nj_control_api nj_inspect_api;
+extern const struct nj_control_api nj_nightjar_api;
+
+/* Handlers of nightjar_api.c's table that live in files of their own. */
+void nj_nightjar_explain(struct nj_control_call *call);
+void nj_nightjar_can_i(struct nj_control_call *call);
+void nj_nightjar_list_retained(struct nj_control_call *call);
+void nj_nightjar_delete_retained(struct nj_control_call *call);
+void nj_nightjar_list_subscriptions(struct nj_control_call *call);
 
 #endif

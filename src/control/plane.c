@@ -41,6 +41,9 @@ void nj_control_plane_add(struct nj_control_plane *plane, const struct nj_contro
 void nj_control_plane_add_own(struct nj_control_plane *plane)
 {
     nj_control_plane_add(plane, &nj_broker_api, NULL);
+    nj_control_plane_add(plane, &nj_inspect_api, NULL);
+    nj_control_plane_add(plane, &nj_client_api, NULL);
+    nj_control_plane_add(plane, &nj_nightjar_api, NULL);
 }
 
 int nj_control_plane_fd(const struct nj_control_plane *plane)
