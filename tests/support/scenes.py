@@ -29,7 +29,8 @@ def open_broker(factory, mode=None, extra=""):
         ca = certs.authority()
         server = ca.issue("localhost", purpose="server", names=["localhost", "127.0.0.1"])
         _server_files.update({"server.crt": server.chain_pem,
-                              "server.key": certs.pem(server.key)})
+                              "server.key": certs.pem(server.key),
+                              "ca.crt": certs.pem(ca.cert)})
         _server_files["context"] = certs.client_context(ca)
     files = {k: v for k, v in _server_files.items() if k != "context"}
     one = factory((OPEN[mode or Options.mode] if not Options.is_oracle() else "") + extra
