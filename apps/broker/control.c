@@ -118,7 +118,7 @@ static enum nj_err try_reload(struct nj_control *control, char *why)
         return NJ_EINVAL;
     }
     /* The last step that can fail; it takes effect as a whole or not at all. */
-    if (nj_front_reload_tls(control->front, fresh) != NJ_OK ||
+    if (nj_front_reload_tls(control->front, fresh, policy) != NJ_OK ||
         nj_control_configure_log(fresh, control->front) != NJ_OK) {
         (void)snprintf(why, NJ_CONFIG_ERROR_MAX, "a certificate, a key or the log file cannot be "
                                                  "used; the log says which");

@@ -8,6 +8,7 @@
 #include "security/acl.h"
 #include "security/password_file.h"
 #include "security/policy.h"
+#include "security/psk_file.h"
 
 #define TOPIC_LEVELS 200
 
@@ -44,6 +45,25 @@ static enum nj_err load_passwords(const struct nj_settings *settings, const char
     return err;
 }
 
+static enum nj_err load_psks(const struct nj_settings *settings, const char *path,
+                             struct nj_psks **out)
+{
+    char error[512];
+    enum nj_err err =
+        nj_psks_load(path, settings->mode.nofollow_credentials, out, error, sizeof(error));
+    if (err != NJ_OK) {
+        nj_log(NJ_LOG_ERROR, "Error: %s.", error);
+        return err;
+    }
+    if (nj_psks_short_count(*out)) {
+        nj_log(NJ_LOG_WARNING,
+               "Warning: %zu of the keys in psk_file %s have fewer than %d bytes and can be "
+               "guessed.",
+               nj_psks_short_count(*out), path, NJ_PSK_KEY_SHORT);
+    }
+    return NJ_OK;
+}
+
 /* Each listener has a scope of its own, so that anonymous access can differ; without
  * per_listener_settings they share one loaded copy of the files. */
 static enum nj_err fill_scope(const struct nj_settings *settings, size_t listener,
@@ -63,6 +83,7 @@ static enum nj_err fill_scope(const struct nj_settings *settings, size_t listene
         const struct nj_scope *first = scope - listener;
         scope->acl = first->acl ? nj_acl_ref(first->acl) : NULL;
         scope->passwords = first->passwords ? nj_passwords_ref(first->passwords) : NULL;
+        scope->psks = first->psks ? nj_psks_ref(first->psks) : NULL;
         return NJ_OK;
     }
     enum nj_err err = NJ_OK;
@@ -71,6 +92,9 @@ static enum nj_err fill_scope(const struct nj_settings *settings, size_t listene
     }
     if (err == NJ_OK && given->password_file) {
         err = load_passwords(settings, given->password_file, &scope->passwords);
+    }
+    if (err == NJ_OK && given->psk_file) {
+        err = load_psks(settings, given->psk_file, &scope->psks);
     }
     return err;
 }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "mqtt/props.h"
+#include "security/psk_file.h"
 #include "texts.h"
 
 void nj_link_say(const struct nj_link *link, const char *fmt, ...)
@@ -82,26 +83,51 @@ static bool take_tls_version(const struct nj_link *link, struct nj_tls_client_co
     return false;
 }
 
+/* Decodes the key into `room`, which the configuration then points to. */
+static bool take_psk(const struct nj_link *link, struct nj_tls_client_config *config,
+                     uint8_t room[NJ_PSK_KEY_MAX])
+{
+    const struct nj_opts_tls *tls = &link->opts->tls;
+    size_t len = 0;
+    if (tls->psk == NULL) {
+        return true;
+    }
+    if (!nj_psk_decode_key(nj_bytes_of(tls->psk), room, NJ_PSK_KEY_MAX, &len)) {
+        nj_link_say(link, "Error: Problem setting TLS-PSK options: the key is not hexadecimal, or "
+                          "too long.\n");
+        return false;
+    }
+    config->psk_identity = tls->psk_identity;
+    config->psk_key = nj_bytes(room, len);
+    return true;
+}
+
 static bool take_tls(struct nj_link *link)
 {
     const struct nj_opts_tls *tls = &link->opts->tls;
     bool has_ca = tls->cafile != NULL || tls->capath != NULL;
+    uint8_t psk[NJ_PSK_KEY_MAX];
     struct nj_tls_client_config config = {
         .cafile = tls->cafile,
         .capath = tls->capath,
-        .use_os_certs = tls->use_os_certs || !has_ca,
+        .use_os_certs = tls->use_os_certs || (!has_ca && tls->psk == NULL),
         .certfile = tls->certfile,
-        .keyfile = tls->keyfile,
+        .key = {.file = tls->keyfile,
+                .engine = tls->engine,
+                .engine_kpass_sha1 = tls->engine_kpass_sha1,
+                .is_in_engine = tls->keyform != NULL && strcmp(tls->keyform, "engine") == 0,
+                .may_ask = true},
         .ciphers = tls->ciphers,
         .alpn = tls->alpn,
         .keylog_file = tls->keylog,
         .is_insecure = tls->is_insecure,
     };
-    if (!take_tls_version(link, &config)) {
+    if (!take_tls_version(link, &config) || !take_psk(link, &config, psk)) {
         return false;
     }
     struct nj_net_error error = {""};
     enum nj_err err = nj_tls_client_new(&config, &link->config.tls, &error);
+    nj_wipe(psk, sizeof(psk));
     if (err == NJ_OK) {
         return true;
     }

@@ -39,13 +39,12 @@ static const char *contradiction_in_tls(const struct nj_opts_tls *tls)
     if (tls->psk != NULL && tls->psk_identity == NULL) {
         return "Error: --psk-identity required if --psk used.\n";
     }
-    if (tls->psk != NULL) {
-        return "Error: TLS with a pre-shared key (--psk) is not available in this version; use "
-               "certificates (--cafile, --cert, --key).\n";
+    bool is_pem = tls->keyform == NULL || strcmp(tls->keyform, "pem") == 0;
+    if (!is_pem && strcmp(tls->keyform, "engine") != 0) {
+        return "Error: Problem setting key form, it must be one of 'pem' or 'engine'.\n";
     }
-    if (tls->engine != NULL || (tls->keyform != NULL && strcmp(tls->keyform, "pem") != 0)) {
-        return "Error: OpenSSL engines (--tls-engine, --keyform engine) are not available; use a "
-               "key file in PEM form.\n";
+    if (!is_pem && tls->engine == NULL) {
+        return "Error: --keyform engine needs --tls-engine.\n";
     }
     return NULL;
 }

@@ -90,6 +90,9 @@ static enum nj_err check_tls(struct nj_parser *parser, const struct nj_listener_
         return nj_parser_fail(parser, "Error: capath specified without certfile and keyfile.");
     }
     (void)nj_listener_text(listener, text, sizeof(text));
+    if (listener->tls_keyform == 1 && !listener->tls_engine) {
+        return nj_parser_fail(parser, "Error: `tls_keyform engine` needs tls_engine (%s).", text);
+    }
     /* Both would leave a listener open to everybody that was meant to ask for certificates. The
      * proxy verifies them for a listener without TLS of its own. */
     bool is_proxys = listener->proxy_protocol == 2 && !has_certificate;
@@ -102,7 +105,7 @@ static enum nj_err check_tls(struct nj_parser *parser, const struct nj_listener_
                               text);
     }
     bool uses_certificate = listener->use_identity_as_username || listener->use_subject_as_username;
-    if (uses_certificate && !listener->require_certificate) {
+    if (uses_certificate && !listener->require_certificate && !listener->psk_hint) {
         nj_log(NJ_LOG_WARNING,
                "Warning: use_identity_as_username and use_subject_as_username need "
                "require_certificate: nobody can log in on %s.",
@@ -167,6 +170,10 @@ static enum nj_err check_listener(struct nj_parser *parser, size_t place)
     if (listener->psk_hint && (listener->certfile || listener->cafile)) {
         return nj_parser_fail(parser, "Error: Cannot use both certificate and psk encryption in a "
                                       "single listener.");
+    }
+    if (listener->psk_hint && !nj_settings_scope(settings, place)->psk_file) {
+        return nj_parser_fail(parser, "Error: psk_hint needs a psk_file (%s).",
+                              nj_listener_text(listener, text, sizeof(text)));
     }
     if (listener->websockets_origin_count && listener->protocol != NJ_PROTOCOL_WEBSOCKETS) {
         nj_log(NJ_LOG_WARNING,

@@ -44,7 +44,10 @@ const struct nj_option nj_options[] = {
      .help = "File with the rights of users; an empty one denies everything."},
     {"password_file", TEXT, SCOPE(password_file), LIVE,
      .help = "File with user names and password hashes."},
-    {"psk_file", TEXT, SCOPE(psk_file), NOWHERE, UNBUILT, .help = "File with pre-shared keys."},
+    {"psk_file", TEXT, SCOPE(psk_file), LIVE,
+     .help = "File with pre-shared keys for listeners with psk_hint: lines `identity:key`, the key "
+             "in hexadecimal. When a key is removed or changed and the file is read again, the "
+             "connections that were made with it end."},
     {"per_listener_settings", BOOLEAN, GLOBAL(per_listener), RESTART, OLD, .def = "false",
      BY(nj_parse_per_listener),
      .help = "The security settings belong to listeners, each with its own. Stands before all of "
@@ -300,14 +303,18 @@ const struct nj_option nj_options[] = {
              "except on a unix socket (compat: none means any)."},
     {"http_dir", TEXT, LISTENER(http_dir), NOWHERE, UNBUILT,
      .help = "Directory of static files for browsers."},
-    {"psk_hint", TEXT, LISTENER(psk_hint), DEFAULT, NOWHERE, UNBUILT,
-     .help = "Turns pre-shared keys on."},
-    {"tls_engine", TEXT, LISTENER(tls_engine), DEFAULT, NOWHERE, UNBUILT,
-     .help = "OpenSSL engine for the private key."},
-    {"tls_engine_kpass_sha1", TEXT, LISTENER(tls_engine_kpass_sha1), DEFAULT, NOWHERE, UNBUILT,
-     .help = "Hash of the engine's password."},
-    {"tls_keyform", WORDS("pem|engine"), LISTENER(tls_keyform), DEFAULT, NOWHERE, UNBUILT,
-     .def = "pem", .help = "Where the private key is: `pem` or `engine`."},
+    {"psk_hint", TEXT, LISTENER(psk_hint), DEFAULT, LIVE,
+     .help = "Turns TLS with the pre-shared keys of psk_file on, instead of certificates; the text "
+             "is told to clients of TLS 1.2. With use_identity_as_username the identity of the key "
+             "is the user name."},
+    {"tls_engine", TEXT, LISTENER(tls_engine), DEFAULT, LIVE,
+     .help = "OpenSSL engine that holds the private key, for example `pkcs11`."},
+    {"tls_engine_kpass_sha1", TEXT, LISTENER(tls_engine_kpass_sha1), DEFAULT, LIVE,
+     .help = "SHA-1 of the password of the engine's keys, 40 hexadecimal digits, for engines that "
+             "take it so. For PKCS#11 the PIN is part of the key's URI (`pin-source=file:…`)."},
+    {"tls_keyform", WORDS("pem|engine"), LISTENER(tls_keyform), DEFAULT, LIVE, .def = "pem",
+     .help = "Where the private key is: `pem`, in the file keyfile, or `engine`, in tls_engine, "
+             "where keyfile is its name (`pkcs11:token=…;object=…`)."},
 
     /* -- bridges: read as the original reads them, then refused as a whole -- */
     {"connection", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_GLOBAL, NOWHERE,

@@ -56,7 +56,14 @@ static void keep_old(enum nj_option_place place, void *fresh, const void *old, c
     }
 }
 
-/* Clients of a listener that speaks TLS must not be spoken to in the clear, nor the other way. */
+static bool has_same_kind_of_tls(const struct nj_listener_settings *a,
+                                 const struct nj_listener_settings *b)
+{
+    return nj_settings_uses_tls(a) == nj_settings_uses_tls(b) && !a->psk_hint == !b->psk_hint;
+}
+
+/* Clients of a listener that speaks TLS must not be spoken to in the clear, nor the other way, nor
+ * be let in by a key where a certificate was wanted. */
 static void keep_tls(struct nj_listener_settings *fresh, const struct nj_listener_settings *old,
                      const char *where)
 {
@@ -74,11 +81,15 @@ static void keep_tls(struct nj_listener_settings *fresh, const struct nj_listene
         "use_identity_as_username",
         "use_subject_as_username",
         "disable_client_cert_date_checks",
+        "psk_hint",
+        "tls_engine",
+        "tls_engine_kpass_sha1",
+        "tls_keyform",
     };
-    if (nj_settings_uses_tls(fresh) == nj_settings_uses_tls(old)) {
+    if (has_same_kind_of_tls(fresh, old)) {
         return;
     }
-    warn_kept("certfile", where);
+    warn_kept(fresh->psk_hint || old->psk_hint ? "psk_hint" : "certfile", where);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         nj_option_copy(nj_option_find(names[i]), fresh, old);
     }

@@ -197,7 +197,7 @@ const char *nj_settings_response_information(const struct nj_settings *settings)
 
 bool nj_settings_uses_tls(const struct nj_listener_settings *listener)
 {
-    return listener->certfile && listener->keyfile;
+    return (listener->certfile && listener->keyfile) || listener->psk_hint;
 }
 
 static bool is_same_text(const char *a, const char *b)

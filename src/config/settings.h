@@ -40,7 +40,7 @@ struct nj_scope_settings {
     enum nj_tristate allow_zero_length_clientid;
     char *acl_file;      /* an empty file denies everything; NULL = none configured */
     char *password_file; /* NULL = none configured */
-    char *psk_file;      /* not built: NULL in loaded settings */
+    char *psk_file;      /* NULL = none configured */
     char *auto_id_prefix;
 };
 
@@ -78,15 +78,16 @@ struct nj_listener_settings {
     bool use_subject_as_username;
     bool disable_client_cert_date_checks;
     int proxy_protocol; /* 0 off, 1, 2: enable_proxy_protocol */
+    char *tls_engine; /* where the private key is, with tls_keyform 1 */
+    char *tls_engine_kpass_sha1;
+    int tls_keyform; /* 0 pem, 1 engine */
+    char *psk_hint; /* TLS with the keys of the scope's psk_file instead of certificates */
     bool proxy_requires_tls;
     char *http_dir;
     struct nj_cidr *proxy_trusted; /* who may speak it; none = nobody, or (mode) anybody */
     size_t proxy_trusted_count;
     /* not built yet: checked, then the start is refused; never set in loaded settings */
-    char *psk_hint;
-    char *tls_engine;
-    char *tls_engine_kpass_sha1;
-    int tls_keyform; /* 0 pem, 1 engine */
+    char *http_dir;
 };
 
 /* Bridges are read and checked like the original does; as they are not built yet, a configuration

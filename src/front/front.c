@@ -343,14 +343,15 @@ void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
     nj_policy_unref(old);
 }
 
-enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings)
+enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings,
+                                const struct nj_policy *policy)
 {
     struct nj_tls_server **fresh = nj_zalloc(front->listener_count * sizeof(*fresh));
     enum nj_err err = NJ_OK;
     for (unsigned i = 0; i < front->listener_count && err == NJ_OK; i++) {
         struct nj_listener *listener = &front->listeners[i];
         if (listener->tls) {
-            err = nj_listener_make_tls(listener, settings, listener->tls, &fresh[i]);
+            err = nj_listener_make_tls(listener, settings, policy, listener->tls, &fresh[i]);
         }
     }
     for (unsigned i = 0; i < front->listener_count; i++) {

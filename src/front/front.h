@@ -67,9 +67,10 @@ void nj_front_recheck(struct nj_worker *worker);
  * policy is released. Control thread. */
 void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
                       const struct nj_limits *limits);
-/* Builds new TLS contexts from the settings for all listeners: all or none. */
-enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings)
-    NJ_NODISCARD;
+/* Builds new TLS contexts from the settings, and the pre-shared keys of a policy that is not
+ * published yet, for all listeners: all or none. */
+enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings,
+                                const struct nj_policy *policy) NJ_NODISCARD;
 
 /* New settings take effect for what is decided from here on. They have to outlive the front. */
 void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings);

@@ -8,10 +8,12 @@
 #include "base/mem.h"
 #include "front/conn.h"
 #include "front/front.h"
+#include "security/policy.h"
+#include "security/psk_file.h"
 
 struct nj_tls_server *nj_listener_tls(struct nj_listener *listener)
 {
-    if (!listener->settings->certfile) {
+    if (!nj_settings_uses_tls(listener->settings)) {
         return NULL;
     }
     (void)pthread_mutex_lock(&listener->tls_lock);
@@ -26,17 +28,37 @@ static void on_warning(void *arg, const char *text)
     nj_log(NJ_LOG_WARNING, "Warning: %s", text);
 }
 
+static size_t find_psk(const void *arg, struct nj_bytes identity, uint8_t *key, size_t cap)
+{
+    const struct nj_psks *psks = arg; /* NULL: the file is no longer configured */
+    struct nj_bytes found = psks ? nj_psks_find(psks, identity) : nj_bytes(NULL, 0);
+    if (!found.ptr || found.len > cap) {
+        return 0;
+    }
+    memcpy(key, found.ptr, found.len);
+    return found.len;
+}
+
+static void release_psks(void *psks)
+{
+    nj_psks_free(psks);
+}
+
 enum nj_err nj_listener_make_tls(const struct nj_listener *listener,
-                                 const struct nj_settings *settings,
+                                 const struct nj_settings *settings, const struct nj_policy *policy,
                                  const struct nj_tls_server *previous, struct nj_tls_server **out)
 {
     const struct nj_listener_settings *own = &settings->listeners[listener->index];
+    struct nj_psks *psks = nj_policy_scope(policy, listener->scope)->psks;
     char name[300];
     (void)snprintf(name, sizeof(name), "%s:%d", own->host ? own->host : "*", own->port);
     const struct nj_tls_server_config config = {
         .name = own->unix_path ? own->unix_path : name,
         .certfile = own->certfile,
-        .keyfile = own->keyfile,
+        .key = {.file = own->keyfile,
+                .engine = own->tls_engine,
+                .engine_kpass_sha1 = own->tls_engine_kpass_sha1,
+                .is_in_engine = own->tls_keyform == 1},
         .cafile = own->cafile,
         .capath = own->capath,
         .crlfile = own->crlfile,
@@ -44,6 +66,8 @@ enum nj_err nj_listener_make_tls(const struct nj_listener *listener,
         .ciphers_tls13 = own->ciphers_tls13,
         .dhparamfile = own->dhparamfile,
         .keylog_file = settings->tls_keylog,
+        .psk_hint = own->psk_hint,
+        .psk = {find_psk, release_psks, psks},
         .min_version =
             own->tls_version && strcmp(own->tls_version, "tlsv1.3") == 0 ? NJ_TLS_13 : NJ_TLS_12,
         .alpn = own->protocol == NJ_PROTOCOL_WEBSOCKETS ? NJ_TLS_ALPN_HTTP : NJ_TLS_ALPN_MQTT,
@@ -56,6 +80,8 @@ enum nj_err nj_listener_make_tls(const struct nj_listener *listener,
     enum nj_err err = nj_tls_server_new(&config, previous, out, &error);
     if (err != NJ_OK) {
         nj_log(NJ_LOG_ERROR, "Error: %s", error.text);
+    } else if (psks) {
+        (void)nj_psks_ref(psks); /* the context's */
     }
     return err;
 }
@@ -72,7 +98,7 @@ static void log_open(const struct nj_listener *listener)
     bool is_loopback =
         own->host && (strcmp(own->host, "localhost") == 0 || strncmp(own->host, "127.", 4) == 0 ||
                       strcmp(own->host, "::1") == 0);
-    if (!own->certfile && !is_loopback) {
+    if (!nj_settings_uses_tls(own) && !is_loopback) {
         nj_log(NJ_LOG_WARNING,
                "Warning: the listener on port %u is reachable from other machines "
                "without TLS: passwords cross the network in clear.",
@@ -93,8 +119,9 @@ enum nj_err nj_listener_open(struct nj_listener *listener, struct nj_front *fron
     listener->ws.origins_count = own->websockets_origin_count;
     listener->ws.header_max_bytes = settings->websockets_headers_size;
     (void)pthread_mutex_init(&listener->tls_lock, NULL);
-    if (own->certfile) {
-        enum nj_err err = nj_listener_make_tls(listener, settings, NULL, &listener->tls);
+    if (nj_settings_uses_tls(own)) {
+        enum nj_err err = nj_listener_make_tls(listener, settings, atomic_load(&front->core.policy),
+                                               NULL, &listener->tls);
         if (err != NJ_OK) {
             return NJ_ETLS;
         }

@@ -6,6 +6,7 @@
 
 struct nj_front;
 struct nj_listener;
+struct nj_policy;
 struct nj_settings;
 struct nj_tls_server;
 struct nj_worker;
@@ -14,8 +15,9 @@ struct nj_worker;
 enum nj_err nj_listener_open(struct nj_listener *listener, struct nj_front *front, unsigned index,
                              const struct nj_settings *settings) NJ_NODISCARD;
 void nj_listener_close(struct nj_listener *listener);
+/* A new context from the settings, with the pre-shared keys of the policy. */
 enum nj_err nj_listener_make_tls(const struct nj_listener *listener,
-                                 const struct nj_settings *settings,
+                                 const struct nj_settings *settings, const struct nj_policy *policy,
                                  const struct nj_tls_server *previous, struct nj_tls_server **out)
     NJ_NODISCARD;
 /* Puts all listening sockets into the worker's loop. */

@@ -225,6 +225,11 @@ const char *nj_login_certificate(struct nj_conn *conn, struct nj_tls_identity *i
     if (!tls && conn->proxied) {
         return nj_proxied_identity(conn, out);
     }
+    const char *psk_identity = tls ? nj_tls_conn_psk_identity(tls) : NULL;
+    if (psk_identity && listener->use_identity_as_username) {
+        *out = nj_bytes_of(psk_identity);
+        return NULL;
+    }
     if (!tls || nj_tls_conn_identity(tls, identity) != NJ_OK) {
         return "no client certificate";
     }

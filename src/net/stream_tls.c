@@ -153,6 +153,9 @@ static enum nj_err fail_ssl(struct nj_tls_conn *conn)
             return fail(conn, NJ_ECLOSED, "connection closed by the peer");
         }
     }
+    if (conn->is_psk_unknown) {
+        return fail(conn, NJ_EAUTH, "pre-shared key: the identity is not known");
+    }
     if (conn->is_not_tls) {
         return fail(conn, NJ_EMALFORMED, "the peer does not speak TLS");
     }
@@ -202,10 +205,24 @@ static void begin_call(struct nj_tls_conn *conn)
 
 /* ---- handshake ---- */
 
-/* What the handshake has found out about the peer's certificate. */
+static enum nj_err recheck_peer(struct nj_tls_conn *conn)
+{
+    struct nj_net_error why;
+    enum nj_err err = nj_tls_conn_recheck(conn, conn->server, &why);
+    if (err != NJ_OK) {
+        conn->is_broken = true;
+        return nj_stream_failf(&conn->base, err, "%s", why.text);
+    }
+    return NJ_OK;
+}
+
+/* What the handshake has found out about the peer's certificate or key. */
 static enum nj_err adopt_peer(struct nj_tls_conn *conn)
 {
     const struct nj_tls_server *server = conn->server;
+    if (server != NULL && server->psk.find != NULL) {
+        return recheck_peer(conn);
+    }
     if (server == NULL || !server->require_certificate) {
         return NJ_OK;
     }
@@ -221,13 +238,7 @@ static enum nj_err adopt_peer(struct nj_tls_conn *conn)
             nj_tls_chain_valid_until(&server->trust, SSL_get0_verified_chain(conn->ssl));
     }
     nj_tls_conn_set_verified(conn, &server->trust, valid_until_s);
-    struct nj_net_error why;
-    enum nj_err err = nj_tls_conn_recheck(conn, server, &why);
-    if (err != NJ_OK) {
-        conn->is_broken = true;
-        return nj_stream_failf(&conn->base, err, "%s", why.text);
-    }
-    return NJ_OK;
+    return recheck_peer(conn);
 }
 
 static enum nj_err tls_handshake(struct nj_stream *stream)
@@ -377,6 +388,7 @@ static void tls_free(struct nj_stream *stream)
 {
     struct nj_tls_conn *conn = conn_of(stream);
     SSL_free(conn->ssl);
+    nj_free(conn->psk_identity);
     nj_tls_server_unref(conn->server);
     nj_tls_client_unref(conn->client);
 }

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "net/error.h"
 
@@ -40,13 +41,34 @@ enum nj_tls_alpn {
     NJ_TLS_ALPN_HTTP  /* "http/1.1": WebSocket listeners */
 };
 
+/* A private key, beside the certificate that belongs to it. */
+struct nj_tls_key {
+    const char *file;              /* PEM; or the name that the engine knows it by */
+    const char *engine;            /* OpenSSL engine, or NULL */
+    const char *engine_kpass_sha1; /* SHA-1 of the engine's password in hexadecimal, or NULL */
+    bool is_in_engine;             /* tls_keyform engine */
+    bool may_ask;                  /* tools: the engine may ask the terminal for a PIN */
+};
+
 typedef void (*nj_tls_warn_fn)(void *arg, const char *text);
+
+#define NJ_TLS_PSK_IDENTITY_MAX 256
+#define NJ_TLS_PSK_KEY_MAX      512
+
+/* Where a listener with pre-shared keys finds them. */
+struct nj_tls_psk_source {
+    /* Copies the key of an identity, at most `cap` (NJ_TLS_PSK_KEY_MAX) bytes, and returns its
+     * length; 0 = there is none. Any thread; must not block. */
+    size_t (*find)(const void *arg, struct nj_bytes identity, uint8_t *key, size_t cap);
+    void (*release)(void *arg); /* when the context is freed */
+    void *arg;
+};
 
 /* Plain values; strings are borrowed for the call. */
 struct nj_tls_server_config {
     const char *name; /* unique per listener (port and address): separates their sessions */
     const char *certfile;
-    const char *keyfile;
+    struct nj_tls_key key;
     const char *cafile;        /* or NULL */
     const char *capath;        /* or NULL */
     const char *crlfile;       /* or NULL; PEM, any number of CRLs */
@@ -54,6 +76,10 @@ struct nj_tls_server_config {
     const char *ciphers_tls13; /* or NULL */
     const char *dhparamfile;   /* or NULL */
     const char *keylog_file;   /* or NULL */
+    /* Pre-shared keys instead of certificates: certfile, keyfile, CAs and CRLs are NULL then.
+     * psk.arg is taken over on success. */
+    const char *psk_hint;
+    struct nj_tls_psk_source psk;
     enum nj_tls_version min_version;
     enum nj_tls_alpn alpn;
     bool is_alpn_strict; /* refuse clients that offer names, but not ours; else ignore the offer */
@@ -117,11 +143,15 @@ enum nj_err nj_tls_conn_identity(const struct nj_tls_conn *conn, struct nj_tls_i
     NJ_NODISCARD;
 void nj_tls_identity_fini(struct nj_tls_identity *identity);
 
-/* Is the peer's certificate good under `server`, now? For live connections after a reload of CA or
- * CRL, when a certificate may have expired, and for a handshake that began before a reload. Costs
- * nothing while trust and validity are what they were, else one chain verification.
- * NJ_OK, or NJ_EAUTH with the reason. A connection without certificate: NJ_OK unless `server`
- * requires one. Owner thread of the connection. */
+/* The identity whose pre-shared key the peer has proved to have, after the handshake; NULL when it
+ * came without. Borrowed from the connection. */
+const char *nj_tls_conn_psk_identity(const struct nj_tls_conn *conn);
+
+/* Is the peer's certificate, or its pre-shared key, good under `server`, now? For live connections
+ * after a reload of CA or CRL, when a certificate may have expired, and for a handshake that began
+ * before a reload. Costs nothing while trust and validity are what they were, else one chain
+ * verification. NJ_OK, or NJ_EAUTH with the reason. A connection without certificate: NJ_OK unless
+ * `server` requires one. Owner thread of the connection. */
 enum nj_err nj_tls_conn_recheck(struct nj_tls_conn *conn, const struct nj_tls_server *server,
                                 struct nj_net_error *error) NJ_NODISCARD;
 /* Unix seconds until which the verification holds (earliest end of a certificate in the chain or of
@@ -136,11 +166,15 @@ const char *nj_tls_conn_cipher(const struct nj_tls_conn *conn);
 bool nj_tls_conn_is_resumed(const struct nj_tls_conn *conn);
 
 struct nj_tls_client_config {
+    /* A pre-shared key instead of certificates: no CA is needed, a server without the key is
+     * refused. */
+    const char *psk_identity;
+    struct nj_bytes psk_key;
     const char *cafile;
     const char *capath;
     bool use_os_certs;
     const char *certfile;
-    const char *keyfile;
+    struct nj_tls_key key;
     const char *ciphers;
     const char *ciphers_tls13;
     const char *alpn; /* or NULL */

@@ -43,7 +43,10 @@ static enum nj_err load_trust(struct nj_tls_client *client,
 static enum nj_err load_own(struct nj_tls_client *client, const struct nj_tls_client_config *config,
                             struct nj_net_error *error)
 {
-    if ((config->certfile == NULL) != (config->keyfile == NULL)) {
+    if (config->psk_identity != NULL) {
+        return nj_tls_psk_present(client, config->psk_identity, config->psk_key, error);
+    }
+    if ((config->certfile == NULL) != (config->key.file == NULL)) {
         nj_net_error_set(error, "a client certificate and its key are needed together");
         return NJ_EINVAL;
     }
@@ -51,7 +54,7 @@ static enum nj_err load_own(struct nj_tls_client *client, const struct nj_tls_cl
         return NJ_OK;
     }
     enum nj_err err = nj_tls_load_certfile(client->ctx, config->certfile, error);
-    return err == NJ_OK ? nj_tls_load_keyfile(client->ctx, config->keyfile, error) : err;
+    return err == NJ_OK ? nj_tls_load_key(client->ctx, &config->key, error) : err;
 }
 
 static enum nj_err set_alpn(struct nj_tls_client *client, const char *name,
@@ -139,6 +142,8 @@ void nj_tls_client_unref(struct nj_tls_client *client)
         return;
     }
     SSL_CTX_free(client->ctx);
+    nj_free(client->psk_identity);
+    nj_wipe(client->psk_key, sizeof(client->psk_key));
     if (client->keylog_fd >= 0) {
         (void)close(client->keylog_fd);
     }

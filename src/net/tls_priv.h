@@ -94,6 +94,25 @@ int64_t nj_tls_chain_valid_until(const struct nj_tls_trust *trust, const STACK_O
 /* Why a leaf that OpenSSL accepts is refused all the same; NULL = it is not. */
 const char *nj_tls_leaf_fault(X509 *leaf);
 
+/* ---- tls_engine.c ---- */
+
+/* From a file or an engine. */
+enum nj_err nj_tls_load_key(SSL_CTX *ctx, const struct nj_tls_key *key, struct nj_net_error *error)
+    NJ_NODISCARD;
+enum nj_err nj_tls_load_engine_key(SSL_CTX *ctx, const struct nj_tls_key *key,
+                                   struct nj_net_error *error) NJ_NODISCARD;
+
+/* ---- tls_psk.c ---- */
+
+/* Pre-shared keys of server->psk for the context. */
+enum nj_err nj_tls_psk_serve(struct nj_tls_server *server, const char *hint,
+                             struct nj_net_error *error) NJ_NODISCARD;
+/* Whether the handshake proved the possession of a key that is the same under `server` now. */
+enum nj_err nj_tls_psk_recheck(struct nj_tls_conn *conn, const struct nj_tls_server *server,
+                               struct nj_net_error *error) NJ_NODISCARD;
+enum nj_err nj_tls_psk_present(struct nj_tls_client *client, const char *identity,
+                               struct nj_bytes key, struct nj_net_error *error) NJ_NODISCARD;
+
 /* ---- objects ---- */
 
 struct nj_tls_server {
@@ -107,6 +126,8 @@ struct nj_tls_server {
     enum nj_tls_alpn alpn;
     bool is_alpn_strict;
     bool require_certificate;
+    struct nj_tls_psk_source psk; /* find NULL = certificates */
+    uint8_t psk_secret[32];       /* makes keys for identities that are not known */
 };
 
 struct nj_tls_client {
@@ -116,6 +137,9 @@ struct nj_tls_client {
     bool is_insecure;
     uint8_t alpn[256]; /* wire form: length, name */
     unsigned alpn_len;
+    char *psk_identity; /* NULL = certificates */
+    unsigned psk_key_len;
+    uint8_t psk_key[NJ_TLS_PSK_KEY_MAX];
 };
 
 /* A TLS stream. `base` first: a pointer to one is a pointer to the other. */
@@ -127,17 +151,20 @@ struct nj_tls_conn {
     int64_t valid_until_s;
     uint8_t verified_by[16];   /* the front of the digest of the trust that verified the peer */
     const char *verify_reason; /* why the peer's certificate was refused */
-    size_t raw_bytes;          /* read from the socket since application data last came */
-    size_t raw_budget;         /* what the current call may still read from the socket */
-    uint16_t sealed_len;       /* application bytes in a record that is not sent yet */
+    char *psk_identity;        /* that the peer named, when it is known */
+    uint8_t psk_digest[NJ_TLS_DIGEST_BYTES]; /* of the key it used */
+    size_t raw_bytes;    /* read from the socket since application data last came */
+    size_t raw_budget;   /* what the current call may still read from the socket */
+    uint16_t sealed_len; /* application bytes in a record that is not sent yet */
     bool is_ready : 1;
-    bool is_starved : 1; /* the last read ended because the socket was empty */
-    bool is_drained : 1; /* the last recv got less than it could take */
-    bool is_cut : 1;     /* the last read ended because its budget was used up */
-    bool is_eof : 1;     /* FIN or reset */
-    bool has_bytes : 1;  /* something has been received */
-    bool is_not_tls : 1; /* and it was no TLS record */
-    bool is_broken : 1;  /* after a fatal error nothing more may be sent */
+    bool is_starved : 1;     /* the last read ended because the socket was empty */
+    bool is_drained : 1;     /* the last recv got less than it could take */
+    bool is_cut : 1;         /* the last read ended because its budget was used up */
+    bool is_eof : 1;         /* FIN or reset */
+    bool has_bytes : 1;      /* something has been received */
+    bool is_not_tls : 1;     /* and it was no TLS record */
+    bool is_psk_unknown : 1; /* it named an identity that there is not */
+    bool is_broken : 1;      /* after a fatal error nothing more may be sent */
 };
 
 /* Fills the error text of a stream from a failed verification. */

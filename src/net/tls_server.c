@@ -54,7 +54,7 @@ static enum nj_err load_own(struct nj_tls_server *server, const struct nj_tls_se
         err = nj_tls_load_certfile(server->ctx, config->certfile, error);
     }
     if (err == NJ_OK) {
-        err = nj_tls_load_keyfile(server->ctx, config->keyfile, error);
+        err = nj_tls_load_key(server->ctx, &config->key, error);
     }
     if (err == NJ_OK) {
         err = nj_tls_load_dhparam(server->ctx, config->dhparamfile, error);
@@ -165,6 +165,27 @@ static enum nj_err load_trust(struct nj_tls_server *server,
     return err;
 }
 
+static enum nj_err load_certificates(struct nj_tls_server *server,
+                                     const struct nj_tls_server_config *config,
+                                     struct nj_net_error *error)
+{
+    enum nj_err err = load_own(server, config, error);
+    return err == NJ_OK ? load_trust(server, config, error) : err;
+}
+
+static enum nj_err load_psk(struct nj_tls_server *server, const struct nj_tls_server_config *config,
+                            struct nj_net_error *error)
+{
+    server->not_after_s = INT64_MAX;
+    server->trust.crl_next_update_s = INT64_MAX;
+    enum nj_err err =
+        nj_tls_context_set_ciphers(server->ctx, config->ciphers, config->ciphers_tls13, error);
+    if (err == NJ_OK) {
+        err = nj_tls_load_dhparam(server->ctx, config->dhparamfile, error);
+    }
+    return err == NJ_OK ? nj_tls_psk_serve(server, config->psk_hint, error) : err;
+}
+
 static enum nj_err set_sessions(struct nj_tls_server *server,
                                 const struct nj_tls_server_config *config,
                                 const struct nj_tls_server *previous)
@@ -192,8 +213,14 @@ enum nj_err nj_tls_server_new(const struct nj_tls_server_config *config,
                               const struct nj_tls_server *previous, struct nj_tls_server **out,
                               struct nj_net_error *error)
 {
-    if (config->certfile == NULL || config->keyfile == NULL) {
+    bool has_psk = config->psk_hint != NULL;
+    if (!has_psk && (config->certfile == NULL || config->key.file == NULL)) {
         nj_net_error_set(error, "certfile and keyfile are both needed");
+        return NJ_EINVAL;
+    }
+    if (has_psk &&
+        (config->psk.find == NULL || config->certfile != NULL || config->require_certificate)) {
+        nj_net_error_set(error, "psk_hint needs keys, and excludes certificates");
         return NJ_EINVAL;
     }
     nj_net_error_set(error, "%s", nj_err_text(NJ_ENOMEM));
@@ -214,11 +241,8 @@ enum nj_err nj_tls_server_new(const struct nj_tls_server_config *config,
     (void)SSL_CTX_set_min_proto_version(
         server->ctx, config->min_version == NJ_TLS_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_alpn_select_cb(server->ctx, alpn_callback, NULL);
-    err = load_own(server, config, error);
-    if (err == NJ_OK) {
-        err = load_trust(server, config, error);
-    }
-    if (err == NJ_OK) {
+    err = has_psk ? load_psk(server, config, error) : load_certificates(server, config, error);
+    if (err == NJ_OK && !has_psk) {
         err = set_sessions(server, config, previous);
     }
     if (err == NJ_OK) {
@@ -231,6 +255,7 @@ enum nj_err nj_tls_server_new(const struct nj_tls_server_config *config,
         SSL_CTX_set_keylog_callback(server->ctx, keylog_callback);
     }
     ERR_clear_error();
+    server->psk = config->psk;
     *out = server;
     return NJ_OK;
 fail:
@@ -251,6 +276,10 @@ void nj_tls_server_unref(struct nj_tls_server *server)
         return;
     }
     SSL_CTX_free(server->ctx);
+    if (server->psk.release != NULL) {
+        server->psk.release(server->psk.arg);
+    }
+    nj_wipe(server->psk_secret, sizeof(server->psk_secret));
     nj_tls_tickets_unref(server->tickets);
     if (server->keylog_fd >= 0) {
         (void)close(server->keylog_fd);
@@ -265,7 +294,7 @@ void nj_tls_server_info(const struct nj_tls_server *server, struct nj_tls_server
         .ca_count = server->ca_count,
         .crl_count = server->trust.crl_count,
         .crl_next_update_s = next_s != INT64_MAX ? next_s : 0,
-        .not_after_s = server->not_after_s,
+        .not_after_s = server->not_after_s != INT64_MAX ? server->not_after_s : 0,
     };
 }
 

@@ -192,6 +192,9 @@ static enum nj_err verify(struct nj_tls_conn *conn, const struct nj_tls_trust *t
 enum nj_err nj_tls_conn_recheck(struct nj_tls_conn *conn, const struct nj_tls_server *server,
                                 struct nj_net_error *error)
 {
+    if (server->psk.find != NULL) {
+        return nj_tls_psk_recheck(conn, server, error);
+    }
     if (!server->require_certificate) {
         return NJ_OK;
     }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "mqtt/utf8.h"
 #include "security/file_error_priv.h"
+#include "security/lines_priv.h"
 #include "security/password.h"
 
 #define FILE_MAX ((size_t)512 << 20)
@@ -25,60 +26,6 @@ struct nj_passwords {
     uint32_t count;
     uint32_t cap;
 };
-
-/* Takes a byte order mark off. */
-static struct nj_bytes without_bom(struct nj_bytes text)
-{
-    return nj_bytes_starts_with(text, NJ_BYTES_LIT("\xef\xbb\xbf"))
-               ? nj_bytes(text.ptr + 3, text.len - 3)
-               : text;
-}
-
-/* Takes the next line off *rest, without its end (LF or CRLF). */
-static bool take_line(struct nj_bytes *rest, struct nj_bytes *line)
-{
-    if (rest->len == 0) {
-        return false;
-    }
-    const uint8_t *end = memchr(rest->ptr, '\n', rest->len);
-    size_t len = end ? (size_t)(end - rest->ptr) : rest->len;
-    *line = nj_bytes(rest->ptr, len);
-    size_t used = len + (end ? 1 : 0);
-    *rest = nj_bytes(rest->ptr + used, rest->len - used);
-    if (line->len && line->ptr[line->len - 1] == '\r') {
-        line->len--;
-    }
-    return true;
-}
-
-static bool is_blank(uint8_t byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
-static struct nj_bytes trim(struct nj_bytes text)
-{
-    while (text.len && is_blank(text.ptr[0])) {
-        text.ptr++;
-        text.len--;
-    }
-    while (text.len && is_blank(text.ptr[text.len - 1])) {
-        text.len--;
-    }
-    return text;
-}
-
-static bool split(struct nj_bytes line, struct nj_bytes *user, struct nj_bytes *hash)
-{
-    const uint8_t *colon = line.len ? memchr(line.ptr, ':', line.len) : NULL;
-    if (!colon) {
-        return false;
-    }
-    size_t len = (size_t)(colon - line.ptr);
-    *user = trim(nj_bytes(line.ptr, len));
-    *hash = trim(nj_bytes(colon + 1, line.len - len - 1));
-    return true;
-}
 
 const struct nj_password_entry *nj_passwords_find(const struct nj_passwords *passwords,
                                                   struct nj_bytes user)
@@ -125,7 +72,7 @@ static void add(struct nj_passwords *passwords, struct nj_bytes user, struct nj_
 static const char *check_line(const struct nj_passwords *passwords, struct nj_bytes line,
                               struct nj_bytes *user, struct nj_bytes *hash)
 {
-    if (memchr(line.ptr, 0, line.len) || !split(line, user, hash)) {
+    if (memchr(line.ptr, 0, line.len) || !nj_lines_split(line, user, hash)) {
         return "no colon between user name and hash";
     }
     if (user->len == 0 || user->len > USER_MAX || !nj_mqtt_utf8_is_valid(*user)) {
@@ -140,12 +87,12 @@ static const char *check_line(const struct nj_passwords *passwords, struct nj_by
 static enum nj_err parse_lines(struct nj_passwords *passwords, const char *path, char *error,
                                size_t error_size)
 {
-    struct nj_bytes rest = without_bom(nj_buf_bytes(&passwords->text));
+    struct nj_bytes rest = nj_lines_without_bom(nj_buf_bytes(&passwords->text));
     struct nj_bytes line;
-    for (unsigned number = 1; take_line(&rest, &line); number++) {
+    for (unsigned number = 1; nj_lines_take(&rest, &line); number++) {
         struct nj_bytes user;
         struct nj_bytes hash;
-        if (trim(line).len == 0 || line.ptr[0] == '#') {
+        if (nj_lines_trim(line).len == 0 || line.ptr[0] == '#') {
             continue;
         }
         const char *why = check_line(passwords, line, &user, &hash);
@@ -238,7 +185,7 @@ size_t nj_passwords_count(const struct nj_passwords *passwords)
 
 bool nj_password_user_is_valid(struct nj_bytes user)
 {
-    return user.len > 0 && user.len <= USER_MAX && trim(user).len == user.len &&
+    return user.len > 0 && user.len <= USER_MAX && nj_lines_trim(user).len == user.len &&
            user.ptr[0] != '#' && !memchr(user.ptr, ':', user.len) && nj_mqtt_utf8_is_valid(user) &&
            !nj_mqtt_utf8_has_control(user);
 }
@@ -259,14 +206,14 @@ static enum nj_err edit(struct nj_bytes text, struct nj_bytes user, struct nj_by
     enum nj_err err = NJ_OK;
     *was_there = false;
     /* A byte order mark stays: behind it could be another, which is part of a name. */
-    struct nj_bytes rest = without_bom(text);
+    struct nj_bytes rest = nj_lines_without_bom(text);
     if (rest.len < text.len) {
         err = nj_buf_append(out, text.ptr, text.len - rest.len);
     }
-    while (err == NJ_OK && take_line(&rest, &line)) {
+    while (err == NJ_OK && nj_lines_take(&rest, &line)) {
         struct nj_bytes name;
         struct nj_bytes old;
-        if (line.len && line.ptr[0] != '#' && split(line, &name, &old) &&
+        if (line.len && line.ptr[0] != '#' && nj_lines_split(line, &name, &old) &&
             nj_bytes_equal(name, user)) {
             err = hash.len && !*was_there ? put_entry(out, user, hash) : NJ_OK;
             *was_there = true;

@@ -9,6 +9,7 @@
 #include "security/password_file.h"
 
 struct nj_policy {
+#include "security/psk_file.h"
     _Atomic uint32_t refs;
     uint64_t epoch;
     size_t scope_count;
@@ -42,6 +43,12 @@ static void scope_ref(const struct nj_scope *scope)
     }
 }
 
+    if (scope->dynsec) {
+        (void)nj_dynsec_state_ref(scope->dynsec);
+    }
+    if (scope->psks) {
+        (void)nj_psks_ref(scope->psks);
+    }
 void nj_policy_unref(struct nj_policy *policy)
 {
     if (!policy || atomic_fetch_sub_explicit(&policy->refs, 1, memory_order_acq_rel) != 1) {
@@ -52,6 +59,8 @@ void nj_policy_unref(struct nj_policy *policy)
         nj_passwords_free(policy->scopes[i].passwords);
     }
     nj_free(policy);
+        nj_dynsec_state_unref(policy->scopes[i].dynsec);
+        nj_psks_free(policy->scopes[i].psks);
 }
 
 enum nj_err nj_policy_changed(const struct nj_policy *from, uint64_t epoch,

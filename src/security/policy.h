@@ -15,12 +15,15 @@ struct nj_acl;
 struct nj_passwords;
 struct nj_policy;
 
+struct nj_psks;
 /* One set of security settings: the global one, or one for each listener
  * (per_listener_settings). */
 struct nj_scope {
     struct nj_acl *acl;             /* NULL = none configured */
     struct nj_passwords *passwords; /* NULL = no source of identities */
     bool acl_default_allow;         /* without an ACL */
+    struct nj_dynsec_state *dynsec; /* dynamic security as it is; NULL = not configured */
+    struct nj_psks *psks;           /* pre-shared keys of TLS; NULL = none configured */
     bool allow_anonymous;
     /* product.md, "Native mode and compat mode" */
     bool unverified_user_counts; /* compat: a user name nobody can verify is taken as given */

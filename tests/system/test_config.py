@@ -95,7 +95,7 @@ def test_forms_that_are_fine(broker, text):
 
 
 @pytest.mark.parametrize("option", [
-    "psk_file x", "listener 18883\npsk_hint x", "listener 18883\nhttp_dir /tmp",
+    "listener 18883\nhttp_dir /tmp",
     "listener 18883\nprotocol http_api",
     "enable_control_api true", "plugin /usr/lib/other_plugin.so",
     "connection b\naddress 127.0.0.1\ntopic #", "plugin_load x /usr/lib/y.so",

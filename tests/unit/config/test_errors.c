@@ -70,7 +70,6 @@ static void L_087_a_wrong_security_option_never_starts_the_broker(void **state)
          "Error: Both certfile and keyfile must be provided to enable a TLS listener.", 0},
         {"listener 1\ncafile c\n", "Error: cafile specified without certfile and keyfile.", 0},
         {"listener 1\ncapath c\n", "Error: capath specified without certfile and keyfile.", 0},
-        {"psk_file x\n", "Error: The 'psk_file" UNBUILT "it is known, but not built yet.", 1},
         {"acl_default maybe\n", "Error: Invalid 'acl_default' value (maybe).", 1},
         {"rights_change never\n", "Error: Invalid 'rights_change' value (never).", 1},
         {"session_owner anyone\n", "Error: Invalid 'session_owner' value (anyone).", 1},
@@ -136,6 +135,10 @@ static void listeners_have_the_originals_errors(void **state)
          0},
         {"listener 1\nproxy_trusted 10.0.0.1/8\n",
          "Error: Invalid 'proxy_trusted' value (10.0.0.1/8).", 2},
+        {"listener 1\npsk_hint h\n", "Error: psk_hint needs a psk_file (port 1 of every address).",
+         0},
+        {"listener 1\ncertfile c\nkeyfile k\ntls_keyform engine\n",
+         "Error: `tls_keyform engine` needs tls_engine (port 1 of every address).", 0},
         {"listener 1\nproxy_trusted proxy.example\n",
          "Error: Invalid 'proxy_trusted' value (proxy.example).", 2},
         {"listener 1\nenable_proxy_protocol 2\nproxy_trusted ::1\n"

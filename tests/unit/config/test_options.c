@@ -91,6 +91,8 @@ static bool is_accepted(const struct nj_config_result *result)
            strstr(result->error, "specified without certfile") ||
            strstr(result->error, "require_certificate needs") ||
            strstr(result->error, "enable_proxy_protocol needs") ||
+           strstr(result->error, "psk_hint needs a psk_file") ||
+           strstr(result->error, "needs tls_engine") ||
            strstr(result->error, "proxy_protocol_v2_require_tls needs") ||
            strstr(result->error, "bridge_psk.") || strstr(result->error, "bridge_identity.");
 }

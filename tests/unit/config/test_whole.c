@@ -39,7 +39,8 @@ static const char everything[] =
     "use_identity_as_username true\nuse_subject_as_username true\n"
     "disable_client_cert_date_checks true\nenable_proxy_protocol 1\nproxy_trusted ::1\n"
     "proxy_trusted 10.0.0.0/8\nproxy_protocol_v2_require_tls false\n"
-    "tls_keyform pem\n"
+    "tls_engine e\ntls_engine_kpass_sha1 00\ntls_keyform engine\npsk_file f\n"
+    "listener 1885\npsk_hint h\npsk_file f\n"
     "listener 0 /run/s\nplugin /y/mosquitto_acl_file.so\nauth_opt_acl_file z";
 
 static const char bridges[] =
@@ -59,9 +60,9 @@ static const char bridges[] =
     "connection two\naddresses d\ntopic t\nbridge_identity i\nbridge_psk 00ff\n"
     "restart_timeout 5000\nremote_clientid r\nremote_username s\nremote_password t\n"
     "plugin_load n /x.so\nplugin_opt_abc d\n"
-    "listener 1\npsk_hint h\ntls_engine e\ntls_engine_kpass_sha1 00\ntls_keyform engine\n"
+    "listener 1\n"
     "http_dir .\nplugin_use n\n"
-    "psk_file f\nplugin /x/cedalo_ha.so\nplugin_opt_whatever it\n";
+    "plugin /x/cedalo_ha.so\nplugin_opt_whatever it\n";
 
 static void cut_everywhere(const char *text, bool is_refused)
 {

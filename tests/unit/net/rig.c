@@ -58,7 +58,7 @@ struct nj_tls_server_config rig_server_config(struct rig_pki *pki, bool wants_cl
     return (struct nj_tls_server_config){
         .name = "8883",
         .certfile = pki->certfile,
-        .keyfile = pki->keyfile,
+        .key.file = pki->keyfile,
         .cafile = wants_client_cert ? pki->cafile : NULL,
         .require_certificate = wants_client_cert,
         .warn = on_warning,
@@ -71,7 +71,7 @@ struct nj_tls_client_config rig_client_config(const struct rig_pki *pki, bool ha
     return (struct nj_tls_client_config){
         .cafile = pki->cafile,
         .certfile = has_cert ? pki->client_certfile : NULL,
-        .keyfile = has_cert ? pki->client_keyfile : NULL,
+        .key.file = has_cert ? pki->client_keyfile : NULL,
         .max_version = NJ_TLS_13,
     };
 }

@@ -72,14 +72,14 @@ static void B_340_unusable_server_files_are_refused_with_their_name_and_why(void
     expect_refused(&config, NJ_EMALFORMED, "broken.pem");
     config = good, config.certfile = der_file;
     expect_refused(&config, NJ_EMALFORMED, "PEM expected");
-    config = good, config.keyfile = pki->certfile;
+    config = good, config.key.file = pki->certfile;
     expect_refused(&config, NJ_EMALFORMED, "no usable private key");
-    config = good, config.keyfile = pki->client_keyfile;
+    config = good, config.key.file = pki->client_keyfile;
     expect_refused(&config, NJ_EINVAL, "does not belong to the certificate");
     config = good,
-    config.keyfile = pki_write_key(pki->dir, "secret.key", &pki->server, "passphrase");
+    config.key.file = pki_write_key(pki->dir, "secret.key", &pki->server, "passphrase");
     expect_refused(&config, NJ_EMALFORMED, "encrypted");
-    config = good, config.keyfile = NULL;
+    config = good, config.key.file = NULL;
     expect_refused(&config, NJ_EINVAL, "both needed");
     config = good, config.dhparamfile = garbage;
     expect_refused(&config, NJ_EMALFORMED, "dhparamfile");
@@ -91,7 +91,7 @@ static void B_340_unusable_server_files_are_refused_with_their_name_and_why(void
     struct pki_cert weak = pki_make(&pki->ca, &(struct pki_shape){.cn = "w", .key = PKI_RSA1024});
     config = good;
     config.certfile = pki_write_cert(pki->dir, "weak.crt", &weak);
-    config.keyfile = pki_write_key(pki->dir, "weak.key", &weak, NULL);
+    config.key.file = pki_write_key(pki->dir, "weak.key", &weak, NULL);
     expect_refused(&config, NJ_EINVAL, "too small");
     pki_free(&weak);
 }
@@ -203,7 +203,7 @@ static void an_expired_server_certificate_is_a_warning(void **state)
         pki_make(&pki->ca, &(struct pki_shape){.cn = "localhost", .from_s = -9000, .until_s = -10});
     struct nj_tls_server_config config = rig_server_config(pki, false);
     config.certfile = pki_write_cert(pki->dir, "old.crt", &old);
-    config.keyfile = pki_write_key(pki->dir, "old.key", &old, NULL);
+    config.key.file = pki_write_key(pki->dir, "old.key", &old, NULL);
     nj_tls_server_unref(rig_server(&config, NULL));
     assert_non_null(strstr(pki->warning, "has expired"));
     pki_free(&old);
