@@ -83,7 +83,6 @@ struct nj_listener_settings {
     int tls_keyform; /* 0 pem, 1 engine */
     char *psk_hint; /* TLS with the keys of the scope's psk_file instead of certificates */
     bool proxy_requires_tls;
-    char *http_dir;
     struct nj_cidr *proxy_trusted; /* who may speak it; none = nobody, or (mode) anybody */
     size_t proxy_trusted_count;
     /* not built yet: checked, then the start is refused; never set in loaded settings */
