@@ -89,6 +89,7 @@ enum nj_plugin_kind {
     NJ_PLUGIN_NONE,
     NJ_PLUGIN_ACL_FILE,
     NJ_PLUGIN_PASSWORD_FILE,
+    NJ_PLUGIN_CERTIFICATES,
     NJ_PLUGIN_OTHER /* refused at the end; its options are anybody's guess */
 };
 
@@ -184,9 +185,9 @@ void nj_listener_settings_copy(struct nj_listener_settings *to,
                                const struct nj_listener_settings *from);
 void nj_listener_settings_copy_origins(struct nj_listener_settings *to,
                                        const struct nj_listener_settings *from);
-void nj_bridge_settings_fini(struct nj_bridge_settings *bridge);
 void nj_listener_settings_copy_trusted(struct nj_listener_settings *to,
                                        const struct nj_listener_settings *from);
+void nj_bridge_settings_fini(struct nj_bridge_settings *bridge);
 bool nj_listener_is_same_address(const struct nj_listener_settings *a,
                                  const struct nj_listener_settings *b);
 /* "port 1883 of 127.0.0.1", "unix socket /x": for messages. */

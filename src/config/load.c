@@ -137,6 +137,9 @@ void nj_config_apply(struct nj_settings *settings)
         mode->sends_response_info = strcmp(settings->response_information, "none") != 0;
     }
     mode->rights_change = (enum nj_rights_change)settings->rights_change;
+    if (settings->enable_control_api != NJ_UNSET) {
+        mode->control_api = settings->enable_control_api == NJ_YES;
+    }
     if (settings->check_retain_source != NJ_UNSET) {
         mode->retain_rechecks_origin = settings->check_retain_source == NJ_YES;
     }

@@ -75,6 +75,14 @@ static const struct mode_row {
     {ROW(refuses_control_chars), true, false,
      "control characters in client ids and user names are refused",
      "control characters in client ids and user names are as in the original"},
+    {ROW(control_api), true, false,
+     "the control APIs answer whoever was given the right to them (`enable_control_api false` "
+     "changes that)",
+     "the control APIs are off (`enable_control_api true` changes that)"},
+    {ROW(control_as_original), false, true,
+     "the answer to a request on $CONTROL goes to its sender alone",
+     "the answer to a request on $CONTROL goes to everyone who subscribed the response topic and "
+     "may receive it"},
     {ROW(sends_reason_strings), true, false,
      "refusals say why in words to MQTT 5 clients (Reason String)",
      "refusals carry a reason code alone"},
@@ -87,6 +95,12 @@ static const struct mode_row {
      "payloads that are said to be UTF-8 are passed on unchecked"},
     {ROW(nofollow_credentials), false, true, "credential files may be symbolic links",
      "credential files may not be symbolic links (MOSQUITTO_UNSAFE_ALLOW_SYMLINKS changes that)"},
+    {ROW(proxy_needs_trusted), true, false,
+     "the PROXY protocol is taken from the peers that proxy_trusted lists",
+     "the PROXY protocol is taken from any peer (`proxy_trusted` changes that)"},
+    {ROW(proxy_v2_before_tls), true, false,
+     "a listener with a certificate of its own may use `enable_proxy_protocol 2`",
+     "`enable_proxy_protocol 2` and certfile exclude each other"},
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
@@ -95,12 +109,6 @@ _Static_assert(ROW_COUNT <= NJ_MODE_ROWS_MAX, "NJ_MODE_ROWS_MAX");
 static int get(const struct nj_mode_settings *mode, const struct mode_row *row)
 {
     const char *field = (const char *)mode + row->offset;
-    {ROW(proxy_needs_trusted), true, false,
-     "the PROXY protocol is taken from the peers that proxy_trusted lists",
-     "the PROXY protocol is taken from any peer (`proxy_trusted` changes that)"},
-    {ROW(proxy_v2_before_tls), true, false,
-     "a listener with a certificate of its own may use `enable_proxy_protocol 2`",
-     "`enable_proxy_protocol 2` and certfile exclude each other"},
     return row->size == sizeof(bool) ? *(const bool *)field : *(const int *)(const void *)field;
 }
 

@@ -202,8 +202,10 @@ const struct nj_option nj_options[] = {
      BY(nj_parse_include_dir),
      .help = "Directory whose `*.conf` files are read in the order of their names (A a B b). Only "
              "in the main file."},
-    {"enable_control_api", BOOLEAN, GLOBAL(enable_control_api), NOWHERE, UNBUILT, .def = "false",
-     .help = "The `$CONTROL/broker` API."},
+    {"enable_control_api", TRISTATE, GLOBAL(enable_control_api), LIVE,
+     .help = "The control APIs `$CONTROL/broker`, `$CONTROL/nightjar` and those beside them "
+             "(docs/control.md), for clients that were given the right to them. Default: true, in "
+             "compat mode false."},
     {"retry_interval", IGNORED, .help = "Without effect, as in the original."},
     {"websockets_log_level", INT(-I32, I32), .place = NJ_PLACE_GLOBAL, NOWHERE,
      BY(nj_parse_number_only), .help = "Without effect here."},
@@ -266,6 +268,11 @@ const struct nj_option nj_options[] = {
     {"capath", TEXT, LISTENER(capath), DEFAULT, LIVE,
      .help = "Directory of such files: every `*.pem` and `*.crt` that is a CA certificate "
              "(compat: hashed names only)."},
+    {"certificate_management", BOOLEAN, LISTENER(certificate_management), DEFAULT, LIVE, OWN,
+     .def = "false",
+     .help = "Whether CA certificates in the listener's capath, which has to be writable, may be "
+             "inserted and deleted by `$CONTROL/certificate-management/v1`. Also turned on by a "
+             "line `plugin …/cedalo_certificate_management.so` below the listener."},
     {"certfile", TEXT, LISTENER(certfile), DEFAULT, LIVE,
      .help = "PEM file with the listener's certificate chain; with keyfile it turns TLS on."},
     {"keyfile", TEXT, LISTENER(keyfile), DEFAULT, LIVE,

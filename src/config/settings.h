@@ -66,6 +66,7 @@ struct nj_listener_settings {
     /* TLS: on when certfile and keyfile are given */
     char *cafile;
     char *capath;
+    bool certificate_management; /* CA certificates in capath may be changed by $CONTROL */
     char *certfile;
     char *keyfile;
     char *crlfile;
@@ -77,11 +78,11 @@ struct nj_listener_settings {
     bool use_identity_as_username;
     bool use_subject_as_username;
     bool disable_client_cert_date_checks;
-    int proxy_protocol; /* 0 off, 1, 2: enable_proxy_protocol */
     char *tls_engine; /* where the private key is, with tls_keyform 1 */
     char *tls_engine_kpass_sha1;
     int tls_keyform; /* 0 pem, 1 engine */
     char *psk_hint; /* TLS with the keys of the scope's psk_file instead of certificates */
+    int proxy_protocol; /* 0 off, 1, 2: enable_proxy_protocol */
     bool proxy_requires_tls;
     struct nj_cidr *proxy_trusted; /* who may speak it; none = nobody, or (mode) anybody */
     size_t proxy_trusted_count;
@@ -187,15 +188,17 @@ struct nj_mode_settings {
     bool persistence_default;
     bool reload_keeps_old; /* a broken file on reload: keep serving */
     bool refuses_control_chars;
+    bool control_api;         /* $CONTROL/broker and those beside it */
+    bool control_as_original; /* its answers go to every subscriber and have no `code` */
     bool sends_reason_strings;
     bool sends_response_info;
     bool checks_payload_format;
     bool nofollow_credentials;
+    bool proxy_needs_trusted; /* enable_proxy_protocol only together with proxy_trusted */
+    bool proxy_v2_before_tls; /* `enable_proxy_protocol 2` on a listener with TLS of its own */
 };
 
 #define NJ_MODE_ROWS_MAX 40
-    bool proxy_needs_trusted; /* enable_proxy_protocol only together with proxy_trusted */
-    bool proxy_v2_before_tls; /* `enable_proxy_protocol 2` on a listener with TLS of its own */
 
 struct nj_settings {
     struct nj_mode_settings mode;
@@ -206,6 +209,7 @@ struct nj_settings {
     struct nj_scope_settings scope; /* global */
     struct nj_listener_settings *listeners;
     size_t listener_count;
+    bool certificate_management; /* a plugin line for all listeners that have a capath */
     bool is_local_only; /* no listener was configured */
     struct nj_bridge_settings *bridges;
     size_t bridge_count;
@@ -216,7 +220,7 @@ struct nj_settings {
     char *clientid_prefixes;
     bool connection_messages;
     enum nj_tristate check_retain_source; /* unset = the mode's */
-    bool enable_control_api;              /* not built */
+    enum nj_tristate enable_control_api;  /* unset = the mode's */
     int global_max_clients;
     int global_max_connections;
     unsigned log_types; /* bits of enum nj_log_type */
@@ -284,6 +288,7 @@ const char *nj_settings_auto_id_prefix(const struct nj_settings *settings, size_
 /* The template of response topics, or NULL: nobody is told any. */
 #define NJ_RESPONSE_PREFIX_MAX 200
 const char *nj_settings_response_information(const struct nj_settings *settings);
+/* By certificates or pre-shared keys. */
 bool nj_settings_uses_tls(const struct nj_listener_settings *listener);
 
 #endif
