@@ -28,8 +28,18 @@ bool nj_shard_adopt(struct nj_shard *shard)
     struct nj_policy *old = shard->policy;
     shard->policy = nj_policy_ref(policy);
     shard->changed_scopes = 0;
+    shard->changed_acls = 0;
+    shard->changed_logins = 0;
     for (unsigned scope = 0; scope < nj_policy_scope_count(policy) && scope < 64; scope++) {
         shard->changed_scopes |= (uint64_t)nj_policy_rules_differ(old, policy, scope) << scope;
+        shard->changed_acls |= (uint64_t)nj_policy_acl_differs(old, policy, scope) << scope;
+        shard->changed_logins |= (uint64_t)nj_policy_logins_differ(old, policy, scope) << scope;
+    }
+    if (nj_policy_scope_count(policy) > 64) {
+        /* More scopes than bits: as if all had changed. */
+        shard->changed_scopes = UINT64_MAX;
+        shard->changed_acls = UINT64_MAX;
+        shard->changed_logins = UINT64_MAX;
     }
     nj_policy_unref(old);
     /* At a turn boundary output is left only to connections whose socket takes no more, and to

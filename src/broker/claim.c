@@ -28,7 +28,8 @@ static enum owner compare_owner(const struct nj_session *session, const struct n
     if (is_same || !session->shard->limits->session_owner) {
         return OWNER_SAME;
     }
-    if (!old.ptr || !nj_policy_has_user(session->shard->policy, session->origin->scope, old)) {
+    if (!old.ptr || !nj_policy_has_user(session->shard->policy, session->origin->scope, old,
+                                        session->origin->by_certificate)) {
         return OWNER_FREE;
     }
     return OWNER_OTHER;

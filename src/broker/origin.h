@@ -14,6 +14,7 @@ struct nj_origin {
     _Atomic uint32_t refs;
     unsigned scope; /* security scope: the listener's, or the global one */
     bool has_user;
+    bool by_certificate; /* set by who made it, before anybody else sees it */
     uint32_t user_len;
     uint32_t client_id_len;
     char data[]; /* user, client id */

@@ -62,6 +62,7 @@ static bool origin_still_may(struct nj_shard *shard, const struct nj_retained *i
     struct nj_verdict verdict;
     nj_subject_init(&subject, nj_origin_user(item->origin), nj_origin_client_id(item->origin),
                     item->origin->scope);
+    subject.by_certificate = item->origin->by_certificate;
     nj_authz(shard->policy, &subject, NJ_ACTION_PUBLISH, nj_message_topic(item->message), &verdict);
     nj_subject_fini(&subject);
     return verdict.allowed;

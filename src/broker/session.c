@@ -132,6 +132,7 @@ void nj_session_set_origin(struct nj_session *session, struct nj_origin *origin)
     nj_subject_fini(&session->subject);
     nj_subject_init(&session->subject, nj_origin_user(origin), nj_origin_client_id(origin),
                     origin->scope);
+    session->subject.by_certificate = origin->by_certificate;
     nj_origin_unref(old);
 }
 

@@ -83,7 +83,9 @@ struct nj_shard {
     struct nj_core *core;
     uint64_t now_ms; /* set once per turn */
     struct nj_policy *policy;
-    uint64_t changed_scopes; /* bit n: the last change of policy changed the rules of scope n */
+    uint64_t changed_scopes; /* bit n: the last change of policy changed the rules of scope n, */
+    uint64_t changed_acls;   /* its ACL file, */
+    uint64_t changed_logins; /* who may be logged in under it */
     const struct nj_limits *limits;
     /* sessions, chained by hash */
     struct nj_session **table;

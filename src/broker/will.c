@@ -60,7 +60,8 @@ static bool may_fire(struct nj_session *session, struct nj_bytes topic, struct n
 {
     const struct nj_policy *policy = session->shard->policy;
     if (session->credential &&
-        !nj_policy_has_user(policy, session->subject.scope, session->subject.user)) {
+        !nj_policy_has_user(policy, session->subject.scope, session->subject.user,
+                            session->subject.by_certificate)) {
         *verdict = (struct nj_verdict){.reason = NJ_VERDICT_IDENTITY};
         return false;
     }

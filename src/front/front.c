@@ -260,7 +260,10 @@ static bool must_end(const struct nj_conn *conn, int rights_change)
     const struct nj_shard *shard = conn->worker->shard;
     int in_kernel = 0;
     unsigned scope = conn->listener->scope;
-    bool is_concerned = scope < 64 && (shard->changed_scopes >> scope & 1);
+    /* Changes of dynamic security concern some sessions and not all: the commands know which. */
+    uint64_t changed =
+        rights_change == NJ_RIGHTS_KICK ? shard->changed_acls : shard->changed_scopes;
+    bool is_concerned = scope < 64 && (changed >> scope & 1);
     /* The original disconnects nobody when SIGHUP brings a new ACL file (compat-contract); its
      * kicks are those of dynamic security. */
     const struct nj_settings *settings = atomic_load(&conn->worker->front->settings);
@@ -287,10 +290,17 @@ static void recheck_conn(struct nj_conn *conn, int rights_change)
     struct nj_shard *shard = conn->worker->shard;
     struct nj_session *session = conn->link.session;
     struct nj_listener *listener = conn->listener;
-    if (session && !nj_login_still_holds(shard->policy, session->subject.scope,
-                                         session->subject.user, session->credential)) {
-        nj_conn_close(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
-        return;
+    unsigned scope = conn->listener->scope;
+    if (session && (scope >= 64 || (shard->changed_logins >> scope & 1))) {
+        const struct nj_login_held held = {
+            .user = session->subject.user,
+            .client_id = session->subject.client_id,
+            .credential = session->credential,
+        };
+        if (!nj_login_still_holds(shard->policy, session->subject.scope, &held)) {
+            nj_conn_close(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
+            return;
+        }
     }
     if (must_end(conn, rights_change)) {
         if (rights_change == NJ_RIGHTS_STRICT) {
@@ -306,9 +316,27 @@ static void recheck_conn(struct nj_conn *conn, int rights_change)
     }
 }
 
+/* Changes whenever one of the listeners' does. */
+static uint64_t tls_generations(const struct nj_front *front)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < front->listener_count; i++) {
+        sum += atomic_load_explicit(&front->listeners[i].tls_generation, memory_order_acquire);
+    }
+    return sum;
+}
+
 void nj_front_recheck(struct nj_worker *worker)
 {
     const struct nj_settings *settings = atomic_load(&worker->front->settings);
+    const struct nj_shard *shard = worker->shard;
+    uint64_t generations = tls_generations(worker->front);
+    /* Nearly always with dynamic security: nothing that a connection has to be asked about. */
+    if (!shard->changed_logins && worker->tls_generations == generations &&
+        (!shard->changed_scopes || settings->rights_change == NJ_RIGHTS_RECHECK)) {
+        return;
+    }
+    worker->tls_generations = generations;
     nj_list_each_safe (node, &worker->conns) {
         recheck_conn(NJ_CONTAINER(node, struct nj_conn, node), settings->rights_change);
     }

@@ -96,6 +96,7 @@ static bool will_is_allowed(struct nj_conn *conn, struct nj_login *login)
     struct nj_shard *shard = conn->link.shard;
     nj_subject_init(&subject, nj_origin_user(login->origin), nj_origin_client_id(login->origin),
                     login->origin->scope);
+    subject.by_certificate = login->origin->by_certificate;
     nj_authz(shard->policy, &subject, NJ_ACTION_WILL, nj_message_topic(login->will), &verdict);
     if (!verdict.allowed) {
         struct nj_denial denial = {
@@ -143,6 +144,7 @@ static void accept(struct nj_conn *conn, struct nj_bytes user, uint64_t credenti
         nj_goodbye_refuse(conn, NJ_RC_QUOTA_EXCEEDED, "out of memory");
         return;
     }
+    login->origin->by_certificate = login->by_certificate;
     if (!will_is_allowed(conn, login)) {
         nj_goodbye_refuse(conn, NJ_RC_NOT_AUTHORIZED, "will not authorised");
         return;
@@ -188,8 +190,12 @@ static void claim(struct nj_conn *conn)
     struct nj_claimed claimed;
     enum nj_mqtt_reason reason;
     const char *why;
-    if (!nj_login_still_holds(shard->policy, login->origin->scope, nj_origin_user(login->origin),
-                              login->credential)) {
+    const struct nj_login_held held = {
+        .user = nj_origin_user(login->origin),
+        .client_id = nj_login_client_id(login),
+        .credential = login->credential,
+    };
+    if (!nj_login_still_holds(shard->policy, login->origin->scope, &held)) {
         /* The policy changed between verifying and here. */
         nj_goodbye_refuse(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
         return;
@@ -255,7 +261,9 @@ void nj_login_verified(struct nj_login *login, bool ok)
         return;
     }
     if (!ok) {
-        refuse_later(conn, login->has_hash ? "wrong password" : "unknown user");
+        refuse_later(conn, login->in_vain    ? login->in_vain
+                           : login->has_hash ? "wrong password"
+                                             : "unknown user");
         return;
     }
     accept(conn, nj_bytes(login->user, login->user_len), login->credential);
@@ -282,6 +290,7 @@ static void verify(struct nj_conn *conn, const struct nj_login_request *request,
     login->user_len = (uint32_t)request->user.len;
     login->credential = decision->credential;
     login->has_hash = decision->hash.len > 0;
+    login->in_vain = decision->why;
     login->worker = conn->worker;
     const struct nj_auth_job job = {
         .user = request->user,
@@ -328,6 +337,7 @@ static void identify(struct nj_conn *conn, const struct nj_mqtt_connect *packet)
     nj_login_decide(conn->worker->shard->policy, &request, &decision);
     switch (decision.result) {
     case NJ_LOGIN_ACCEPTED:
+        conn->login->by_certificate = decision.by_certificate;
         accept(conn, decision.user, decision.credential);
         break;
     case NJ_LOGIN_VERIFY:

@@ -24,6 +24,8 @@ struct nj_login {
     char *client_id;
     char *user;
     const char *refusal; /* set: waits for the tick */
+    const char *in_vain; /* why it cannot succeed, whatever the password; NULL = it may */
+    bool by_certificate;
     uint64_t credential;
     uint32_t client_id_len;
     uint32_t user_len;

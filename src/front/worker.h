@@ -34,6 +34,7 @@ struct nj_worker {
     _Atomic uint64_t adopted_epoch; /* of the policy, for the one who waits for all workers */
     _Atomic uint64_t sleeps_until_ms;
     _Alignas(64) struct nj_shard *shard; /* from here on: under the baton */
+    uint64_t tls_generations;            /* of all listeners, when connections were last asked */
     struct nj_timers timers;
     struct nj_list conns;
     struct nj_list closing; /* to be closed at the end of the turn */

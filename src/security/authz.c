@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "mqtt/topic.h"
 #include "security/acl.h"
+#include "security/dynsec_principal.h"
 #include "security/policy.h"
 
 /* Verdicts on the topic used last, one for each of publish and deliver: a device repeats itself. A
@@ -42,7 +43,9 @@ void nj_subject_init(struct nj_subject *subject, struct nj_bytes user, struct nj
 void nj_subject_fini(struct nj_subject *subject)
 {
     nj_free(subject->cache);
+    nj_dynsec_principal_unref(subject->principal);
     subject->cache = NULL;
+    subject->principal = NULL;
 }
 
 static void decide(struct nj_verdict *out, bool allowed, enum nj_verdict_reason reason,
@@ -51,6 +54,7 @@ static void decide(struct nj_verdict *out, bool allowed, enum nj_verdict_reason 
     out->allowed = allowed;
     out->reason = (uint8_t)reason;
     out->rule_id = rule_id;
+    out->role_id = 0;
 }
 
 static bool is_at_or_below(struct nj_bytes topic, const char *top)
@@ -118,15 +122,63 @@ static void decide_filter(const struct nj_scope *scope, const struct nj_subject 
     from_answer(nj_acl_check_filter(scope->acl, &query, filter), out);
 }
 
-/* Brings the subject up to the policy: its list is looked up anew, old verdicts are forgotten. */
-static void refresh(const struct nj_scope *scope, uint64_t epoch, struct nj_subject *subject)
+/* ---- dynamic security */
+
+static const enum nj_dynsec_access dynsec_access[NJ_ACTION_COUNT] = {
+    [NJ_ACTION_PUBLISH] = NJ_DYNSEC_ACCESS_SEND,
+    [NJ_ACTION_DELIVER] = NJ_DYNSEC_ACCESS_RECEIVE,
+    [NJ_ACTION_SUBSCRIBE] = NJ_DYNSEC_ACCESS_SUBSCRIBE,
+    [NJ_ACTION_UNSUBSCRIBE] = NJ_DYNSEC_ACCESS_UNSUBSCRIBE,
+    [NJ_ACTION_WILL] = NJ_DYNSEC_ACCESS_SEND,
+};
+
+/* False when it is not for dynamic security to say; then *out says why a no would be one. */
+static bool decide_dynsec(const struct nj_scope *scope, const struct nj_subject *subject,
+                          enum nj_action action, struct nj_bytes topic, struct nj_verdict *out)
 {
+    const struct nj_dynsec_question question = {
+        .access = dynsec_access[action],
+        .topic = topic,
+        .user = subject->user,
+        .client_id = subject->client_id,
+    };
+    if (subject->who == NJ_DYNSEC_WHO_UNKNOWN) {
+        decide(out, false, NJ_VERDICT_STRANGER, 0);
+        return false;
+    }
+    if (subject->principal) {
+        struct nj_dynsec_answer answer = nj_dynsec_principal_check(subject->principal, &question);
+        if (answer.has_rule) {
+            decide(out, answer.allowed, NJ_VERDICT_ROLE, answer.acl);
+            out->role_id = answer.role_id;
+            return true;
+        }
+    }
+    bool is_covered = !is_at_or_below(topic, "$CONTROL");
+    decide(out, is_covered && scope->dynsec->defaults[question.access], NJ_VERDICT_DYNSEC, 0);
+    return out->allowed;
+}
+
+/* Brings the subject up to the policy: its list and its roles are looked up anew, old verdicts are
+ * forgotten. False when memory is short. */
+static bool refresh(const struct nj_scope *scope, uint64_t epoch, struct nj_subject *subject)
+{
+    subject->user_list = scope->acl ? nj_acl_user_list(scope->acl, subject->user) : NJ_ACL_NO_LIST;
+    if (scope->dynsec) {
+        enum nj_dynsec_who who;
+        if (nj_dynsec_principal_refresh(scope->dynsec, subject->user, subject->by_certificate,
+                                        &subject->principal, &who) != NJ_OK) {
+            subject->epoch = 0;
+            return false;
+        }
+        subject->who = (uint8_t)who;
+    }
     subject->epoch = epoch;
-    subject->user_list = nj_acl_user_list(scope->acl, subject->user);
     if (subject->cache) {
         subject->cache->slot[0].is_set = false;
         subject->cache->slot[1].is_set = false;
     }
+    return true;
 }
 
 static bool find_cached(const struct nj_subject *subject, unsigned slot, struct nj_bytes topic,
@@ -164,51 +216,71 @@ static void keep(struct nj_subject *subject, unsigned slot, struct nj_bytes topi
     }
 }
 
-static void decide_topic(const struct nj_scope *scope, struct nj_subject *subject, bool is_write,
-                         struct nj_bytes topic, struct nj_verdict *out)
+static void decide_topic(const struct nj_scope *scope, struct nj_subject *subject,
+                         enum nj_action action, struct nj_bytes topic, struct nj_verdict *out)
 {
+    bool is_write = action != NJ_ACTION_DELIVER;
     unsigned slot = is_write ? 0 : 1;
     if (find_cached(subject, slot, topic, out)) {
         subject->misses[slot] = 0;
         return;
     }
-    const struct nj_acl_query query = {
-        .user = subject->user,
-        .client_id = subject->client_id,
-        .user_list = subject->user_list,
-        .is_write = is_write,
-    };
-    from_answer(nj_acl_check(scope->acl, &query, topic), out);
+    if ((!scope->dynsec || !decide_dynsec(scope, subject, action, topic, out)) && scope->acl) {
+        const struct nj_acl_query query = {
+            .user = subject->user,
+            .client_id = subject->client_id,
+            .user_list = subject->user_list,
+            .is_write = is_write,
+        };
+        from_answer(nj_acl_check(scope->acl, &query, topic), out);
+    }
     keep(subject, slot, topic, out);
+}
+
+static void decide_subscription(const struct nj_scope *scope, const struct nj_subject *subject,
+                                enum nj_action action, struct nj_bytes filter,
+                                struct nj_verdict *out)
+{
+    if (scope->dynsec && decide_dynsec(scope, subject, action, filter, out)) {
+        return;
+    }
+    if (scope->acl && action == NJ_ACTION_UNSUBSCRIBE) {
+        decide(out, true, NJ_VERDICT_UNCHECKED, 0);
+    } else if (scope->acl) {
+        decide_filter(scope, subject, filter, out);
+    }
 }
 
 void nj_authz(const struct nj_policy *policy, struct nj_subject *subject, enum nj_action action,
               struct nj_bytes topic, struct nj_verdict *out)
 {
     const struct nj_scope *scope = nj_policy_scope(policy, subject->scope);
-    bool is_subscribe = action == NJ_ACTION_SUBSCRIBE;
-    if (action == NJ_ACTION_UNSUBSCRIBE) {
+    bool has_rules = scope->acl || scope->dynsec;
+    bool is_filter = action == NJ_ACTION_SUBSCRIBE || action == NJ_ACTION_UNSUBSCRIBE;
+    if (action == NJ_ACTION_UNSUBSCRIBE && !scope->dynsec) {
         decide(out, true, NJ_VERDICT_UNCHECKED, 0);
         return;
     }
     if (NJ_UNLIKELY(topic.len && topic.ptr[0] == '$')) {
-        struct nj_bytes inner = is_subscribe ? without_share(topic) : topic;
-        if (is_reserved(action, inner)) {
+        struct nj_bytes inner = is_filter ? without_share(topic) : topic;
+        if (action != NJ_ACTION_UNSUBSCRIBE && is_reserved(action, inner)) {
             decide(out, false, NJ_VERDICT_RESERVED, 0);
             return;
         }
-        topic = scope->acl && scope->share_as_whole ? topic : inner;
+        topic = has_rules && scope->share_as_whole ? topic : inner;
     }
-    if (!scope->acl) {
+    if (!has_rules) {
         decide_default(scope, topic, out);
         return;
     }
-    if (NJ_UNLIKELY(subject->epoch != nj_policy_epoch(policy))) {
-        refresh(scope, nj_policy_epoch(policy), subject);
+    if (NJ_UNLIKELY(subject->epoch != nj_policy_epoch(policy)) &&
+        !refresh(scope, nj_policy_epoch(policy), subject)) {
+        decide(out, false, NJ_VERDICT_STRANGER, 0); /* out of memory: no */
+        return;
     }
-    if (is_subscribe) {
-        decide_filter(scope, subject, topic, out);
+    if (is_filter) {
+        decide_subscription(scope, subject, action, topic, out);
     } else {
-        decide_topic(scope, subject, action != NJ_ACTION_DELIVER, topic, out);
+        decide_topic(scope, subject, action, topic, out);
     }
 }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/rand.h"
+#include "security/dynsec_model.h"
 #include "security/password_file.h"
 #include "security/policy.h"
 
@@ -38,6 +39,99 @@ static void decide_password(const struct nj_scope *scope, const struct nj_login_
     }
 }
 
+/* Known, but not to be let in: an empty ticket, so that the answer takes as long as any other. */
+static void verify_in_vain(struct nj_login_decision *out, struct nj_bytes user, const char *why)
+{
+    *out = (struct nj_login_decision){.result = NJ_LOGIN_VERIFY, .user = user, .why = why};
+}
+
+static bool may_use_id(const struct nj_dynsec_client *client, struct nj_bytes client_id)
+{
+    return !client->client_id.ptr || nj_bytes_equal(client->client_id, client_id);
+}
+
+static void decide_client(const struct nj_dynsec_client *client,
+                          const struct nj_login_request *request, struct nj_login_decision *out)
+{
+    if (client->is_disabled) {
+        verify_in_vain(out, request->user, "the client is disabled");
+    } else if (!may_use_id(client, request->client_id)) {
+        verify_in_vain(out, request->user, "the client is bound to another client id");
+    } else if (!client->hash.ptr) {
+        verify_in_vain(out, request->user, "the client has no password");
+    } else {
+        *out = (struct nj_login_decision){
+            .result = NJ_LOGIN_VERIFY,
+            .user = request->user,
+            .hash = client->hash,
+            .credential = client->credential,
+        };
+    }
+}
+
+/* Why somebody with this certificate may not come in; NULL = may. */
+static const char *certificate_problem(const struct nj_dynsec_state *dynsec, struct nj_bytes name,
+                                       struct nj_bytes client_id)
+{
+    const struct nj_dynsec_client *client = nj_dynsec_client(dynsec, name);
+    if (!client) {
+        const struct nj_dynsec_group *group =
+            nj_dynsec_group_by_id(dynsec, dynsec->certificate_group);
+        return !group ? "dynamic security does not know the certificate's name"
+               : nj_dynsec_roles_may_control(dynsec, group->roles, group->role_count)
+                   ? "the certificate group may administer, which needs an account"
+                   : NULL;
+    }
+    if (client->is_disabled) {
+        return "the client is disabled";
+    }
+    if (!may_use_id(client, client_id)) {
+        return "the client is bound to another client id";
+    }
+    if (!client->may_use_certificate && nj_dynsec_client_may_control(dynsec, client)) {
+        return "an administrator's certificate without certificateLogin";
+    }
+    return NULL;
+}
+
+static void decide_certificate(const struct nj_scope *scope, const struct nj_login_request *request,
+                               struct nj_login_decision *out)
+{
+    const char *why = NULL;
+    uint64_t credential = 0;
+    if (request->certificate.len == 0) {
+        why = "the certificate has no name";
+    } else if (scope->dynsec && scope->dynsec_knows_certificates) {
+        why = certificate_problem(scope->dynsec, request->certificate, request->client_id);
+        credential = NJ_CREDENTIAL_CERTIFICATE;
+    }
+    if (why) {
+        refuse(out, why);
+        return;
+    }
+    /* The certificate is the identity; what CONNECT says of user and password is ignored. */
+    accept(out, request->certificate);
+    out->credential = credential;
+    out->by_certificate = true;
+}
+
+static void decide_user(const struct nj_scope *scope, const struct nj_login_request *request,
+                        struct nj_login_decision *out)
+{
+    const struct nj_dynsec_client *client = scope->dynsec && request->password.ptr
+                                                ? nj_dynsec_client(scope->dynsec, request->user)
+                                                : NULL;
+    if (client) {
+        decide_client(client, request, out);
+    } else if (scope->passwords) {
+        decide_password(scope, request, out);
+    } else if (!request->password.ptr) {
+        refuse(out, "no password given");
+    } else {
+        verify_in_vain(out, request->user, NULL);
+    }
+}
+
 /* Nothing can verify a name here. */
 static void decide_unverified(const struct nj_scope *scope, const struct nj_login_request *request,
                               struct nj_login_decision *out)
@@ -56,16 +150,14 @@ void nj_login_decide(const struct nj_policy *policy, const struct nj_login_reque
                      struct nj_login_decision *out)
 {
     const struct nj_scope *scope = nj_policy_scope(policy, request->scope);
-    if (request->certificate.ptr && request->certificate.len == 0) {
-        refuse(out, "the certificate has no name");
-    } else if (request->certificate.ptr) {
-        /* The certificate is the identity; what CONNECT says of user and password is ignored. */
-        accept(out, request->certificate);
-    } else if (request->user.ptr && scope->passwords) {
-        decide_password(scope, request, out);
+    bool has_source = scope->passwords || scope->dynsec;
+    if (request->certificate.ptr) {
+        decide_certificate(scope, request, out);
+    } else if (request->user.ptr && has_source) {
+        decide_user(scope, request, out);
     } else if (request->user.ptr) {
         decide_unverified(scope, request, out);
-    } else if (request->password.ptr && scope->passwords) {
+    } else if (request->password.ptr && has_source) {
         refuse(out, "a password without a user name");
     } else if (scope->allow_anonymous) {
         accept(out, nj_bytes(NULL, 0));
@@ -75,21 +167,31 @@ void nj_login_decide(const struct nj_policy *policy, const struct nj_login_reque
 }
 
 bool nj_login_still_holds(const struct nj_policy *policy, unsigned scope_index,
-                          struct nj_bytes user, uint64_t credential)
+                          const struct nj_login_held *held)
 {
     const struct nj_scope *scope = nj_policy_scope(policy, scope_index);
-    if (!user.ptr) {
+    const struct nj_dynsec_state *dynsec = scope->dynsec;
+    if (!held->user.ptr) {
         return scope->allow_anonymous;
     }
-    if (credential == NJ_CREDENTIAL_UNVERIFIED) {
-        return !scope->passwords && scope->allow_anonymous && scope->unverified_user_counts;
+    if (held->credential == NJ_CREDENTIAL_UNVERIFIED) {
+        return !scope->passwords && !dynsec && scope->allow_anonymous &&
+               scope->unverified_user_counts;
     }
-    if (!credential) {
+    if (held->credential == NJ_CREDENTIAL_CERTIFICATE) {
+        return dynsec && !certificate_problem(dynsec, held->user, held->client_id);
+    }
+    if (!held->credential) {
         return true; /* a certificate: looked at elsewhere */
     }
+    const struct nj_dynsec_client *client = dynsec ? nj_dynsec_client(dynsec, held->user) : NULL;
+    if (client) {
+        return client->credential == held->credential && !client->is_disabled &&
+               may_use_id(client, held->client_id);
+    }
     const struct nj_password_entry *entry =
-        scope->passwords ? nj_passwords_find(scope->passwords, user) : NULL;
-    return entry && entry->id == credential;
+        scope->passwords ? nj_passwords_find(scope->passwords, held->user) : NULL;
+    return entry && entry->id == held->credential;
 }
 
 /* ---- remembered credentials */

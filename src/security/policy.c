@@ -6,10 +6,12 @@
 
 #include "base/mem.h"
 #include "security/acl.h"
+#include "security/dynsec_model.h"
+#include "security/dynsec_principal.h"
 #include "security/password_file.h"
+#include "security/psk_file.h"
 
 struct nj_policy {
-#include "security/psk_file.h"
     _Atomic uint32_t refs;
     uint64_t epoch;
     size_t scope_count;
@@ -41,14 +43,14 @@ static void scope_ref(const struct nj_scope *scope)
     if (scope->passwords) {
         (void)nj_passwords_ref(scope->passwords);
     }
-}
-
     if (scope->dynsec) {
         (void)nj_dynsec_state_ref(scope->dynsec);
     }
     if (scope->psks) {
         (void)nj_psks_ref(scope->psks);
     }
+}
+
 void nj_policy_unref(struct nj_policy *policy)
 {
     if (!policy || atomic_fetch_sub_explicit(&policy->refs, 1, memory_order_acq_rel) != 1) {
@@ -57,10 +59,10 @@ void nj_policy_unref(struct nj_policy *policy)
     for (size_t i = 0; i < policy->scope_count; i++) {
         nj_acl_free(policy->scopes[i].acl);
         nj_passwords_free(policy->scopes[i].passwords);
-    }
-    nj_free(policy);
         nj_dynsec_state_unref(policy->scopes[i].dynsec);
         nj_psks_free(policy->scopes[i].psks);
+    }
+    nj_free(policy);
 }
 
 enum nj_err nj_policy_changed(const struct nj_policy *from, uint64_t epoch,
@@ -97,7 +99,7 @@ const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned 
     return &policy->scopes[scope];
 }
 
-bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope)
+bool nj_policy_acl_differs(const struct nj_policy *a, const struct nj_policy *b, unsigned scope)
 {
     const struct nj_scope *left = nj_policy_scope(a, scope);
     const struct nj_scope *right = nj_policy_scope(b, scope);
@@ -107,10 +109,73 @@ bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b
     return !nj_acl_is_same(left->acl, right->acl);
 }
 
-bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user)
+/* Where one has dynamic security and the other has not, everything differs. */
+static bool versions_differ(const struct nj_scope *a, const struct nj_scope *b,
+                            uint64_t (*version)(const struct nj_dynsec_state *state))
+{
+    if (!a->dynsec || !b->dynsec) {
+        return a->dynsec != b->dynsec;
+    }
+    return version(a->dynsec) != version(b->dynsec);
+}
+
+static uint64_t rules_version(const struct nj_dynsec_state *state)
+{
+    return state->rules_version;
+}
+
+static uint64_t identity_version(const struct nj_dynsec_state *state)
+{
+    return state->identity_version;
+}
+
+bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope)
+{
+    return nj_policy_acl_differs(a, b, scope) ||
+           versions_differ(nj_policy_scope(a, scope), nj_policy_scope(b, scope), rules_version);
+}
+
+bool nj_policy_logins_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope)
+{
+    const struct nj_scope *left = nj_policy_scope(a, scope);
+    const struct nj_scope *right = nj_policy_scope(b, scope);
+    return left->passwords != right->passwords || left->allow_anonymous != right->allow_anonymous ||
+           left->unverified_user_counts != right->unverified_user_counts ||
+           versions_differ(left, right, identity_version);
+}
+
+bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user,
+                        bool by_certificate)
 {
     const struct nj_passwords *passwords = policy->scopes[scope].passwords;
-    return !passwords || nj_passwords_find(passwords, user) != NULL;
+    const struct nj_dynsec_state *dynsec = policy->scopes[scope].dynsec;
+    if (dynsec && (nj_dynsec_client(dynsec, user) ||
+                   (by_certificate && dynsec->certificate_group != NJ_DYNSEC_NOBODY))) {
+        return true;
+    }
+    return passwords ? nj_passwords_find(passwords, user) != NULL : !dynsec;
+}
+
+static const char *describe_role(const struct nj_dynsec_state *state,
+                                 const struct nj_verdict *verdict, char *buf, size_t size)
+{
+    const struct nj_dynsec_role *role =
+        state ? nj_dynsec_role_by_id(state, verdict->role_id) : NULL;
+    bool is_switch = verdict->rule_id == NJ_DYNSEC_ACL_SWITCH;
+    if (!role || (!is_switch && verdict->rule_id >= role->acl_count)) {
+        return "a role that is gone";
+    }
+    if (is_switch) {
+        (void)snprintf(buf, size, "role %.*s: allowwildcardsubs false", (int)role->name.len,
+                       (const char *)role->name.ptr);
+        return buf;
+    }
+    const struct nj_dynsec_acl *acl = &role->acls[verdict->rule_id];
+    (void)snprintf(buf, size, "role %.*s: %s %.*s %s (priority %d)", (int)role->name.len,
+                   (const char *)role->name.ptr,
+                   nj_dynsec_acl_type_name((enum nj_dynsec_acl_type)acl->type), (int)acl->topic.len,
+                   (const char *)acl->topic.ptr, acl->allow ? "allow" : "deny", acl->priority);
+    return buf;
 }
 
 const char *nj_policy_describe(const struct nj_policy *policy, unsigned scope,
@@ -130,6 +195,12 @@ const char *nj_policy_describe(const struct nj_policy *policy, unsigned scope,
         return "reserved topic";
     case NJ_VERDICT_IDENTITY:
         return "the user is gone";
+    case NJ_VERDICT_ROLE:
+        return describe_role(settings->dynsec, verdict, buf, size);
+    case NJ_VERDICT_DYNSEC:
+        return "no role says anything (default ACL access)";
+    case NJ_VERDICT_STRANGER:
+        return "dynamic security does not know the user";
     default:
         return "not checked";
     }

@@ -12,24 +12,26 @@
 #include "security/authz.h"
 
 struct nj_acl;
+struct nj_dynsec_state;
 struct nj_passwords;
 struct nj_policy;
-
 struct nj_psks;
+
 /* One set of security settings: the global one, or one for each listener
  * (per_listener_settings). */
 struct nj_scope {
     struct nj_acl *acl;             /* NULL = none configured */
     struct nj_passwords *passwords; /* NULL = no source of identities */
-    bool acl_default_allow;         /* without an ACL */
     struct nj_dynsec_state *dynsec; /* dynamic security as it is; NULL = not configured */
     struct nj_psks *psks;           /* pre-shared keys of TLS; NULL = none configured */
+    bool acl_default_allow;         /* without an ACL */
     bool allow_anonymous;
     /* product.md, "Native mode and compat mode" */
-    bool unverified_user_counts; /* compat: a user name nobody can verify is taken as given */
-    bool checks_subscribe;       /* native: SUBSCRIBE under an ACL file is checked */
-    bool share_as_whole;         /* compat: $share/g/f is checked as one string */
-    bool default_covers_sys;     /* compat: acl_default covers $SYS */
+    bool unverified_user_counts;    /* compat: a user name nobody can verify is taken as given */
+    bool checks_subscribe;          /* native: SUBSCRIBE under an ACL file is checked */
+    bool share_as_whole;            /* compat: $share/g/f is checked as one string */
+    bool default_covers_sys;        /* compat: acl_default covers $SYS */
+    bool dynsec_knows_certificates; /* native: who comes by a certificate has to be known there */
 };
 
 /* Takes the scopes' contents over. Epochs begin at 1. */
@@ -49,8 +51,14 @@ const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned 
 /* Whether the rules of a scope are not the same in both: then sessions under it are concerned by
  * the change. */
 bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
-/* Whether the scope's identity source knows the user; true when it has none to ask. */
-bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user);
+/* The same for its ACL file alone, whose changes concern every session. */
+bool nj_policy_acl_differs(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
+/* Whether somebody who is logged in may not be any more (nj_login_still_holds). */
+bool nj_policy_logins_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
+/* Whether one of the scope's identity sources knows the user; true when it has none to ask, and for
+ * certificates when their group takes whoever is unknown. */
+bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user,
+                        bool by_certificate);
 /* "FILE:LINE: text", "no rule", …: why a verdict came out as it did. Returns buf or a
  * constant text. */
 const char *nj_policy_describe(const struct nj_policy *policy, unsigned scope,

@@ -161,7 +161,9 @@ static void a1_13_a_certificate_is_the_identity(void **state)
     nj_login_decide(policy, &request, &decision);
     assert_int_equal(decision.result, NJ_LOGIN_ACCEPTED);
     assert_true(nj_bytes_equal(decision.user, NJ_BYTES_LIT("device-1")));
-    assert_true(nj_login_still_holds(policy, 0, decision.user, decision.credential));
+    assert_true(decision.by_certificate);
+    const struct nj_login_held held = {.user = decision.user, .credential = decision.credential};
+    assert_true(nj_login_still_holds(policy, 0, &held));
     request.certificate = NJ_BYTES_LIT("");
     nj_login_decide(policy, &request, &decision);
     assert_int_equal(decision.result, NJ_LOGIN_REFUSED);
@@ -174,7 +176,8 @@ static bool holds(const struct setting *setting, const char *text, const char *u
                   uint64_t credential)
 {
     struct nj_policy *policy = policy_with(setting, text);
-    bool result = nj_login_still_holds(policy, 0, nj_bytes_of(user), credential);
+    const struct nj_login_held held = {.user = nj_bytes_of(user), .credential = credential};
+    bool result = nj_login_still_holds(policy, 0, &held);
     nj_policy_unref(policy);
     return result;
 }
