@@ -1,0 +1,172 @@
+/* The stateful fuzzer: rounds from seeds, each in a child process so that a crash is a finding like
+ * any other. A failing round is made shorter until no step can be left out.
+ *
+ *   stateful [--seconds N] [--rounds N] [--seed N] [--steps N] [--verbose]
+ *
+ * Exit status: 0 = no finding, 1 = a finding (told with its seed and steps), 2 = wrong usage. */
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "plan.h"
+#include "sim.h"
+
+#define ROUNDS_PER_CHILD 200u
+
+struct options {
+    uint64_t seed;
+    uint64_t rounds; /* 0 = as many as the time allows */
+    unsigned seconds;
+    unsigned steps;
+    bool is_verbose;
+};
+
+static double now_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* 0 = it went well. */
+static int run_in_child(const struct plan *plan, bool is_quiet, bool is_verbose)
+{
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (is_quiet) {
+            int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+            (void)dup2(null, STDERR_FILENO);
+            (void)dup2(null, STDOUT_FILENO);
+        }
+        sim_run(plan, is_verbose);
+        exit(0);
+    }
+    int status = 0;
+    (void)waitpid(pid, &status, 0);
+    return status;
+}
+
+/* Leaves out ever smaller runs of steps as long as the round still fails. */
+static void shrink(struct plan *plan)
+{
+    for (unsigned size = plan->count / 2; size > 0; size /= 2) {
+        for (unsigned at = 0; at + size <= plan->count;) {
+            struct plan shorter = *plan;
+            memmove(shorter.steps + at, shorter.steps + at + size,
+                    (shorter.count - at - size) * sizeof(shorter.steps[0]));
+            shorter.count -= size;
+            if (run_in_child(&shorter, true, false) != 0) {
+                *plan = shorter;
+            } else {
+                at += size;
+            }
+        }
+    }
+}
+
+static void report(uint64_t seed, unsigned steps)
+{
+    static struct plan plan;
+    plan_make(&plan, seed, steps);
+    (void)printf("seed %llu fails; making it shorter ...\n", (unsigned long long)seed);
+    shrink(&plan);
+    (void)printf("%u steps are left (%u shards, %u clients, %u in flight%s):\n", plan.count,
+                 plan.shards, plan.clients, plan.max_inflight,
+                 plan.queue_qos0 ? ", QoS 0 queued" : "");
+    (void)run_in_child(&plan, false, true);
+    (void)printf("again with: --seed %llu --rounds 1 --steps %u\n", (unsigned long long)seed,
+                 steps);
+}
+
+/* A child runs many rounds; where it was is seen from here when it ends. */
+static bool run_many(const struct options *options, uint64_t first, uint64_t count,
+                     uint64_t *failed)
+{
+    volatile uint64_t *at =
+        mmap(NULL, sizeof(*at), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
+        perror("mmap");
+        exit(2);
+    }
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        static struct plan plan;
+        for (uint64_t i = 0; i < count; i++) {
+            *at = first + i;
+            plan_make(&plan, first + i, options->steps);
+            sim_run(&plan, options->is_verbose);
+        }
+        exit(0);
+    }
+    int status = 0;
+    (void)waitpid(pid, &status, 0);
+    *failed = *at;
+    (void)munmap((void *)at, sizeof(*at));
+    return status == 0;
+}
+
+static bool parse(int argc, char **argv, struct options *options)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i];
+        if (strcmp(name, "--verbose") == 0) {
+            options->is_verbose = true;
+            continue;
+        }
+        if (i + 1 == argc) {
+            return false;
+        }
+        unsigned long long value = strtoull(argv[++i], NULL, 10);
+        if (strcmp(name, "--seed") == 0) {
+            options->seed = value;
+        } else if (strcmp(name, "--rounds") == 0) {
+            options->rounds = value;
+        } else if (strcmp(name, "--seconds") == 0) {
+            options->seconds = (unsigned)value;
+        } else if (strcmp(name, "--steps") == 0 && value > 0 && value <= PLAN_STEPS_MAX) {
+            options->steps = (unsigned)value;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.seed = 1, .seconds = 10, .steps = 200};
+    if (!parse(argc, argv, &options)) {
+        (void)fprintf(stderr,
+                      "usage: stateful [--seconds N] [--rounds N] [--seed N] "
+                      "[--steps N (up to %d)] [--verbose]\n",
+                      PLAN_STEPS_MAX);
+        return 2;
+    }
+    double end = now_s() + options.seconds;
+    uint64_t done = 0;
+    while (options.rounds ? done < options.rounds : now_s() < end) {
+        uint64_t count = ROUNDS_PER_CHILD;
+        uint64_t failed;
+        if (options.rounds && options.rounds - done < count) {
+            count = options.rounds - done;
+        }
+        if (!run_many(&options, options.seed + done, count, &failed)) {
+            report(failed, options.steps);
+            return 1;
+        }
+        done += count;
+    }
+    (void)printf("%llu rounds of %u steps, seeds %llu to %llu: no finding\n",
+                 (unsigned long long)done, options.steps, (unsigned long long)options.seed,
+                 (unsigned long long)(options.seed + done - 1));
+    return 0;
+}
