@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "security/authz.h"
 
 struct nj_control_plane;   /* the whole of it; control/plane.h */
 struct nj_control_request; /* one PUBLISH: an envelope with commands */
@@ -93,6 +94,7 @@ struct nj_control_api {
 struct nj_control_caller {
     struct nj_bytes user; /* ptr NULL = anonymous */
     struct nj_bytes client_id;
+    bool by_certificate; /* who the user is was said by a certificate */
     unsigned scope;      /* of the listener's security settings */
     const char *address; /* "192.0.2.1:4711" */
     uint64_t session;    /* id, unique while the process lives */
@@ -103,6 +105,11 @@ struct nj_control_caller {
 };
 
 /* ---- within a handler */
+
+/* Whether the sender himself may do this now: no command gives him more. */
+bool nj_control_caller_may(const struct nj_control_plane *plane,
+                           const struct nj_control_caller *caller, enum nj_action action,
+                           struct nj_bytes topic);
 
 /* The number that goes beside `error` as `code`: stable, whatever the words are. */
 enum nj_control_fault {

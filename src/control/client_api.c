@@ -8,6 +8,7 @@
 #include "broker/hold.h"
 #include "broker/link.h"
 #include "broker/replay.h"
+#include "broker/commit.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "broker/subscribe.h"
@@ -15,7 +16,6 @@
 #include "control/sessions.h"
 #include "front/front.h"
 #include "mqtt/topic.h"
-#include "security/authz.h"
 
 #define LEVELS_MAX 200
 
@@ -84,26 +84,13 @@ static json_t *unsubscribe(struct nj_session *session, struct nj_control_call *c
     return NULL;
 }
 
-/* The sender's own right to what he wants another one to have. */
-static bool may_subscribe(const struct nj_control_call *call, const char *filter)
-{
-    const struct nj_control_caller *caller = nj_control_call_caller(call);
-    const struct nj_front *front = nj_control_plane_front(nj_control_call_plane(call));
-    struct nj_subject subject;
-    struct nj_verdict verdict;
-    nj_subject_init(&subject, caller->user, caller->client_id, caller->scope);
-    nj_authz(atomic_load(&front->core.policy), &subject, NJ_ACTION_SUBSCRIBE, nj_bytes_of(filter),
-             &verdict);
-    nj_subject_fini(&subject);
-    return verdict.allowed;
-}
-
 static void subscribe_client(struct nj_control_call *call)
 {
     const char *filter = nj_control_call_string(call, "topic");
     if (!nj_mqtt_subscription_is_valid(nj_bytes_of(filter), LEVELS_MAX)) {
         nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid topic");
-    } else if (!may_subscribe(call, filter)) {
+    } else if (!nj_control_caller_may(nj_control_call_plane(call), nj_control_call_caller(call),
+                                      NJ_ACTION_SUBSCRIBE, nj_bytes_of(filter))) {
         nj_control_call_fail(call, NJ_FAULT_FORBIDDEN, "You may not subscribe this yourself");
     } else {
         nj_control_with_session(call, nj_control_call_string(call, "clientid"),

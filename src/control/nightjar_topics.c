@@ -12,6 +12,7 @@
 #include "broker/origin.h"
 #include "broker/publish.h"
 #include "broker/retain.h"
+#include "broker/commit.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "control/control_priv.h"
@@ -19,7 +20,6 @@
 #include "front/front.h"
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
-#include "security/authz.h"
 
 #define LEVELS_MAX        200
 #define PAYLOAD_SHOWN_MAX 65536u
@@ -27,14 +27,8 @@
 static bool caller_may(const struct nj_control_call *call, enum nj_action action,
                        struct nj_bytes topic)
 {
-    const struct nj_control_caller *caller = nj_control_call_caller(call);
-    const struct nj_front *front = nj_control_plane_front(nj_control_call_plane(call));
-    struct nj_subject subject;
-    struct nj_verdict verdict;
-    nj_subject_init(&subject, caller->user, caller->client_id, caller->scope);
-    nj_authz(atomic_load(&front->core.policy), &subject, action, topic, &verdict);
-    nj_subject_fini(&subject);
-    return verdict.allowed;
+    return nj_control_caller_may(nj_control_call_plane(call), nj_control_call_caller(call), action,
+                                 topic);
 }
 
 static json_t *text(struct nj_bytes bytes)

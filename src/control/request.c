@@ -11,7 +11,6 @@
 #include "control/control_priv.h"
 #include "front/door.h"
 #include "front/front.h"
-#include "security/authz.h"
 
 #define UNKNOWN "Unknown command"
 
@@ -201,16 +200,15 @@ void nj_control_request_end(struct nj_control_request *request)
 
 /* ---- the work */
 
-/* Rights may have changed since the request came in: no command runs with more than its sender has
- * now. */
-static bool may_ask(const struct nj_control_request *request)
+bool nj_control_caller_may(const struct nj_control_plane *plane,
+                           const struct nj_control_caller *caller, enum nj_action action,
+                           struct nj_bytes topic)
 {
     struct nj_verdict verdict;
     struct nj_subject subject;
-    nj_subject_init(&subject, request->caller.user, request->caller.client_id,
-                    request->caller.scope);
-    nj_authz(atomic_load(&request->plane->front->core.policy), &subject, NJ_ACTION_PUBLISH,
-             request->from->topic, &verdict);
+    nj_subject_init(&subject, caller->user, caller->client_id, caller->scope);
+    subject.by_certificate = caller->by_certificate;
+    nj_authz(atomic_load(&plane->front->core.policy), &subject, action, topic, &verdict);
     nj_subject_fini(&subject);
     return verdict.allowed;
 }
@@ -251,7 +249,9 @@ static bool run_command(struct nj_control_request *request, json_t *object)
         refuse(request, NJ_FAULT_UNKNOWN_COMMAND, UNKNOWN);
         return true;
     }
-    if (!may_ask(request)) {
+    /* Rights may have changed since the request came in. */
+    if (!nj_control_caller_may(request->plane, &request->caller, NJ_ACTION_PUBLISH,
+                               request->from->topic)) {
         refuse(request, NJ_FAULT_FORBIDDEN, "Not authorised");
         return true;
     }
@@ -379,6 +379,7 @@ struct nj_control_request *nj_control_request_new(struct nj_control_plane *plane
         .from = from,
         .caller = {.user = from->user,
                    .client_id = from->client_id,
+                   .by_certificate = from->by_certificate,
                    .scope = from->scope,
                    .address = (const char *)from->address.ptr,
                    .session = from->session,

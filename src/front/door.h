@@ -36,6 +36,7 @@ struct nj_request {
     unsigned worker;
     unsigned scope;
     uint8_t version; /* enum nj_mqtt_version */
+    bool by_certificate; /* who the user is was said by a certificate */
     bool is_too_large;
     struct nj_bytes user; /* ptr NULL = anonymous */
     struct nj_bytes client_id;

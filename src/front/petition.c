@@ -67,6 +67,7 @@ enum nj_mqtt_reason nj_petition_take(struct nj_session *session, struct nj_bytes
         .worker = session->shard->id,
         .scope = session->subject.scope,
         .version = (uint8_t)session->link->version,
+        .by_certificate = session->subject.by_certificate,
         .is_too_large = is_too_large,
         .user = session->subject.user,
         .client_id = session->subject.client_id,
