@@ -176,13 +176,23 @@ static void says_clearly_what_is_not_available(void **state)
 {
     (void)state;
     struct trial t;
-    try_line(&t, &NATIVE_PUB, "--psk|00|--psk-identity|i|-t|a|-m|b");
-    assert_int_equal(t.result, NJ_OPTS_BAD);
-    assert_non_null(strstr(t.text, "not available in this version"));
-    done(&t);
     try_line(&t, &COMPAT_SUB, "-S|-t|a");
     assert_int_equal(t.result, NJ_OPTS_BAD);
     assert_non_null(strstr(t.text, "-S"));
+    done(&t);
+    try_line(&t, &COMPAT_SUB, "--keyform|engine|--key|k|--cert|c|-t|a");
+    assert_int_equal(t.result, NJ_OPTS_BAD);
+    assert_non_null(strstr(t.text, "needs --tls-engine"));
+    done(&t);
+}
+
+static void takes_keys_of_all_kinds(void **state)
+{
+    (void)state;
+    struct trial t;
+    try_line(&t, &NATIVE_PUB, "--psk|00|--psk-identity|i|-t|a|-m|b");
+    assert_int_equal(t.result, NJ_OPTS_OK);
+    assert_true(nj_opts_use_tls(&t.opts));
     done(&t);
     try_line(&t, &COMPAT_SUB, "--tls-engine|x|--keyform|engine|--key|k|--cert|c|-t|a");
     assert_int_equal(t.result, NJ_OPTS_BAD);
@@ -369,6 +379,7 @@ int main(void)
         cmocka_unit_test(takes_every_short_and_long_name),
         cmocka_unit_test(reports_missing_and_bad_values_as_the_original),
         cmocka_unit_test(says_clearly_what_is_not_available),
+        cmocka_unit_test(takes_keys_of_all_kinds),
         cmocka_unit_test(takes_urls_apart),
         cmocka_unit_test(turns_tls_on_for_port_8883),
         cmocka_unit_test(reads_dashes_pasted_from_a_web_page),
