@@ -208,3 +208,43 @@ out:
     errno = cause;
     return err;
 }
+
+enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len)
+{
+    struct stat info;
+    enum nj_err err;
+    int fd = nj_fault_hit(NJ_FAULT_OPEN) ? (errno = EMFILE, -1)
+                                         : open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return fail_errno(errno);
+    }
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        errno = EINVAL;
+        err = NJ_EINVAL;
+    } else {
+        err = write_all(fd, data, len);
+        if (err == NJ_OK && ftruncate(fd, (off_t)len) != 0) {
+            err = fail_errno(errno);
+        }
+        err = err == NJ_OK ? sync_fd(fd) : err;
+    }
+    int cause = errno;
+    (void)close(fd);
+    errno = cause;
+    return err;
+}
+
+int nj_file_open_append(const char *path)
+{
+    if (nj_fault_hit(NJ_FAULT_OPEN)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+}
+
+enum nj_err nj_file_append(int fd, const void *data, size_t len)
+{
+    enum nj_err err = write_all(fd, data, len);
+    return err == NJ_OK ? sync_fd(fd) : err;
+}

@@ -25,4 +25,14 @@ enum nj_err nj_file_read(const char *path, size_t max_bytes, bool nofollow, stru
 enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode_t mode)
     NJ_NODISCARD;
 
+/* Writes new content into the file itself and syncs it: for files that cannot be replaced (mounted
+ * alone into a container). A crash may leave half of it: the caller keeps a copy elsewhere. Refuses
+ * symbolic links and anything but a regular file. */
+enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len) NJ_NODISCARD;
+
+/* Opens for appending; the file has to exist. -1 with errno. */
+int nj_file_open_append(const char *path);
+/* Appends and syncs. On an error something of it may be there. */
+enum nj_err nj_file_append(int fd, const void *data, size_t len) NJ_NODISCARD;
+
 #endif
