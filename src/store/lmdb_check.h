@@ -1,0 +1,28 @@
+/* Looking at a database file before LMDB is let near it: LMDB trusts what it finds in its pages,
+ * and a flipped bit there would end the broker. For the store's own files and `nj store`. */
+#ifndef NJ_STORE_LMDB_CHECK_H
+#define NJ_STORE_LMDB_CHECK_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct nj_lmdb_env;
+
+struct nj_lmdb_check {
+    uint64_t pages;   /* reached */
+    uint64_t damaged; /* pages that are not what they should be */
+    char text[160];   /* the first of them, in words */
+};
+
+/* Walks every page of the newest state. NJ_OK also for a file that is not there or empty,
+ * NJ_EMALFORMED when something is wrong. `result` may be NULL; then the first damage is logged. */
+enum nj_err nj_lmdb_check_file(int dir_fd, const char *name, struct nj_lmdb_check *result)
+    NJ_NODISCARD;
+
+/* Sets a damaged database aside and makes a new one (by `open`) with every record in it that can
+ * still be read and has its checksum. Logs what was done. */
+enum nj_err nj_lmdb_salvage(struct nj_lmdb_env *env, enum nj_err (*open)(struct nj_lmdb_env *env))
+    NJ_NODISCARD;
+
+#endif

@@ -1,0 +1,559 @@
+/* The one thread that writes: it takes what the lanes handed over, puts as much of it into one
+ * transaction as a millisecond brings, commits, and reports. See lmdb_priv.h.
+ *
+ *   idle: commit at once     busy: a commit begins at most every millisecond, or with 1,000
+ * operations
+ *
+ * When a transaction cannot be committed, the groups that make the database grow are refused and
+ * the others tried again without them; a failed sync ends all writing until the broker is started
+ * anew, because nobody knows what the disk holds then. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/lmdb_priv.h"
+
+#define OPS_MAX          1000u
+#define OPS_MAX_INTERVAL 20000u
+#define SPACING_NS       1000000ull
+#define MEMORY_MS        5000u /* durability memory: written so often */
+#define FULL_RETRY_MS    250u
+#define ROOM_CHECK_MS    100u
+#define TRIES_MAX        16
+#define NS_PER_MS        1000000ull
+#define NS_PER_S         1000000000ull
+
+/* ---- state */
+
+static void set_state(struct nj_lmdb *db, enum nj_store_state state, const char *text)
+{
+    enum nj_store_state old = (enum nj_store_state)atomic_load(&db->state);
+    (void)pthread_mutex_lock(&db->lock);
+    (void)snprintf(db->text, sizeof(db->text), "%s", text);
+    (void)pthread_mutex_unlock(&db->lock);
+    if (old == state) {
+        return;
+    }
+    atomic_store(&db->state, (int)state);
+    if (state == NJ_STORE_GOOD) {
+        nj_log(NJ_LOG_NOTICE, "The store %s takes new data again.", db->env.path);
+    } else {
+        nj_log(NJ_LOG_ERROR, "Error: the store %s %s.", db->env.path, text);
+    }
+}
+
+static bool has_failed(struct nj_lmdb *db)
+{
+    return atomic_load(&db->state) == NJ_STORE_FAILED;
+}
+
+static void fail(struct nj_lmdb *db, const char *what)
+{
+    char text[sizeof(db->text)];
+    (void)snprintf(text, sizeof(text),
+                   "has failed (%s) and keeps nothing more until the broker is started anew", what);
+    set_state(db, NJ_STORE_FAILED, text);
+}
+
+static void fill_up(struct nj_lmdb *db, const char *what)
+{
+    db->full_until_ms = nj_clock_mono_ms() + FULL_RETRY_MS;
+    char text[sizeof(db->text)];
+    (void)snprintf(text, sizeof(text), "takes nothing new for now: %s", what);
+    set_state(db, NJ_STORE_FULL, text);
+}
+
+/* May groups that grow be tried? */
+static bool check_room(struct nj_lmdb *db)
+{
+    uint64_t now_ms = nj_clock_mono_ms();
+    bool is_full = atomic_load(&db->state) == NJ_STORE_FULL;
+    if (is_full && now_ms < db->full_until_ms) {
+        return false;
+    }
+    if (now_ms < db->room_checked_ms + ROOM_CHECK_MS && !is_full) {
+        return db->has_room;
+    }
+    db->room_checked_ms = now_ms;
+    db->has_room = nj_lmdb_env_has_room(&db->env, is_full);
+    if (!db->has_room) {
+        fill_up(db, "it is nearly full");
+    }
+    return db->has_room;
+}
+
+/* ---- reporting */
+
+static void report_good(struct nj_lmdb *db, unsigned lane)
+{
+    if (db->lanes[lane].done_cookie) {
+        db->events.done(db->events.arg, lane, db->lanes[lane].done_cookie, NJ_OK);
+        db->lanes[lane].done_cookie = 0;
+    }
+}
+
+/* Good completions of a lane are told by the last of them. */
+static void report(struct nj_lmdb *db, const struct nj_store_group *group)
+{
+    if (group->is_told) {
+        return;
+    }
+    if (group->err == NJ_OK) {
+        db->lanes[group->lane].done_cookie = group->cookie;
+        return;
+    }
+    report_good(db, group->lane);
+    db->events.done(db->events.arg, group->lane, group->cookie, group->err);
+}
+
+static void finish(struct nj_lmdb *db, struct nj_store_group *group)
+{
+    if (group->is_read) {
+        nj_lmdb_read_start(db, group);
+    } else {
+        report(db, group);
+    }
+    atomic_fetch_sub_explicit(&db->stats.waiting, nj_lmdb_group_weight(group),
+                              memory_order_relaxed);
+    nj_store_group_free(group);
+}
+
+static void finish_chosen(struct nj_lmdb *db)
+{
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        struct nj_store_group *group = db->chosen[lane].head;
+        while (group) {
+            struct nj_store_group *next = group->next;
+            finish(db, group);
+            group = next;
+        }
+        report_good(db, lane);
+        nj_lmdb_list_init(&db->chosen[lane]);
+    }
+}
+
+/* ---- which groups take part */
+
+static bool op_grows(const struct nj_store_op *op)
+{
+    switch (op->kind) {
+    case NJ_STORE_SESSION_SAVE:
+    case NJ_STORE_SUBSCRIBE:
+    case NJ_STORE_QUEUE_APPEND:
+    case NJ_STORE_INCOMING_PUT:
+    case NJ_STORE_RETAIN_SET:
+    case NJ_STORE_WILL_SET:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool group_grows(const struct nj_store_group *group)
+{
+    for (unsigned i = 0; i < group->count; i++) {
+        if (op_grows(&group->ops[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The group, and with it all parts of its joint group. */
+static void refuse(struct nj_lmdb *db, struct nj_store_group *refused, enum nj_err err)
+{
+    refused->err = err;
+    for (unsigned lane = 0; refused->joint.id && lane < db->lane_count; lane++) {
+        struct nj_store_group *group = db->chosen[lane].head;
+        for (; group; group = group->next) {
+            if (group->joint.id == refused->joint.id) {
+                group->err = err;
+            }
+        }
+    }
+}
+
+/* Returns how many groups were refused that were not before. */
+static uint32_t refuse_all(struct nj_lmdb *db, enum nj_err err, bool only_growing)
+{
+    uint32_t count = 0;
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        struct nj_store_group *group = db->chosen[lane].head;
+        for (; group; group = group->next) {
+            if (group->err == NJ_OK && !group->is_read && (!only_growing || group_grows(group))) {
+                refuse(db, group, err);
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
+static void settle_joint(struct nj_lmdb *db, struct nj_store_group *group)
+{
+    struct nj_joint *joint = group->joint.id ? nj_joints_find(&db->joints, group->joint.id) : NULL;
+    if (joint && joint->is_aborted) {
+        refuse(db, group, NJ_ENOMEM);
+    }
+    if (joint && --joint->inside == 0) {
+        nj_joints_remove(&db->joints, joint);
+    }
+}
+
+/* Moves the heads of the queues into `chosen`. False when there is nothing that may go. */
+static bool choose_groups(struct nj_lmdb *db)
+{
+    uint32_t budget = db->options.durability == NJ_STORE_FSYNC ? OPS_MAX : OPS_MAX_INTERVAL;
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        db->heads[lane] = db->lanes[lane].queue.head;
+    }
+    if (!nj_joints_choose(&db->joints, db->heads, db->lane_count, budget, db->take)) {
+        return false;
+    }
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        struct nj_lmdb_list *queue = &db->lanes[lane].queue;
+        for (uint32_t i = 0; i < db->take[lane]; i++) {
+            struct nj_store_group *group = nj_lmdb_list_take(queue);
+            db->queued_ops -= group->count + 1;
+            nj_lmdb_list_push(&db->chosen[lane], group);
+        }
+    }
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        for (struct nj_store_group *group = db->chosen[lane].head; group; group = group->next) {
+            settle_joint(db, group);
+        }
+    }
+    return true;
+}
+
+/* ---- one transaction */
+
+enum stage {
+    STAGE_GROUP,
+    STAGE_FLUSH,
+    STAGE_KEEP,
+    STAGE_COMMIT
+};
+
+static enum nj_err apply_group(struct nj_lmdb *db, struct nj_store_group *group)
+{
+    for (unsigned i = 0; i < group->count; i++) {
+        enum nj_err err = nj_lmdb_apply(db, &group->ops[i]);
+        if (err != NJ_OK) {
+            return err;
+        }
+    }
+    atomic_fetch_add_explicit(&db->stats.groups, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&db->stats.ops, group->count, memory_order_relaxed);
+    return NJ_OK;
+}
+
+static enum nj_err apply_chosen(struct nj_lmdb *db, struct nj_store_group **failed)
+{
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        struct nj_store_group *group = db->chosen[lane].head;
+        for (; group; group = group->next) {
+            enum nj_err err =
+                group->is_read || group->err != NJ_OK ? NJ_OK : apply_group(db, group);
+            if (err != NJ_OK) {
+                *failed = group;
+                return err;
+            }
+        }
+    }
+    return NJ_OK;
+}
+
+static enum nj_err fill(struct nj_lmdb *db, bool with_keep, enum stage *stage,
+                        struct nj_store_group **failed)
+{
+    *stage = STAGE_GROUP;
+    enum nj_err err = apply_chosen(db, failed);
+    if (err != NJ_OK) {
+        return err;
+    }
+    *stage = STAGE_FLUSH;
+    err = nj_lmdb_batch_flush(db);
+    if (err == NJ_OK && with_keep) {
+        *stage = STAGE_KEEP;
+        err = nj_lmdb_keep(db, &db->keep_more);
+    }
+    if (err == NJ_OK && db->batch.has_new_blob) {
+        *stage = STAGE_COMMIT;
+        err = nj_lmdb_blob_sync(&db->env);
+    }
+    return err;
+}
+
+static enum nj_err begin(struct nj_lmdb *db)
+{
+    struct nj_lmdb_batch *batch = &db->batch;
+    nj_lmdb_batch_reset(batch);
+    batch->wall_offset_ms = nj_clock_wall_ns() / (int64_t)NS_PER_MS - (int64_t)nj_clock_mono_ms();
+    batch->owner_limit = db->owner_limit;
+    batch->seq_limit = db->seq_limit;
+    batch->next_deadline_ms = db->next_deadline_ms;
+    int rc = mdb_txn_begin(db->env.env, NULL, 0, &batch->txn);
+    if (rc == MDB_PANIC) {
+        fail(db, "its state could not be written");
+    }
+    return nj_lmdb_error(rc);
+}
+
+/* All of it is on disk, or nothing changed. */
+static enum nj_err attempt(struct nj_lmdb *db, bool with_keep, enum stage *stage,
+                           struct nj_store_group **failed)
+{
+    uint64_t failures = nj_lmdb_sync_failures();
+    *failed = NULL;
+    *stage = STAGE_COMMIT;
+    enum nj_err err = begin(db);
+    if (err != NJ_OK) {
+        return err;
+    }
+    err = fill(db, with_keep, stage, failed);
+    if (err != NJ_OK) {
+        mdb_txn_abort(db->batch.txn);
+    } else {
+        *stage = STAGE_COMMIT;
+        err = nj_lmdb_error(mdb_txn_commit(db->batch.txn));
+        atomic_fetch_add_explicit(&db->stats.commits, 1, memory_order_relaxed);
+    }
+    if (nj_lmdb_sync_failures() != failures) {
+        fail(db, "the disk could not be synced");
+        err = NJ_EIO;
+    }
+    if (err == NJ_OK) {
+        nj_lmdb_keep_committed(db);
+        if (db->batch.expired_count) {
+            db->events.expired(db->events.arg, db->batch.expired, db->batch.expired_count);
+        }
+    } else {
+        nj_lmdb_keep_given_up(db);
+    }
+    nj_lmdb_batch_reset(&db->batch);
+    return err;
+}
+
+static bool is_about_room(enum nj_err err)
+{
+    /* liblmdb's answer to a short write is EIO; that of a sync was told apart before. */
+    return err == NJ_ENOSPC || err == NJ_EIO;
+}
+
+/* What to leave out of the next attempt. False: give all of it up. */
+static bool give_way(struct nj_lmdb *db, enum nj_err err, enum stage stage,
+                     struct nj_store_group *failed, bool *with_keep)
+{
+    if (err == NJ_EMALFORMED) {
+        fail(db, "its database is damaged");
+    }
+    if (has_failed(db)) {
+        return false;
+    }
+    if (err == NJ_ENOSPC && nj_lmdb_env_grow(&db->env, true)) {
+        return true;
+    }
+    if (stage == STAGE_KEEP) {
+        *with_keep = false;
+        return true;
+    }
+    if (is_about_room(err)) {
+        fill_up(db, err == NJ_ENOSPC ? "no space left" : "it cannot be written");
+        return refuse_all(db, NJ_ENOSPC, true) > 0;
+    }
+    if (failed) {
+        refuse(db, failed, err);
+        return true;
+    }
+    return false;
+}
+
+static void write_chosen(struct nj_lmdb *db)
+{
+    bool with_keep = true;
+    enum stage stage;
+    struct nj_store_group *failed;
+    enum nj_err err = NJ_EIO;
+    (void)nj_lmdb_env_grow(&db->env, false);
+    if (!has_failed(db) && !check_room(db)) {
+        (void)refuse_all(db, NJ_ENOSPC, true);
+    }
+    bool was_full = atomic_load(&db->state) == NJ_STORE_FULL && db->has_room &&
+                    nj_clock_mono_ms() >= db->full_until_ms;
+    for (int tries = 0; !has_failed(db) && tries < TRIES_MAX; tries++) {
+        err = attempt(db, with_keep, &stage, &failed);
+        if (err == NJ_OK || !give_way(db, err, stage, failed, &with_keep)) {
+            break;
+        }
+    }
+    if (err != NJ_OK) {
+        (void)refuse_all(db, err, false);
+    } else if (was_full && nj_clock_mono_ms() >= db->full_until_ms) {
+        set_state(db, NJ_STORE_GOOD, "");
+    }
+}
+
+/* ---- what there is to do, and when */
+
+/* Durability by interval: told at once, written later. */
+static void tell_early(struct nj_lmdb *db, struct nj_store_group *group)
+{
+    if (db->options.durability == NJ_STORE_FSYNC || group->is_read || group->joint.is_aborted) {
+        return;
+    }
+    int state = atomic_load(&db->state);
+    if (state == NJ_STORE_FAILED || (state == NJ_STORE_FULL && group_grows(group))) {
+        return;
+    }
+    report(db, group);
+    group->is_told = true;
+}
+
+static void take_in(struct nj_lmdb *db, struct nj_lmdb_list *list, unsigned lane)
+{
+    struct nj_store_group *group = list->head;
+    while (group) {
+        struct nj_store_group *next = group->next;
+        nj_joints_note(&db->joints, group);
+        db->queued_ops += group->count + 1;
+        db->has_read |= group->is_read;
+        tell_early(db, group);
+        nj_lmdb_list_push(&db->lanes[lane].queue, group);
+        group = next;
+    }
+    report_good(db, lane);
+}
+
+/* Under the lock, which it lets go of meanwhile. */
+static void take_handed(struct nj_lmdb *db)
+{
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        struct nj_lmdb_list list;
+        nj_lmdb_list_init(&list);
+        nj_lmdb_list_splice(&list, &db->lanes[lane].handed);
+        if (!list.head) {
+            continue;
+        }
+        if (!db->queued_ops) {
+            db->queued_since_ms = nj_clock_mono_ms();
+        }
+        db->is_stuck = false;
+        db->may_keep = true;
+        (void)pthread_mutex_unlock(&db->lock);
+        take_in(db, &list, lane);
+        (void)pthread_mutex_lock(&db->lock);
+    }
+    db->handed_ops = 0;
+}
+
+static uint64_t wall_ms(void)
+{
+    return (uint64_t)(nj_clock_wall_ns() / (int64_t)NS_PER_MS);
+}
+
+static bool is_keep_due(const struct nj_lmdb *db)
+{
+    return db->may_keep && !atomic_load(&db->state) &&
+           (db->keep_more || db->grave_count || db->to_page_count ||
+            (db->next_deadline_ms != UINT64_MAX && db->next_deadline_ms <= wall_ms()));
+}
+
+/* Nanoseconds until something is to be written; 0 = now, UINT64_MAX = nothing is in sight. */
+static uint64_t due_in_ns(const struct nj_lmdb *db)
+{
+    uint64_t since = nj_clock_mono_ns() - db->last_commit_ns;
+    uint64_t spacing = since < SPACING_NS ? SPACING_NS - since : 0;
+    if (db->queued_ops && !db->is_stuck) {
+        if (db->is_closing || db->has_read) {
+            return 0;
+        }
+        if (db->options.durability == NJ_STORE_FSYNC) {
+            return db->queued_ops >= OPS_MAX ? 0 : spacing;
+        }
+        uint64_t interval =
+            db->options.durability == NJ_STORE_INTERVAL ? db->options.interval_ms : MEMORY_MS;
+        uint64_t waited = nj_clock_mono_ms() - db->queued_since_ms;
+        return db->queued_ops >= OPS_MAX_INTERVAL || waited >= interval
+                   ? 0
+                   : (interval - waited) * NS_PER_MS;
+    }
+    if (is_keep_due(db)) {
+        return spacing;
+    }
+    if (db->next_deadline_ms == UINT64_MAX || !db->may_keep || atomic_load(&db->state)) {
+        return UINT64_MAX;
+    }
+    uint64_t now_ms = wall_ms();
+    uint64_t wait_ms = db->next_deadline_ms > now_ms ? db->next_deadline_ms - now_ms : 0;
+    /* The wall clock may be set: look again now and then. */
+    return (wait_ms < 1000 ? wait_ms : 1000) * NS_PER_MS + spacing;
+}
+
+static void wait_ns(struct nj_lmdb *db, uint64_t ns)
+{
+    if (ns == UINT64_MAX) {
+        (void)pthread_cond_wait(&db->wake, &db->lock);
+        return;
+    }
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    ns += (uint64_t)until.tv_nsec;
+    until.tv_sec += (time_t)(ns / NS_PER_S);
+    until.tv_nsec = (long)(ns % NS_PER_S);
+    (void)pthread_cond_timedwait(&db->wake, &db->lock, &until);
+}
+
+/* False when the store closes and everything is written. */
+static bool wait_for_work(struct nj_lmdb *db)
+{
+    (void)pthread_mutex_lock(&db->lock);
+    for (;;) {
+        take_handed(db);
+        uint64_t ns = due_in_ns(db);
+        if (ns == 0) {
+            break;
+        }
+        if (db->is_closing && (!db->queued_ops || db->is_stuck)) {
+            (void)pthread_mutex_unlock(&db->lock);
+            return false;
+        }
+        db->is_idle = !db->queued_ops || db->is_stuck || db->options.durability != NJ_STORE_FSYNC;
+        wait_ns(db, ns);
+        db->is_idle = false;
+    }
+    (void)pthread_mutex_unlock(&db->lock);
+    return true;
+}
+
+/* Parts whose others never came: the broker stops in the middle of it, and nothing of it is kept.
+ */
+static void drop_rest(struct nj_lmdb *db)
+{
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        struct nj_store_group *group;
+        while ((group = nj_lmdb_list_take(&db->lanes[lane].queue))) {
+            group->err = NJ_ECLOSED;
+            finish(db, group);
+        }
+    }
+}
+
+void *nj_lmdb_writer_main(void *arg)
+{
+    struct nj_lmdb *db = arg;
+    while (wait_for_work(db)) {
+        db->last_commit_ns = nj_clock_mono_ns();
+        db->has_read = false;
+        db->keep_more = false;
+        db->is_stuck = !choose_groups(db) && db->queued_ops;
+        write_chosen(db);
+        finish_chosen(db);
+        db->queued_since_ms = nj_clock_mono_ms();
+    }
+    drop_rest(db);
+    return NULL;
+}
