@@ -18,12 +18,12 @@ static void recheck_all(struct nj_shard *shard, struct nj_link **const *links, u
     }
 }
 
-bool nj_shard_adopt(struct nj_shard *shard)
+struct nj_policy *nj_shard_adopt(struct nj_shard *shard)
 {
     shard->limits = atomic_load_explicit(&shard->core->limits, memory_order_acquire);
     struct nj_policy *policy = atomic_load_explicit(&shard->core->policy, memory_order_acquire);
     if (NJ_LIKELY(policy == shard->policy)) {
-        return false;
+        return NULL;
     }
     struct nj_policy *old = shard->policy;
     shard->policy = nj_policy_ref(policy);
@@ -41,7 +41,6 @@ bool nj_shard_adopt(struct nj_shard *shard)
         shard->changed_acls = UINT64_MAX;
         shard->changed_logins = UINT64_MAX;
     }
-    nj_policy_unref(old);
     /* At a turn boundary output is left only to connections whose socket takes no more, and to
      * those whose turn was over before all was written. */
     nj_list_each_safe (node, &shard->blocked) {
@@ -49,5 +48,5 @@ bool nj_shard_adopt(struct nj_shard *shard)
     }
     recheck_all(shard, &shard->dirty, shard->dirty_count);
     recheck_all(shard, &shard->dirty_late, shard->late_count);
-    return true;
+    return old;
 }

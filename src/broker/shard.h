@@ -157,8 +157,9 @@ void nj_shard_mark_dirty(struct nj_shard *shard, struct nj_link *link);
 void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link);
 
 /* Takes the newest policy and limits over: resolves nothing, but drops frames still unwritten that
- * are now forbidden. True when something changed. */
-bool nj_shard_adopt(struct nj_shard *shard);
+ * are now forbidden. Gives the policy that was replaced, with its reference, to the caller, who can
+ * see by it what changed for whom; NULL when it is the same. */
+struct nj_policy *nj_shard_adopt(struct nj_shard *shard) NJ_NODISCARD;
 
 /* -- the store group of the packet in hand (hold.c) -- */
 /* NULL when memory is short: then the whole group is given up and its commit says so. */

@@ -58,8 +58,8 @@ const struct nj_option nj_options[] = {
              "(compat: allow)."},
     {"rights_change", WORDS("recheck|kick|strict"), GLOBAL(rights_change), RESTART, OWN,
      .help = "What a change of rights does to live sessions: `recheck` (they go on under the new "
-             "rights), `kick` (those affected are disconnected) or `strict` (as recheck; "
-             "connections with forbidden bytes in the kernel are reset). Default: recheck "
+             "rights), `kick` (those whose own rules changed are disconnected) or `strict` (as "
+             "recheck; connections that have bytes in the kernel are reset). Default: recheck "
              "(compat: kick)."},
     {"session_owner", WORDS("none|user"), GLOBAL(session_owner), LIVE, OWN, .min = NJ_NO,
      .help = "`user`: a session is resumed only by the user who owns it; `none`: by anyone with "

@@ -252,10 +252,11 @@ void nj_front_stop(struct nj_front *front)
 
 /* ---- changes of rights */
 
-/* rights_change `kick`: every session under changed rules is disconnected. `strict`: those that
- * have bytes in the kernel, which may have been written under the old rights, are reset. Asked for
- * by the configuration only; the default is to recheck and disconnect nobody. */
-static bool must_end(const struct nj_conn *conn, int rights_change)
+/* rights_change `kick`: the sessions whose own rules in the ACL file are not the same any more are
+ * disconnected. `strict`: those under changed rules that have bytes in the kernel, which may have
+ * been written under the old rights, are reset. Asked for by the configuration only; the default is
+ * to recheck and disconnect nobody. */
+static bool must_end(const struct nj_conn *conn, const struct nj_policy *old, int rights_change)
 {
     const struct nj_shard *shard = conn->worker->shard;
     int in_kernel = 0;
@@ -271,7 +272,9 @@ static bool must_end(const struct nj_conn *conn, int rights_change)
         return false;
     }
     if (rights_change == NJ_RIGHTS_KICK) {
-        return true;
+        const struct nj_subject *subject = &conn->link.session->subject;
+        return nj_policy_acl_differs_for(old, shard->policy, subject->scope, subject->user,
+                                         subject->client_id);
     }
     return rights_change == NJ_RIGHTS_STRICT &&
            ioctl(nj_stream_fd(conn->stream), SIOCOUTQ, &in_kernel) == 0 && in_kernel > 0;
@@ -285,7 +288,7 @@ static void reset(struct nj_conn *conn)
     nj_conn_close(conn, NJ_RC_SUCCESS, "rights changed");
 }
 
-static void recheck_conn(struct nj_conn *conn, int rights_change)
+static void recheck_conn(struct nj_conn *conn, const struct nj_policy *old, int rights_change)
 {
     struct nj_shard *shard = conn->worker->shard;
     struct nj_session *session = conn->link.session;
@@ -302,7 +305,7 @@ static void recheck_conn(struct nj_conn *conn, int rights_change)
             return;
         }
     }
-    if (must_end(conn, rights_change)) {
+    if (must_end(conn, old, rights_change)) {
         if (rights_change == NJ_RIGHTS_STRICT) {
             reset(conn);
         } else {
@@ -326,7 +329,7 @@ static uint64_t tls_generations(const struct nj_front *front)
     return sum;
 }
 
-void nj_front_recheck(struct nj_worker *worker)
+void nj_front_recheck(struct nj_worker *worker, const struct nj_policy *old)
 {
     const struct nj_settings *settings = atomic_load(&worker->front->settings);
     const struct nj_shard *shard = worker->shard;
@@ -338,7 +341,8 @@ void nj_front_recheck(struct nj_worker *worker)
     }
     worker->tls_generations = generations;
     nj_list_each_safe (node, &worker->conns) {
-        recheck_conn(NJ_CONTAINER(node, struct nj_conn, node), settings->rights_change);
+        recheck_conn(NJ_CONTAINER(node, struct nj_conn, node), old,
+                     settings->rights_change);
     }
 }
 

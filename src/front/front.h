@@ -61,8 +61,9 @@ enum nj_err nj_front_start(struct nj_front *front) NJ_NODISCARD;
 void nj_front_stop(struct nj_front *front);
 
 /* On each worker after it took a new policy over: connections whose identity does not hold any
- * more (user gone, password changed, certificate revoked) are closed. */
-void nj_front_recheck(struct nj_worker *worker);
+ * more (user gone, password changed, certificate revoked) are closed, and with `rights_change
+ * kick` those whose rights are not what they were under `old`. */
+void nj_front_recheck(struct nj_worker *worker, const struct nj_policy *old);
 /* Publishes a new policy and limits and waits until every worker has taken them over. The old
  * policy is released. Control thread. */
 void nj_front_publish(struct nj_front *front, struct nj_policy *policy,

@@ -102,8 +102,10 @@ static void begin(struct nj_worker *worker)
 {
     struct nj_shard *shard = worker->shard;
     shard->now_ms = nj_clock_mono_ms();
-    if (NJ_UNLIKELY(nj_shard_adopt(shard))) {
-        nj_front_recheck(worker);
+    struct nj_policy *old = nj_shard_adopt(shard);
+    if (NJ_UNLIKELY(old)) {
+        nj_front_recheck(worker, old);
+        nj_policy_unref(old);
         atomic_store_explicit(&worker->adopted_epoch, nj_policy_epoch(shard->policy),
                               memory_order_release);
     }

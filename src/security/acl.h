@@ -77,6 +77,10 @@ struct nj_acl_answer nj_acl_check_filter(const struct nj_acl *acl, const struct 
 const char *nj_acl_rule_text(const struct nj_acl *acl, uint32_t rule_id, char *buf, size_t size);
 /* Whether both were made from the same text. */
 bool nj_acl_is_same(const struct nj_acl *a, const struct nj_acl *b);
+/* Whether a client of these names has the same rights under both: the same rules in the lists that
+ * are asked for it. Order, comments and rules of others do not count. Costs two look-ups. */
+bool nj_acl_same_rights(const struct nj_acl *a, const struct nj_acl *b, struct nj_bytes user,
+                        struct nj_bytes client_id);
 size_t nj_acl_rule_count(const struct nj_acl *acl);
 /* Warnings of the load (capital keywords, leading lines in compat mode …), for the start-up log. */
 size_t nj_acl_warning_count(const struct nj_acl *acl);

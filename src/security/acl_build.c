@@ -119,10 +119,33 @@ uint32_t nj_acl_build_rule(struct nj_acl *acl, uint32_t line, struct nj_bytes te
     return at;
 }
 
-static void set_first(uint32_t *field, uint32_t rule)
+/* The sum of the list that begins at `root`. */
+static uint64_t *digest_of(struct nj_acl *acl, uint32_t root)
+{
+    if (root == acl->leading_root) {
+        return &acl->leading_digest;
+    }
+    if (root == acl->pattern_root) {
+        return &acl->pattern_digest;
+    }
+    uint32_t low = 1;
+    uint32_t high = acl->user_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (acl->users[middle].root < root) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return &acl->users[low].digest;
+}
+
+static void set_first(uint32_t *field, uint32_t rule, uint64_t *digest, uint64_t hash)
 {
     if (!*field) {
         *field = rule;
+        *digest += (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ull;
     }
 }
 
@@ -131,6 +154,7 @@ void nj_acl_build_add(struct nj_acl *acl, uint32_t root, unsigned access, struct
 {
     bool is_pattern = root == acl->pattern_root;
     uint32_t at = root;
+    uint64_t hash = nj_hash_bytes(topic);
     struct nj_bytes level;
     acl->rules[rule].root = root;
     acl->rules[rule].access = (uint8_t)access;
@@ -140,14 +164,15 @@ void nj_acl_build_add(struct nj_acl *acl, uint32_t root, unsigned access, struct
         at = step(acl, at, level, is_pattern);
     }
     struct nj_acl_node *node = &acl->nodes[at];
+    uint64_t *digest = digest_of(acl, root);
     if (access & NJ_ACL_DENY) {
-        set_first(&node->deny, rule);
+        set_first(&node->deny, rule, digest, hash + NJ_ACL_DENY);
     }
     if (access & NJ_ACL_READ) {
-        set_first(&node->read, rule);
+        set_first(&node->read, rule, digest, hash + NJ_ACL_READ);
     }
     if (access & NJ_ACL_WRITE) {
-        set_first(&node->write, rule);
+        set_first(&node->write, rule, digest, hash + NJ_ACL_WRITE);
     }
 }
 
@@ -176,6 +201,24 @@ uint32_t nj_acl_user_list(const struct nj_acl *acl, struct nj_bytes user)
 {
     const struct nj_acl_user *found = user.ptr ? find_user(acl, user) : NULL;
     return found ? found->root : NJ_ACL_NO_LIST;
+}
+
+bool nj_acl_same_rights(const struct nj_acl *a, const struct nj_acl *b, struct nj_bytes user,
+                        struct nj_bytes client_id)
+{
+    const struct nj_acl *acls[2] = {a, b};
+    uint64_t digests[2][3] = {{0}};
+    for (int i = 0; i < 2; i++) {
+        const struct nj_acl *acl = acls[i];
+        const struct nj_acl_user *own = user.ptr ? find_user(acl, user) : NULL;
+        const struct nj_acl_query query = {.user = user, .client_id = client_id};
+        uint32_t lists[3];
+        nj_acl_lists(acl, &query, lists);
+        digests[i][0] = own ? own->digest : 0;
+        digests[i][1] = lists[1] ? acl->leading_digest : 0;
+        digests[i][2] = lists[2] ? acl->pattern_digest : 0;
+    }
+    return memcmp(digests[0], digests[1], sizeof(digests[0])) == 0;
 }
 
 static void link_user(struct nj_acl *acl, uint32_t at)

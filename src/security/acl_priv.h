@@ -68,6 +68,7 @@ struct nj_acl_user {
     uint32_t name_len;
     uint32_t root; /* grows with the user's number */
     uint32_t bucket_next;
+    uint64_t digest; /* of the list */
 };
 
 struct nj_acl {
@@ -93,6 +94,8 @@ struct nj_acl {
     uint32_t rule_cap;
     uint32_t leading_root;
     uint32_t pattern_root;
+    uint64_t leading_digest; /* sums over the rules of a list, each counted once */
+    uint64_t pattern_digest;
     uint32_t leading_line; /* the first of them */
     bool has_leading;
     bool has_patterns;

@@ -109,6 +109,15 @@ bool nj_policy_acl_differs(const struct nj_policy *a, const struct nj_policy *b,
     return !nj_acl_is_same(left->acl, right->acl);
 }
 
+bool nj_policy_acl_differs_for(const struct nj_policy *a, const struct nj_policy *b, unsigned scope,
+                               struct nj_bytes user, struct nj_bytes client_id)
+{
+    const struct nj_acl *left = nj_policy_scope(a, scope)->acl;
+    const struct nj_acl *right = nj_policy_scope(b, scope)->acl;
+    return left && right ? !nj_acl_same_rights(left, right, user, client_id)
+                         : nj_policy_acl_differs(a, b, scope);
+}
+
 /* Where one has dynamic security and the other has not, everything differs. */
 static bool versions_differ(const struct nj_scope *a, const struct nj_scope *b,
                             uint64_t (*version)(const struct nj_dynsec_state *state))

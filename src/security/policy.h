@@ -51,8 +51,11 @@ const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned 
 /* Whether the rules of a scope are not the same in both: then sessions under it are concerned by
  * the change. */
 bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
-/* The same for its ACL file alone, whose changes concern every session. */
+/* The same for its ACL file alone … */
 bool nj_policy_acl_differs(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
+/* … and for what it says about a client of these names. */
+bool nj_policy_acl_differs_for(const struct nj_policy *a, const struct nj_policy *b, unsigned scope,
+                               struct nj_bytes user, struct nj_bytes client_id);
 /* Whether somebody who is logged in may not be any more (nj_login_still_holds). */
 bool nj_policy_logins_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
 /* Whether one of the scope's identity sources knows the user; true when it has none to ask, and for

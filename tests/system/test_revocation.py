@@ -252,6 +252,28 @@ def test_rights_change_can_be_chosen(broker, action):
     login(one, "b").quiet()
 
 
+def test_kick_ends_only_those_whose_own_rules_changed(broker):
+    rules = {"a": "topic read t/#\n", "b": "topic read t/#\n"}
+    text = "".join(f"user {name}\n{lines}" for name, lines in rules.items())
+    one = guarded(broker, text, extra="rights_change kick\n")
+    a, b, root = login(one, "a"), login(one, "b"), login(one, "root")
+    for conn in (a, b):
+        conn.subscribe("t/#")
+    # The same rules, written in another way: nobody's changed.
+    set_acl(one, "# a comment\nuser b\ntopic read t/#\ntopic read t/#\nuser a\ntopic read t/#\n")
+    root.publish("t/1", b"1")
+    for conn in (a, b):
+        conn.receive("t/1", b"1")
+    set_acl(one, "user a\ntopic read t/2\nuser b\ntopic read t/#\n")
+    a.expect_closed(reason=0x98)
+    root.publish("t/1", b"2")
+    b.receive("t/1", b"2")
+    # A pattern is everybody's.
+    set_acl(one, "user a\ntopic read t/2\nuser b\ntopic read t/#\npattern read %c\n")
+    b.expect_closed(reason=0x98)
+    root.expect_closed(reason=0x98)
+
+
 def test_compat_mode_disconnects_nobody_for_a_new_acl_file(broker, version):
     """As the original: SIGHUP looks at logins again, and new rules count from then on."""
     one = guarded(broker, READ, "compat")

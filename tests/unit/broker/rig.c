@@ -146,7 +146,7 @@ static bool turn(struct rig *rig, struct nj_shard *shard)
 {
     nj_qsbr_quiescent(rig->core.qsbr, shard->id);
     shard->now_ms = rig->now_ms;
-    (void)nj_shard_adopt(shard);
+    nj_policy_unref(nj_shard_adopt(shard));
     struct nj_batch *batches = nj_inbox_drain(&shard->inbox);
     bool had_some = batches != NULL;
     nj_shard_run(shard, batches);

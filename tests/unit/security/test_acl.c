@@ -528,6 +528,57 @@ static void b275_a_million_rules_are_read(void **state)
     nj_buf_fini(&text);
 }
 
+/* Whether `user` with this client id has the same rights under both texts. */
+static bool same_rights(const struct nj_acl_options *options, const char *a, const char *b,
+                        const char *user, const char *client_id)
+{
+    struct nj_acl *left = parse_with(a, options);
+    struct nj_acl *right = parse_with(b, options);
+    bool is_same = nj_acl_same_rights(left, right, nj_bytes_of(user), nj_bytes_of(client_id));
+    assert_int_equal(nj_acl_same_rights(right, left, nj_bytes_of(user), nj_bytes_of(client_id)),
+                     is_same);
+    nj_acl_free(left);
+    nj_acl_free(right);
+    return is_same;
+}
+
+static void a_change_concerns_whose_own_rules_it_changes(void **state)
+{
+    static const char *const before = "topic read all\nuser a\ntopic read x\ntopic write y\n"
+                                      "user b\ntopic read x\npattern read %c/#\n";
+    static const char *const other = "topic read all\nuser a\ntopic read x\n"
+                                     "user b\ntopic read x\npattern read %c/#\n";
+    /* The same rules in another order and form, some of them twice. */
+    static const char *const moved =
+        "# a comment\ntopic read all\npattern read %c/#\nuser b\ntopic read x\ntopic read x\n\n"
+        "user a\ntopic write y\nuser c\ntopic z\nuser a\ntopic read x\n";
+    static const char *const leading = "topic read more\nuser a\ntopic read x\ntopic write y\n"
+                                       "user b\ntopic read x\npattern read %c/#\n";
+    static const char *const pattern = "topic read all\nuser a\ntopic read x\ntopic write y\n"
+                                       "user b\ntopic read x\npattern read %u/#\n";
+    static const char *const denied = "topic read all\nuser a\ntopic read x\ntopic write y\n"
+                                      "user b\ntopic deny x\npattern read %c/#\n";
+    (void)state;
+    assert_false(same_rights(&native, before, other, "a", "id"));
+    assert_true(same_rights(&native, before, other, "b", "id"));
+    assert_true(same_rights(&native, before, other, "nobody", "id"));
+    assert_true(same_rights(&native, before, other, NULL, "id"));
+    assert_true(same_rights(&native, before, moved, "a", "id"));
+    assert_true(same_rights(&native, before, moved, "b", "id"));
+    assert_false(same_rights(&native, before, moved, "c", "id"));
+    assert_false(same_rights(&native, before, denied, "b", "id"));
+    assert_true(same_rights(&native, before, denied, "a", "id"));
+    /* Leading lines are everybody's natively, those of anonymous clients in compat mode. */
+    assert_false(same_rights(&native, before, leading, "b", "id"));
+    assert_true(same_rights(&compat, before, leading, "b", "id"));
+    assert_false(same_rights(&compat, before, leading, NULL, "id"));
+    /* Patterns are everybody's whose names can match one. */
+    assert_false(same_rights(&native, before, pattern, "b", "id"));
+    assert_true(same_rights(&native, before, pattern, "b", "id#"));
+    assert_true(same_rights(&native, "", "", "a", "id"));
+    assert_false(same_rights(&native, "user a\ntopic read x\n", "", "a", "id"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +614,7 @@ int main(void)
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test(without_memory_a_file_is_refused_and_nothing_leaks),
         cmocka_unit_test(symbolic_links_are_read_unless_forbidden),
+        cmocka_unit_test(a_change_concerns_whose_own_rules_it_changes),
         cmocka_unit_test(b275_a_million_rules_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
