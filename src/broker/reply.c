@@ -34,18 +34,30 @@ static void send_subscribed(struct nj_session *session, struct nj_publication *p
     }
 }
 
-void nj_shard_reply(struct nj_shard *shard, uint64_t session_id, uint32_t connection,
-                    const struct nj_message_view *view, enum nj_reply_way way)
+/* Fixed header, lengths, a subscription identifier. */
+#define FRAME_OVERHEAD 24u
+
+static bool takes(const struct nj_link *link, const struct nj_message_view *view)
+{
+    size_t len = view->topic.len + view->props.len + view->payload.len + FRAME_OVERHEAD;
+    return nj_link_takes(link, len);
+}
+
+enum nj_err nj_shard_reply(struct nj_shard *shard, uint64_t session_id, uint32_t connection,
+                           const struct nj_message_view *view, enum nj_reply_way way)
 {
     struct nj_session *session = nj_session_by_id(shard, session_id);
     bool is_there = session && session->connection == connection && session->link &&
                     session->link->is_ready && !session->link->is_closing;
     if (way == NJ_REPLY_ROUTED) {
         nj_publish_by_broker(shard, view);
-        return;
+        return NJ_OK;
     }
     if (!is_there) {
-        return;
+        return NJ_OK;
+    }
+    if (!takes(session->link, view)) {
+        return NJ_ETOOBIG;
     }
     struct nj_publication publication = {.view = *view, .is_single = true};
     if (way == NJ_REPLY_STRAIGHT) {
@@ -54,4 +66,5 @@ void nj_shard_reply(struct nj_shard *shard, uint64_t session_id, uint32_t connec
         send_subscribed(session, &publication);
     }
     nj_publication_fini(&publication);
+    return NJ_OK;
 }

@@ -16,8 +16,9 @@ enum nj_reply_way {
 };
 
 /* To connection number `connection` of session `session` on its worker; nothing happens when that
- * is gone. Never retained, never queued: QoS 0. */
-void nj_shard_reply(struct nj_shard *shard, uint64_t session, uint32_t connection,
-                    const struct nj_message_view *view, enum nj_reply_way way);
+ * is gone. Never retained, never queued: QoS 0. NJ_ETOOBIG: the connection does not take packets of
+ * this size, so nothing was sent. */
+enum nj_err nj_shard_reply(struct nj_shard *shard, uint64_t session, uint32_t connection,
+                           const struct nj_message_view *view, enum nj_reply_way way) NJ_NODISCARD;
 
 #endif

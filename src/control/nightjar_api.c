@@ -72,7 +72,11 @@ static void reload(struct nj_control_call *call)
     const struct nj_control_host *host = nj_control_plane_host(nj_control_call_plane(call));
     const struct nj_front *front = nj_control_plane_front(nj_control_call_plane(call));
     if (host->reload(host->arg, why, sizeof(why)) != NJ_OK) {
-        nj_control_call_failf(call, NJ_FAULT_INVALID, "%s", why);
+        /* The log's line, as a text of ours. */
+        size_t len = strlen(why);
+        const char *text = strncmp(why, "Error: ", 7) == 0 ? why + 7 : why;
+        why[len - (len && why[len - 1] == '.')] = '\0';
+        nj_control_call_fail(call, NJ_FAULT_INVALID, text);
         return;
     }
     uint64_t epoch = nj_policy_epoch(atomic_load(&front->core.policy));

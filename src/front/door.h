@@ -18,7 +18,7 @@
 #include "base/list.h"
 
 /* A longer payload is not read: the control thread says so to the sender. */
-#define NJ_REQUEST_BYTES_MAX (2u * 1024u * 1024u)
+#define NJ_REQUEST_BYTES_MAX (1024u * 1024u)
 #define NJ_DOOR_LANE_MAX     256u
 #define NJ_DOOR_LANE_BYTES   (8u * 1024u * 1024u)
 #define NJ_DOOR_MAX          8192u

@@ -14,6 +14,10 @@
 static const char full_text[] = "{\"responses\":[{\"command\":\"Unknown command\",\"error\":"
                                 "\"Too many requests are waiting\"}]}";
 
+static const char too_large_text[] =
+    "{\"responses\":[{\"command\":\"Unknown command\",\"error\":\"The answer is too large for "
+    "your maximum packet size; ask for less at once\"}]}";
+
 static struct nj_bytes response_topic_of(struct nj_bytes topic, char *buf, size_t size)
 {
     static const char suffix[] = "/response";
@@ -36,8 +40,8 @@ static void say_full(struct nj_session *session, const struct nj_request *reques
         .payload = NJ_BYTES_LIT(full_text),
     };
     if (view.topic.len) {
-        nj_shard_reply(session->shard, session->id, session->connection, &view,
-                       is_straight ? NJ_REPLY_STRAIGHT : NJ_REPLY_SUBSCRIBED);
+        (void)!nj_shard_reply(session->shard, session->id, session->connection, &view,
+                              is_straight ? NJ_REPLY_STRAIGHT : NJ_REPLY_SUBSCRIBED);
     }
 }
 
@@ -139,6 +143,10 @@ void nj_petition_deliver(struct nj_shard *shard, const struct nj_record_reply *r
         (void)nj_mqtt_prop_put_bytes(shard->props_buf.data, NJ_PROP_CORRELATION_DATA, correlation);
         view.props = nj_bytes(shard->props_buf.data, size);
     }
-    nj_shard_reply(shard, record->session, record->connection, &view,
-                   (enum nj_reply_way)record->way);
+    if (nj_shard_reply(shard, record->session, record->connection, &view,
+                       (enum nj_reply_way)record->way) == NJ_ETOOBIG) {
+        view.payload = NJ_BYTES_LIT(too_large_text);
+        (void)!nj_shard_reply(shard, record->session, record->connection, &view,
+                              (enum nj_reply_way)record->way);
+    }
 }
