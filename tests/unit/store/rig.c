@@ -52,8 +52,9 @@ static void on_expired(void *arg, const struct nj_store_expired *expired, uint32
 void rig_init(struct rig *rig)
 {
     *rig = (struct rig){.options = {.durability = NJ_STORE_FSYNC}};
-    const char *base = getenv("TMPDIR");
-    (void)snprintf(rig->path, sizeof(rig->path), "%s/nj-store-XXXXXX", base ? base : "/tmp");
+    /* In memory where there is such a place: these tests are about order, not about disks. */
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    (void)snprintf(rig->path, sizeof(rig->path), "%s/nj-store-XXXXXX", base);
     NJ_ASSERT(mkdtemp(rig->path));
     rig->options.path = rig->path;
     (void)pthread_mutex_init(&rig->lock, NULL);
