@@ -169,16 +169,24 @@ def test_a_qos_2_request_is_carried_out_once(one):
 
     def send(conn, dup):
         conn.send(mw.publish("$CONTROL/" + CONTROL, request, 2, 77, dup=dup))
-        return conn.expect("PUBREC", packet_id=77)
 
-    assert send(conn, False).reason in (None, 0)
-    answer = json.loads(conn.expect("PUBLISH").payload)["responses"][0]
-    assert "error" not in answer
+    def got(conn, name):
+        """The acknowledgement waits for the store, the answer does not."""
+        packet = conn.packet()
+        assert packet.name == name or name is None, packet
+        return packet
+
+    send(conn, False)
+    packets = {p.name: p for p in (got(conn, None), got(conn, None))}
+    assert packets["PUBREC"].reason in (None, 0)
+    assert "error" not in json.loads(packets["PUBLISH"].payload)["responses"][0]
     target.subscribe([("t/a", 0)])
     send(conn, True)
+    got(conn, "PUBREC")
     conn.close()
     conn = login(one, "admin", "qos2-admin", **options)
     send(conn, True)
+    got(conn, "PUBREC")
     conn.send(mw.pubrel(77))
     conn.expect("PUBCOMP", packet_id=77)
     login(one, "nobody").publish("t/a", b"still there")
@@ -201,7 +209,7 @@ def test_a_client_that_asks_too_much_delays_itself_alone(one):
     """The door is full for one client: 0x97, and another one is served meanwhile."""
     greedy = login(one, "admin")
     other = admin_of(one, "helper")
-    commands = json.dumps({"commands": [{"command": "getCounters"}] * 2000}).encode()
+    commands = json.dumps({"commands": [{"command": "getCounters"}] * 100}).encode()
     refused = 0
     for packet_id in range(1, 400):
         greedy.send(mw.publish("$CONTROL/nightjar/v1", commands, 1, packet_id))
@@ -216,7 +224,7 @@ def test_a_session_that_ended_gets_no_answer(one, private):
     conn = login(one, "admin", "gone")
     conn.subscribe([("$CONTROL/nightjar/v1/response", 0), ("t/#", 0)])
     conn.send(mw.publish("$CONTROL/nightjar/v1", json.dumps(
-        {"commands": [{"command": "getCounters"}] * 3000}).encode(), 1, 3,
+        {"commands": [{"command": "getCounters"}] * 1000}).encode(), 1, 3,
         properties=[("response_topic", "t/x")] if private else None))
     conn.close()
     again = login(one, "admin", "gone")
@@ -256,14 +264,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("api", [BROKER, NIGHTJAR, INSPECT, CONTROL])
-@pytest.mark.parametrize("case", BAD)
-def test_B290_a_bad_envelope_is_answered_and_acknowledged(one, api, case):
-    payload, error = BAD[case]
+def test_B290_a_bad_envelope_is_answered_and_acknowledged(one, api):
     admin = admin_of(one)
-    (answer,) = admin.raw(api, payload)["responses"]
-    assert answer["error"] == error and answer["code"] in (1, 2)
-    if case not in ("unknown", "correlation no string"):
-        assert answer["command"] == "Unknown command"
+    for case, (payload, error) in BAD.items():
+        (answer,) = admin.raw(api, payload)["responses"]
+        assert answer["error"] == error and answer["code"] in (1, 2), case
+        if case not in ("unknown", "correlation no string"):
+            assert answer["command"] == "Unknown command", case
 
 
 def test_B290_a_payload_that_is_too_large_is_answered(one):
