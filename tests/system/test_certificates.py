@@ -127,7 +127,7 @@ ODD = ["foreign_authority", "self_signed", "expired", "not_yet_valid", "server_o
 
 @pytest.mark.parametrize("shape", ODD)
 @pytest.mark.parametrize("kind", ["tls", "wss"])
-def test_L210_L212_L213_L219_odd_certificates_are_refused(shared_broker, server_files, ca, ident,
+def test_L143_L210_L212_L213_L219_odd_certificates_are_refused(shared_broker, server_files, ca, ident,
                                                           shape, kind):
     """The same on TLS and on WSS; the log gives a reason."""
     one = shared_broker(
@@ -437,7 +437,7 @@ def test_L216_a_connection_ends_with_its_certificate(broker, server_files, ca, i
     conn.expect_closed(timeout=8)
 
 
-def test_dates_can_be_ignored(broker, server_files, ca, ident):
+def test_L221_dates_can_be_ignored_and_nothing_else(broker, server_files, ca, ident):
     one = mutual(broker, server_files,
                  "use_identity_as_username true\ndisable_client_cert_date_checks true\n")
     assert enters(one, ident(ca.issue("old", days=(-10, -1)))) == 0

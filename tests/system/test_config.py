@@ -296,3 +296,59 @@ def test_L089_reloads_without_a_pause(broker):
             conn.send(mw.publish(topic, b"m", 1, 1))
             allowed.append(conn.expect("PUBACK").reason != 0x87)
         assert allowed == ([True, True, False] if number % 2 else [False, False, True])
+
+
+@pytest.mark.needs("nightjar")
+@pytest.mark.parametrize("name", ["with space", "ünïcode", "quote'\"", "a/../pw", "-dash", "$HOME",
+                                  "x" * 200])
+def test_B267_odd_paths(broker, name):
+    """A path is what stands there: nothing is expanded, nothing needs quotes."""
+    one = broker("allow_anonymous false\npassword_file {dir}/" + name + "\nacl_file {dir}/acl\n",
+                 files={"acl": "user u\ntopic t\n", "pw" if "/" in name else name:
+                        passwords.file_text({"u": "p"}), "a/x": ""}, mode="native")
+    one.client("c", username="u", password="p").publish("t", b"", 1)
+
+
+@pytest.mark.needs("nightjar")
+def test_B267_a_tilde_is_no_home(broker):
+    one = broker("password_file ~/pw\n", start=False, env={"HOME": "{dir}"}, mode="native")
+    one.expect_error("Error")
+    status, log = one.run()
+    assert status != 0 and "~/pw" in log, log
+
+
+@pytest.mark.needs("nightjar")
+def test_B269_the_environment_changes_nothing(broker):
+    """Variables that look like options of any broker: the file alone decides."""
+    names = ["allow_anonymous", "ALLOW_ANONYMOUS", "NIGHTJAR_ALLOW_ANONYMOUS", "NJ_ALLOW_ANONYMOUS",
+             "MOSQUITTO_ALLOW_ANONYMOUS", "MOSQUITTO_PASSWORD_FILE", "NIGHTJAR_ACL_DEFAULT",
+             "NIGHTJAR=x", "OPENSSL_CONF"]
+    one = broker("allow_anonymous false\npassword_file {dir}/pw\n", mode="native",
+                 files={"pw": passwords.file_text({"u": "p"})},
+                 env={n: "/nonexistent" if n == "OPENSSL_CONF" else "true"
+                      for n in names if "=" not in n})
+    conn = one.conn()
+    conn.send(mw.connect("c"))
+    assert conn.expect("CONNACK").reason == 0x87
+    one.client("c", username="u", password="p").publish("t", b"", 1, reason=0x87)
+
+
+@pytest.mark.needs("nightjar", "native")
+@pytest.mark.parametrize("config", [
+    "require_certificate true\ncertfile {dir}/x\n", "use_identity_as_username true\n",
+    "password_file\n", "acl_file\n", "password_file {dir}/none\n", "acl_file {dir}/none\n",
+    "crlfile {dir}/none\n"])
+def test_L072_L065_half_a_configuration_of_logins_opens_nothing(broker, config):
+    """It refuses to start, or it starts and lets no anonymous client do anything."""
+    one = broker("allow_anonymous false\n" + config, start=False, files={"x": ""})
+    one.expect_error("Error")
+    one.launch()
+    one.wait_log("Error|running") if one.is_running() else None
+    if one.has_log("running"):
+        conn = one.conn()
+        conn.send(mw.connect("c"))
+        assert conn.expect("CONNACK").reason == 0x87
+        one.stop()
+    else:
+        assert one.process.wait(10) != 0
+        one.forget()

@@ -234,7 +234,7 @@ def test_B070_a_given_client_id_is_not_sent_back(plain, uid):
 
 @pytest.mark.parametrize("name", ["a/b", "a+b", "a#b", "$x", "%c", "a b", "../up", "__proto__",
                                   "constructor", "toString", "x" * 23, "x" * 200, "ü€🚀"])
-def test_B072_client_ids_are_opaque(plain, name, version):
+def test_B072_L138_client_ids_are_opaque(plain, name, version):
     """Whatever the id is made of, it works and harms nobody (L-138)."""
     with plain.client(name, version) as conn:
         conn.subscribe("b072/t", qos=1)
@@ -294,7 +294,7 @@ def test_B077_unknown_auth_method(plain):
             None, 0x8C)
 
 
-def test_auth_packet_in_a_session_without_a_method_is_a_protocol_error(plain, uid):
+def test_B079_B080_auth_packet_in_a_session_without_a_method_is_a_protocol_error(plain, uid):
     conn = plain.client(uid)
     conn.send(mw.auth(0x19, {"authentication_method": "x"}))
     conn.expect_closed(reason={PROTO, 0x8C})
@@ -304,7 +304,7 @@ def test_response_information_only_when_asked(plain, uid):
     assert plain.conn().connect(uid).prop("response_information") is None
 
 
-def test_B075_keep_alive_above_the_maximum(shared_broker, uid):
+def test_B075_L152_keep_alive_above_the_maximum(shared_broker, uid):
     one = shared_broker("max_keepalive 100\n")
     answer = one.conn().connect(uid, keep_alive=60)
     assert answer.prop("server_keep_alive") is None
@@ -357,7 +357,7 @@ def test_takeover_across_transports(plain, uid):
 
 
 @pytest.mark.threads
-def test_L135_F054_two_hundred_sockets_with_one_client_id(plain, uid):
+def test_B084_L135_F054_two_hundred_sockets_with_one_client_id(plain, uid):
     """The last one that was accepted owns the id; all others are told to go."""
     conns = []
     for _ in range(200):

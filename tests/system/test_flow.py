@@ -251,7 +251,7 @@ def test_B109_unknown_alias(plain, uid):
     conn.expect_closed(reason={0x82, 0x94})
 
 
-def test_empty_topic_without_alias(plain, version, uid):
+def test_L123_an_empty_topic_without_alias(plain, version, uid):
     """L-123: every QoS, with an empty topic and nothing else."""
     for qos in (0, 1, 2):
         conn = plain.client(uid, version)

@@ -522,3 +522,50 @@ def test_use_username_as_clientid(broker, version):
     one.client("other", version, username="a", password="a")
     first.expect_closed(reason=0x8E)
     assert try_login(one, version) != 0
+
+
+@pytest.mark.needs("nightjar", "native")
+def test_L071_a_client_cannot_choose_what_it_belongs_to(broker):
+    """Names that it sends beside its user name are only text."""
+    one = broker("allow_anonymous false\npassword_file {dir}/pw\nacl_file {dir}/acl\n", files={
+        "pw": passwords.file_text({"a": "a", "root": "root"}),
+        "acl": "user root\ntopic #\nuser a\ntopic mine\n"})
+    claims = [(key, value) for key in ("user", "username", "role", "group", "tenant", "listener",
+                                       "mount_point", "is_admin") for value in ("root", "true")]
+    conn = one.conn(V5)
+    conn.connect("root", username="a", password="a", properties=[
+        ("user_property", claim) for claim in claims])
+    conn.publish("mine", b"", 1)
+    conn.publish("theirs", b"", 1, reason=0x87)
+    conn.publish("theirs", b"", 1, reason=0x87, properties=[
+        ("user_property", claim) for claim in claims])
+    conn.subscribe("theirs", reasons=[0x87])
+
+
+@pytest.mark.needs("nightjar", "native")
+def test_L092_L094_no_trust_in_addresses_and_no_known_password(broker):
+    """A client of the same machine is a client like others, and nothing is let in that nobody set."""
+    one = broker("allow_anonymous false\n")
+    for user, password in (("admin", "public"), ("admin", "admin"), ("admin", "password"),
+                           ("cedalo", "secret"), ("guest", "guest"), ("root", "root"), ("", ""),
+                           ("admin", ""), ("mosquitto", "mosquitto"), ("nightjar", "nightjar")):
+        assert try_login(one, V5, username=user, password=password) in refusals(V5)
+    assert try_login(one, V5) in refusals(V5)
+
+
+@pytest.mark.needs("nightjar", "native")
+def test_L069_L068_no_secret_in_the_status_tree(broker):
+    canary = "canary7261"
+    one = broker("allow_anonymous false\nsys_interval 1\npassword_file {dir}/pw\n"
+                 "acl_file {dir}/acl\n", files={
+                     "pw": passwords.file_text({"a": canary, "root": "root"}),
+                     "acl": "user root\ntopic read $SYS/#\ntopic read #\nuser a\ntopic #\n"})
+    watcher = one.client("w", username="root", password="root")
+    one.client("c", username="a", password=canary).publish("t", b"", 1)
+    assert try_login(one, V5, username="a", password=canary + "x") in refusals(V5)
+    watcher.subscribe("$SYS/#")
+    seen = watcher.drain(lambda p: p.name == "PUBLISH" and p.topic.endswith("uptime")
+                         and not p.retain)
+    assert len(seen) > 20
+    for one_packet in seen:
+        assert canary.encode() not in one_packet.raw and b"$6$" not in one_packet.raw

@@ -260,7 +260,7 @@ BAD_TEXT = {
 
 
 @pytest.mark.parametrize("bad", list(BAD_TEXT.values()), ids=list(BAD_TEXT))
-def test_B015_B020_L161_bad_text_in_every_string(plain, alive, version, bad):
+def test_B015_B016_B017_B019_B020_L161_bad_text_in_every_string(plain, alive, version, bad):
     connects = [mw.connect(bad, version), mw.connect("x", version, username=bad, password=b""),
                 mw.connect("x", version, will=mw.Will(bad, b""))]
     for data in connects:

@@ -38,7 +38,7 @@ def test_usage(broker, mode):
     (["-c"], 3, "Error: -c argument given, but no config file specified."),
     (["-c", "/nowhere/at/all"], 3, "Error: Unable to open config file '/nowhere/at/all'."),
 ], ids=lambda v: str(v)[:30])
-def test_B264_bad_command_lines(broker, mode, args, status, text):
+def test_B264_B350_bad_command_lines(broker, mode, args, status, text):
     one = broker(has_config=False, args=args, mode=mode, start=False)
     one.expect_error("Error")
     began = time.monotonic()
@@ -123,7 +123,7 @@ def test_listening_within_two_seconds(broker):
     assert time.monotonic() - began < 2 * (5 if "asan" in str(one.binary) else 1)
 
 
-def test_a_used_port_ends_the_start(broker):
+def test_B264_B266_F058_a_used_port_ends_the_start(broker):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

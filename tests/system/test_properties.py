@@ -280,7 +280,7 @@ def test_B031_property_lengths_longer_than_needed(plain, where):
 
 @pytest.mark.parametrize("name", [n for n, (_, kind) in IDS.items() if kind == "text"
                                   and IDS[n][0] in ALLOWED["PUBLISH"]] + ["user_property"])
-def test_B015_B017_B037_L161_bad_text_in_message_properties(plain, uid, name):
+def test_B015_B017_B037_B117_L161_bad_text_in_message_properties(plain, uid, name):
     witness = plain.client(uid)
     witness.subscribe("illegal")
     for bad in (b"a\0b", b"\xed\xa0\x80", b"\xc0\x80", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf", b"\x80",

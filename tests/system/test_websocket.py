@@ -94,7 +94,7 @@ def test_B205_requests_that_are_no_upgrade(raw, request_):
     ["A: b", " folded"], ["Bad Header : x"], ["Space : x"], ["Host: two"], ["X: a\0b"], ["nocolon"],
     ["X: a\nb"]], ids=["fold", "space_in_name", "space_before_colon", "two_hosts", "nul", "no_colon",
                        "bare_lf"])
-def test_B206_bad_headers(raw, extra):
+def test_B206_L141_bad_headers(raw, extra):
     status, _ = answer(raw(), ws.upgrade(ws.new_key(), extra=extra))
     assert status in (400, 431, None)
 

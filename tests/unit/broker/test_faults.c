@@ -172,7 +172,7 @@ static uint64_t run_with_fault(uint64_t n, bool forever)
     return calls;
 }
 
-static void survives_each_failed_allocation(void **state)
+static void f028_survives_each_failed_allocation(void **state)
 {
     (void)state;
     uint64_t calls = run_with_fault(UINT64_MAX, false);
@@ -218,7 +218,7 @@ static void survives_a_store_that_refuses_or_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(survives_each_failed_allocation),
+        cmocka_unit_test(f028_survives_each_failed_allocation),
         cmocka_unit_test(survives_when_memory_is_gone_from_some_point_on),
         cmocka_unit_test(survives_a_store_that_refuses_or_fails),
     };

@@ -243,7 +243,7 @@ static void B_242_v2_a_certificate_that_was_not_verified_names_nobody(void **sta
     }
 }
 
-static void v2_checks_the_checksum_when_there_is_one(void **state)
+static void B_244_v2_checks_the_checksum_when_there_is_one(void **state)
 {
     (void)state;
     /* The value was computed with another implementation of CRC32C. */
@@ -286,7 +286,7 @@ static void B_236_B_237_B_239_v2_head_is_exact(void **state)
     assert_int_equal(parse_made(&made, &header), NJ_EMALFORMED);
 }
 
-static void B_240_v2_lengths_fit(void **state)
+static void B_240_L130_v2_lengths_fit(void **state)
 {
     (void)state;
     struct made made;
@@ -452,9 +452,9 @@ int main(void)
         cmocka_unit_test(v2_local_means_the_connection_itself_whatever_follows),
         cmocka_unit_test(v2_tells_what_the_proxy_knows_of_tls),
         cmocka_unit_test(B_242_v2_a_certificate_that_was_not_verified_names_nobody),
-        cmocka_unit_test(v2_checks_the_checksum_when_there_is_one),
+        cmocka_unit_test(B_244_v2_checks_the_checksum_when_there_is_one),
         cmocka_unit_test(B_236_B_237_B_239_v2_head_is_exact),
-        cmocka_unit_test(B_240_v2_lengths_fit),
+        cmocka_unit_test(B_240_L130_v2_lengths_fit),
         cmocka_unit_test(B_241_L074_v2_tlvs_are_whole_single_and_few),
         cmocka_unit_test(L074_v2_names_of_64_characters_are_the_longest),
         cmocka_unit_test(a_header_may_come_in_any_pieces),
