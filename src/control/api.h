@@ -140,6 +140,8 @@ bool nj_control_call_bool(const struct nj_control_call *call, const char *name, 
 int64_t nj_control_call_int(const struct nj_control_call *call, const char *name,
                             int64_t otherwise);
 
+/* This answer is for the requester's eyes only, as with NJ_COMMAND_PRIVATE. */
+void nj_control_call_make_private(struct nj_control_call *call);
 /* Ends the call; it is gone afterwards. Takes `data` over; NULL = none. */
 void nj_control_call_done(struct nj_control_call *call, json_t *data);
 /* `text` goes out as `error`, without a full stop. */

@@ -77,6 +77,11 @@ static void ended(struct nj_control_request *request)
     ring(request->plane);
 }
 
+void nj_control_call_make_private(struct nj_control_call *call)
+{
+    call->request->is_private = true;
+}
+
 void nj_control_call_done(struct nj_control_call *call, json_t *data)
 {
     struct nj_control_request *request = call->request;
