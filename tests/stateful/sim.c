@@ -161,6 +161,21 @@ static void connect_as(struct sim *sim, unsigned c, struct rig_connect *options,
     }
 }
 
+/* A message was released and waits for the store: who changes the subscription or the
+ * version meanwhile may get it by the old one, by the new one, by both or not at all, which the
+ * model does not follow. */
+static bool is_in_between(const struct sim *sim, unsigned c)
+{
+    const struct m_session *session = &sim->model.sessions[c];
+    for (unsigned i = 0; sim->rig.store.holds && i < session->due_count; i++) {
+        const struct m_due *due = &session->dues[i];
+        if (due->state == DUE_WAITING && (due->message.qos > 0 || due->message.is_retain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_connect(struct sim *sim, const struct step *step)
 {
     static const uint32_t expiries[] = {0, 5, 60, 3600, EXPIRY_NEVER};
@@ -184,6 +199,9 @@ static void on_connect(struct sim *sim, const struct step *step)
     int user = step->arg[7] % 16 == 0 ? (int)(step->arg[7] / 16 % 4) - 1 : user_of(c);
     struct m_session *session = &sim->model.sessions[c];
     bool was_there = session->number && !is_clean;
+    if (was_there && is_in_between(sim, c) && is_v5 != (session->version == 5)) {
+        return;
+    }
     if (!model_claim(sim, c, user, is_clean)) {
         char id[8];
         (void)snprintf(id, sizeof(id), "c%u", c);
@@ -247,7 +265,7 @@ static void on_subscribe(struct sim *sim, const struct step *step)
 {
     unsigned c = step->client;
     struct m_session *session = &sim->model.sessions[c];
-    if (!is_ready(sim, c) || !has_place(session)) {
+    if (!is_ready(sim, c) || !has_place(session) || is_in_between(sim, c)) {
         return;
     }
     bool is_v5 = session->version == 5;
@@ -296,7 +314,7 @@ static void on_subscribe(struct sim *sim, const struct step *step)
 static void on_unsubscribe(struct sim *sim, const struct step *step)
 {
     unsigned c = step->client;
-    if (!is_ready(sim, c)) {
+    if (!is_ready(sim, c) || is_in_between(sim, c)) {
         return;
     }
     unsigned filter = step->arg[0] % FILTER_COUNT;

@@ -132,10 +132,13 @@ static const struct m_due *find_earlier(const struct sim *sim, unsigned c, const
         bool is_missing =
             other->state == DUE_WAITING ||
             (other->state == DUE_SENT && other->connection != sim->clients[c].connection);
-        if (is_missing && other->message.topic == due->message.topic && other->qos == due->qos &&
-            !due->is_replay && due->group < 0 && !other->is_replay && !other->is_optional &&
-            other->group < 0 && other->message.serial != due->message.serial &&
-            is_deliverable(sim, c, other)) {
+        /* MQTT5 4.6: the order of one publisher's messages of the same topic and QoS. */
+        bool is_ordered =
+            other->message.sender == due->message.sender && other->message.qos == due->message.qos;
+        if (is_missing && is_ordered && other->message.topic == due->message.topic &&
+            other->qos == due->qos && !due->is_replay && due->group < 0 && !other->is_replay &&
+            !other->is_optional && other->group < 0 &&
+            other->message.serial != due->message.serial && is_deliverable(sim, c, other)) {
             return other;
         }
     }
@@ -163,7 +166,8 @@ static struct m_due *find_waiting(struct sim *sim, unsigned c, const struct arri
         }
         int fits = find_earlier(sim, c, due) ? 0 : 2;
         fits += due->is_optional ? 0 : 1;
-        fits += has_shape(sim, c, due, arrival->packet) ? 4 : due->is_any_shape ? 3 : -4;
+        int exact = sim->clients[c].version == 5 ? 5 : 4; /* older ones have no identifiers */
+        fits += has_shape(sim, c, due, arrival->packet) ? exact : due->is_any_shape ? 3 : -4;
         if (fits > best_fit) {
             best = due;
             best_fit = fits;
@@ -220,7 +224,9 @@ static struct m_due *take_float(struct sim *sim, unsigned c, const struct arriva
     /* Which of several groups it came by cannot be seen. */
     for (unsigned i = 0; i < FLOATS_MAX; i++) {
         struct m_float *other = &sim->model.floats[i];
-        other->is_optional |= fit(sim, c, arrival, other) > 0;
+        bool may_be_it = fit(sim, c, arrival, other) > 0;
+        other->is_optional |= may_be_it;
+        other->may_be_dup |= may_be_it;
     }
     struct m_due *due = model_due_add(&sim->model.sessions[c], &best->message);
     due->qos = arrival->packet->qos;
@@ -323,8 +329,9 @@ static void on_publish(struct sim *sim, unsigned c, const struct rig_packet *pac
     if (!due) {
         due = find_waiting(sim, c, &arrival);
     }
-    if (!due) {
-        due = take_float(sim, c, &arrival);
+    if (!due || find_earlier(sim, c, due)) {
+        struct m_due *shared = take_float(sim, c, &arrival);
+        due = shared ? shared : due;
     }
     if (!due) {
         sim_fail(sim, "c%u: got m%u (topic %s, QoS %u, retain %d, id %u), which is not due", c,
@@ -357,40 +364,63 @@ static void on_publish(struct sim *sim, unsigned c, const struct rig_packet *pac
 
 /* ---- PUBREL */
 
-static void on_pubrel(struct sim *sim, unsigned c, const struct rig_packet *packet)
+static struct m_due *find_in_flight(struct sim *sim, unsigned c, uint16_t id)
 {
-    struct sim_client *client = &sim->clients[c];
     struct m_session *session = &sim->model.sessions[c];
-    bool is_asked = is_head(client, NJ_MQTT_PUBREL, packet->id);
     for (unsigned i = 0; i < session->due_count; i++) {
         struct m_due *due = &session->dues[i];
-        if (due->id != packet->id || due->qos != 2) {
-            continue;
-        }
         /* One that may not come again is finished without its PUBLISH. */
-        bool is_given_up =
-            (due->state == DUE_SENT || due->state == DUE_WAITING) && !is_deliverable(sim, c, due);
-        if (due->state == DUE_RELEASED || is_given_up) {
-            due->state = DUE_RELEASED;
-            due->pubrel_on = client->connection;
-            if (is_asked) {
-                drop_head(client);
-            }
-            return;
+        bool is_given_up = (due->state == DUE_SENT || due->state == DUE_WAITING) &&
+                           (due->is_optional || !is_deliverable(sim, c, due));
+        if (due->id == id && due->qos == 2 && (due->state == DUE_RELEASED || is_given_up)) {
+            return due;
         }
     }
-    /* A message that was put into the output, never seen, and given up. */
+    return NULL;
+}
+
+/* A message that was put into the output of a connection that broke, never seen, and given up when
+ * it might not be sent again. */
+static struct m_due *find_given_up(struct sim *sim, unsigned c)
+{
+    struct m_session *session = &sim->model.sessions[c];
     for (unsigned i = 0; i < session->due_count; i++) {
         struct m_due *due = &session->dues[i];
         if (due->state == DUE_WAITING && due->qos == 2 && due->may_be_dup &&
             (due->is_optional || !is_deliverable(sim, c, due))) {
-            due->state = DUE_RELEASED;
-            due->id = packet->id;
-            due->pubrel_on = client->connection;
-            return;
+            return due;
         }
     }
-    sim_fail(sim, "c%u: PUBREL for id %u, which is not in flight", c, packet->id);
+    for (unsigned i = 0; i < FLOATS_MAX; i++) {
+        struct m_float *floating = &sim->model.floats[i];
+        bool is_barred = floating->is_optional || !may_read(sim, c, &floating->message) ||
+                         (floating->message.is_large && sim->clients[c].has_max_packet);
+        if (floating->is_used && floating->message.qos == 2 && floating->may_be_dup && is_barred) {
+            floating->is_used = false;
+            struct m_due *due = model_due_add(session, &floating->message);
+            due->qos = 2;
+            return due;
+        }
+    }
+    return NULL;
+}
+
+static void on_pubrel(struct sim *sim, unsigned c, const struct rig_packet *packet)
+{
+    struct sim_client *client = &sim->clients[c];
+    struct m_due *due = find_in_flight(sim, c, packet->id);
+    if (!due) {
+        due = find_given_up(sim, c);
+    }
+    if (!due) {
+        sim_fail(sim, "c%u: PUBREL for id %u, which is not in flight", c, packet->id);
+    }
+    due->state = DUE_RELEASED;
+    due->id = packet->id;
+    due->pubrel_on = client->connection;
+    if (is_head(client, NJ_MQTT_PUBREL, packet->id)) {
+        drop_head(client);
+    }
 }
 
 /* ---- everything that came */
@@ -467,7 +497,7 @@ static void check_due(struct sim *sim, unsigned c, struct m_due *due, bool has_r
         missing(sim, c, due);
     } else if (!(is_resend && due->qos == 2)) {
         due->state = DUE_DONE;
-    } else {
+    } else if (!due->is_optional) {
         missing(sim, c, due); /* without its PUBLISH, but not without PUBREL */
     }
 }
