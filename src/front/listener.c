@@ -80,7 +80,7 @@ enum nj_err nj_listener_make_tls(const struct nj_listener *listener,
     enum nj_err err = nj_tls_server_new(&config, previous, out, &error);
     if (err != NJ_OK) {
         nj_log(NJ_LOG_ERROR, "Error: %s", error.text);
-    } else if (psks) {
+    } else if (psks && own->psk_hint) {
         (void)nj_psks_ref(psks); /* the context's */
     }
     return err;

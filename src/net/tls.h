@@ -77,7 +77,7 @@ struct nj_tls_server_config {
     const char *dhparamfile;   /* or NULL */
     const char *keylog_file;   /* or NULL */
     /* Pre-shared keys instead of certificates: certfile, keyfile, CAs and CRLs are NULL then.
-     * psk.arg is taken over on success. */
+     * psk.arg is taken over on success. Without psk_hint `psk` is not looked at. */
     const char *psk_hint;
     struct nj_tls_psk_source psk;
     enum nj_tls_version min_version;

@@ -62,6 +62,8 @@ static ENGINE *load_locked(const char *id, struct nj_net_error *error)
         (void)ENGINE_free(engine);
         return NULL;
     }
+    /* It would tell stderr the whole name of a key that it does not find, PIN included. */
+    (void)ENGINE_ctrl_cmd_string(engine, "QUIET", NULL, 1);
     memcpy(engines.known[engines.count].id, id, strlen(id) + 1);
     engines.known[engines.count].engine = engine;
     engines.count++;

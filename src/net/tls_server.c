@@ -255,7 +255,9 @@ enum nj_err nj_tls_server_new(const struct nj_tls_server_config *config,
         SSL_CTX_set_keylog_callback(server->ctx, keylog_callback);
     }
     ERR_clear_error();
-    server->psk = config->psk;
+    if (has_psk) {
+        server->psk = config->psk;
+    }
     *out = server;
     return NJ_OK;
 fail:

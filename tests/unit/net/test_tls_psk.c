@@ -177,6 +177,25 @@ static void a_client_with_a_key_trusts_no_server_without_it(void **state)
     }
 }
 
+static void keys_without_a_hint_change_nothing(void **state)
+{
+    struct rig_pki *pki = *state;
+    struct keys keys = {"alice", "0123456789abcdef", 0};
+    struct nj_tls_server_config config = rig_server_config(pki, false);
+    config.psk = (struct nj_tls_psk_source){find, release, &keys};
+    struct nj_tls_server *server = rig_server(&config, NULL);
+    struct nj_tls_client_config client_config = rig_client_config(pki, false);
+    struct nj_tls_client *client = rig_client(&client_config);
+    struct nj_stream *server_end = NULL;
+    struct nj_stream *client_end = NULL;
+    rig_connect(server, client, &server_end, &client_end);
+    nj_stream_free(server_end);
+    nj_stream_free(client_end);
+    nj_tls_client_unref(client);
+    nj_tls_server_unref(server);
+    assert_int_equal(keys.released, 0);
+}
+
 static void nothing_is_resumed(void **state)
 {
     (void)state;
@@ -259,6 +278,7 @@ int main(void)
         cmocka_unit_test(L056_an_unknown_identity_fails_like_a_wrong_key),
         cmocka_unit_test(without_a_key_nobody_gets_in),
         cmocka_unit_test(a_client_with_a_key_trusts_no_server_without_it),
+        cmocka_unit_test(keys_without_a_hint_change_nothing),
         cmocka_unit_test(nothing_is_resumed),
         cmocka_unit_test(settings_that_contradict_each_other_are_refused),
         cmocka_unit_test(an_engine_that_is_not_there_is_named),
