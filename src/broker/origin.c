@@ -12,6 +12,7 @@ struct nj_origin *nj_origin_new(unsigned scope, struct nj_bytes user, struct nj_
     atomic_init(&origin->refs, 1);
     origin->scope = scope;
     origin->has_user = user.ptr != NULL;
+    origin->by_certificate = false;
     origin->user_len = (uint32_t)user.len;
     origin->client_id_len = (uint32_t)client_id.len;
     if (user.ptr && user.len) {
