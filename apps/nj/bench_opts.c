@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "bench_verify.h"
+#include "manual.h"
 
 enum kind {
     KIND_FLAG,
@@ -155,6 +156,59 @@ void nj_bench_help_print(FILE *out)
         "  nj bench pairs -p 1883 --broker-pid $(pidof nightjar)\n"
         "  nj bench fanout --subscribers 500 --broker build/bin/nightjar --compare mosquitto\n");
 }
+
+/* The rows in the form that man pages and shells are made from. */
+static const struct nj_option_text *option_text(size_t index)
+{
+    static struct nj_option_text texts[ROWS_COUNT + 1];
+    static char names[ROWS_COUNT][2][24];
+    if (index == ROWS_COUNT) {
+        texts[index] = (struct nj_option_text){
+            "-V", "--mqtt", "VERSION", "3.1|3.1.1|5", "Options", "protocol version (3.1.1)", 1};
+    } else if (index < ROWS_COUNT) {
+        const struct option_row *row = &ROWS[index];
+        (void)snprintf(names[index][0], sizeof(names[index][0]), "-%c", row->letter);
+        (void)snprintf(names[index][1], sizeof(names[index][1]), "--%s", row->name);
+        bool is_path = row->argument != NULL &&
+                       (strcmp(row->argument, "FILE") == 0 || strcmp(row->argument, "PATH") == 0);
+        texts[index] = (struct nj_option_text){
+            .shorts = row->letter != 0 ? names[index][0] : NULL,
+            .longs = names[index][1],
+            .value = row->argument,
+            .complete = is_path ? "<file>" : NULL,
+            .group = "Options",
+            .help = row->help,
+            .tools = 1,
+        };
+    }
+    return index <= ROWS_COUNT ? &texts[index] : NULL;
+}
+
+const struct nj_manual NJ_MANUAL_BENCH = {
+    .word = "bench",
+    .summary = "put load on an MQTT broker, check every message, and measure",
+    .synopsis = {"SCENARIO [options]"},
+    .description =
+        "Scenarios: pairs (N publishers, each to a subscriber of its own), fanout (every "
+        "subscriber "
+        "gets every message), fanin (many publishers to one subscriber), subs (publish into many "
+        "subscriptions of all kinds), connect (connect and disconnect, over and over), storm "
+        "(logins arrive at once while steady traffic is measured), idle (hold connections that do "
+        "nothing; memory of each).\n\n"
+        "Every message is checked to have come once, whole and in order.",
+    .tool = 1,
+    .option = option_text,
+    .words = "pairs|fanout|fanin|subs|connect|storm|idle",
+    .statuses = {{"0", "all messages came once, whole and in order"},
+                 {"1", "they did not"},
+                 {"2", "wrong usage"},
+                 {"3", "the run could not be done"}},
+    .examples = {{"nj bench pairs -p 1883 --broker-pid $(pidof nightjar)",
+                  "a running broker, with its CPU time and memory"},
+                 {"nj bench fanout --subscribers 500 --broker ./nightjar --compare mosquitto",
+                  "two brokers in turn"}},
+    .see_also = "nj(1), nightjar(8)",
+};
 
 static bool parse_version(const char *text, uint32_t *out)
 {

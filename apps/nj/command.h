@@ -19,6 +19,11 @@ typedef int (*nj_command_fn)(const struct nj_command *command, int argc, char **
 
 int nj_cmd_pub(const struct nj_command *command, int argc, char **argv);
 int nj_cmd_sub(const struct nj_command *command, int argc, char **argv);
+int nj_cmd_rr(const struct nj_command *command, int argc, char **argv);
+int nj_cmd_signal(const struct nj_command *command, int argc, char **argv);
+int nj_cmd_check(const struct nj_command *command, int argc, char **argv);
+int nj_cmd_explain(const struct nj_command *command, int argc, char **argv);
+int nj_cmd_ctl(const struct nj_command *command, int argc, char **argv);
 int nj_cmd_passwd(const struct nj_command *command, int argc, char **argv);
 int nj_cmd_bench(const struct nj_command *command, int argc, char **argv);
 

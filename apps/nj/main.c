@@ -1,29 +1,12 @@
 /* The multi-call tool: `nj <command> …`, or the command under one of the original's names
  * (mosquitto_pub and so on), which then behaves as the original. Every command is one row of the
- * table below. Which command it is depends on the last part of argv[0] only. */
+ * table in commands.c. Which command it is depends on the last part of argv[0] only. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "command.h"
-
-struct command_row {
-    const char *word;   /* nj <word> */
-    const char *native; /* how native texts call it */
-    const char *program;
-    const char *what;
-    nj_command_fn fn;
-};
-
-static const struct command_row COMMANDS[] = {
-    {"pub", "nj pub", "mosquitto_pub", "publish messages", nj_cmd_pub},
-    {"sub", "nj sub", "mosquitto_sub", "subscribe, and print what arrives", nj_cmd_sub},
-    {"passwd", "nj passwd", "mosquitto_passwd", "manage a password file", nj_cmd_passwd},
-#ifdef NJ_HAVE_BENCH
-    {"bench", "nj bench", NULL, "generate load, verify and measure", nj_cmd_bench},
-#endif
-};
-#define COMMANDS_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
+#include "manual.h"
 
 static void print_help(FILE *out)
 {
@@ -31,10 +14,13 @@ static void print_help(FILE *out)
             "nj: the tool of the nightjar MQTT broker, version %s\n\n"
             "Usage: nj <command> [options]\n\n",
             NJ_VERSION);
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        fprintf(out, "  %-8s %s", COMMANDS[i].word, COMMANDS[i].what);
-        if (COMMANDS[i].program != NULL) {
-            fprintf(out, " (also installed as %s)", COMMANDS[i].program);
+    size_t count = 0;
+    const struct nj_command_row *rows = nj_commands(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct nj_manual *manual = rows[i].manual;
+        fprintf(out, "  %-8s %s", manual->word, manual->summary);
+        if (manual->program != NULL) {
+            fprintf(out, "\n           (also installed as %s)", manual->program);
         }
         (void)fputc('\n', out);
     }
@@ -43,31 +29,35 @@ static void print_help(FILE *out)
                  "  nj pub -t demo/hello -m hi     in another\n");
 }
 
-static const struct command_row *find_word(const char *word)
+static const struct nj_command_row *find_word(const char *word)
 {
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        if (strcmp(COMMANDS[i].word, word) == 0) {
-            return &COMMANDS[i];
+    size_t count = 0;
+    const struct nj_command_row *rows = nj_commands(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].manual->word, word) == 0) {
+            return &rows[i];
         }
     }
     return NULL;
 }
 
-static const struct command_row *find_program(const char *name)
+static const struct nj_command_row *find_program(const char *name)
 {
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        if (COMMANDS[i].program != NULL && strcmp(COMMANDS[i].program, name) == 0) {
-            return &COMMANDS[i];
+    size_t count = 0;
+    const struct nj_command_row *rows = nj_commands(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].manual->program != NULL && strcmp(rows[i].manual->program, name) == 0) {
+            return &rows[i];
         }
     }
     return NULL;
 }
 
-static int run(const struct command_row *row, bool is_compat, int argc, char **argv)
+static int run(const struct nj_command_row *row, bool is_compat, int argc, char **argv)
 {
     const struct nj_command command = {
-        .name = is_compat ? row->program : row->native,
-        .program = row->program,
+        .name = is_compat ? row->manual->program : row->native,
+        .program = row->manual->program,
         .is_compat = is_compat,
     };
     return row->fn(&command, argc, argv);
@@ -84,7 +74,7 @@ int main(int argc, char **argv)
     if (slash != NULL) {
         name = slash + 1;
     }
-    const struct command_row *row = find_program(name);
+    const struct nj_command_row *row = find_program(name);
     if (row != NULL) {
         return run(row, true, argc, argv);
     }

@@ -19,7 +19,8 @@
 /* Bit values: which tools know an option. */
 enum nj_tool {
     NJ_TOOL_PUB = 1 << 0,
-    NJ_TOOL_SUB = 1 << 1
+    NJ_TOOL_SUB = 1 << 1,
+    NJ_TOOL_RR = 1 << 2
 };
 
 enum nj_pub_mode {
@@ -166,6 +167,9 @@ struct nj_opts {
     bool is_message_rate;
     bool is_pretty;
     bool no_eol;
+
+    /* asking and waiting */
+    bool is_latency;
 };
 
 enum nj_opts_result {
@@ -199,6 +203,10 @@ enum nj_opts_result nj_opts_read_url(struct nj_opts *opts, const char *url);
 enum nj_opts_result nj_opts_read_proxy(struct nj_opts *opts, const char *url);
 /* argv[0] is the packet's name. *used: how many of the arguments belong to the property. */
 enum nj_opts_result nj_opts_read_prop(struct nj_opts *opts, int argc, char **argv, int *used);
+
+/* The texts of option `index`, in the order of the help; NULL behind the last one. */
+struct nj_option_text;
+const struct nj_option_text *nj_opts_text(size_t index);
 
 /* An option as pasted from a web page: a leading en dash, em dash or minus sign becomes `-` before
  * one letter and `--` before more. Returns `arg` itself when it is fine, else `out`. */

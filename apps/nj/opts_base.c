@@ -15,7 +15,7 @@ void nj_opts_init(struct nj_opts *opts, const struct nj_command *command, enum n
         .tool = tool,
         .err = err,
         .port = -1,
-        .version = NJ_MQTT_311,
+        .version = tool == NJ_TOOL_RR ? NJ_MQTT_5 : NJ_MQTT_311,
         .keepalive = 60,
         .clean_session = true,
         .session_expiry = -1,
@@ -91,6 +91,7 @@ void nj_opts_fini(struct nj_opts *opts)
     nj_free(opts->message);
     nj_free(opts->file);
     nj_free(opts->format);
+    nj_free(opts->response_topic);
     *opts = (struct nj_opts){0};
 }
 

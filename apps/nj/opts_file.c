@@ -99,7 +99,8 @@ enum nj_opts_result nj_opts_read_defaults(struct nj_opts *opts)
 {
     const char *name = opts->command->is_compat    ? opts->command->program
                        : opts->tool == NJ_TOOL_PUB ? "nightjar/pub"
-                                                   : "nightjar/sub";
+                       : opts->tool == NJ_TOOL_SUB ? "nightjar/sub"
+                                                   : "nightjar/rr";
     const char *directory = getenv("XDG_CONFIG_HOME");
     const char *middle = "";
     if (directory == NULL) {

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "command.h"
+#include "manual.h"
 #include "mqtt/utf8.h"
 #include "opts.h"
 #include "passwd_file.h"
@@ -33,25 +34,48 @@ struct job {
     struct nj_buf password;
 };
 
-static void print_usage(const struct nj_command *command, FILE *out)
+static const struct nj_option_text OPTIONS[] = {
+    {"-c", NULL, NULL, NULL, "What to do",
+     "create a new file with this user; `-` writes to standard\n"
+     "output",
+     1},
+    {NULL, "--force", NULL, NULL, "What to do", "with -c: in place of an existing file", 1},
+    {"-D", NULL, NULL, NULL, "What to do", "delete the user", 1},
+    {"-U", NULL, NULL, NULL, "What to do", "replace the plain passwords in the file by hashes", 1},
+    {"-b", NULL, NULL, NULL, "How",
+     "take the password from the command line, where others can see it", 1},
+    {"-H", NULL, "HASH", "argon2id|sha512-pbkdf2|sha512", "How",
+     "argon2id, sha512-pbkdf2 or sha512 (argon2id; mosquitto_passwd:\nsha512-pbkdf2)", 1},
+    {"-I", NULL, "COUNT", NULL, "How", "iterations of the hash", 1},
+    {NULL, "--help", NULL, NULL, "Other", "this text", 1},
+};
+
+static const struct nj_option_text *option_text(size_t index)
 {
-    const char *name = command->name;
-    fprintf(out,
-            "%s manages the password file of an MQTT broker.\n\n"
-            "Usage: %s [-H hash] [-c%s | -D] passwordfile username\n"
-            "       %s [-H hash] [-c%s] -b passwordfile username password\n"
-            "       %s [-H hash] -U passwordfile\n\n"
-            " -b : take the password from the command line, where others can see it.\n"
-            " -c : create a new file%s. `-` writes to standard output.\n"
-            " -D : delete the user.\n"
-            " -H : argon2id%s, sha512-pbkdf2%s or sha512.\n"
-            " -I : iterations of the hash.\n"
-            " -U : replace the plain passwords in the file by hashes.\n",
-            name, name, command->is_compat ? "" : " [--force]", name,
-            command->is_compat ? "" : " [--force]", name,
-            command->is_compat ? "" : ", with --force in place of an existing one",
-            command->is_compat ? "" : " (default)", command->is_compat ? " (default)" : "");
+    return index < sizeof(OPTIONS) / sizeof(OPTIONS[0]) ? &OPTIONS[index] : NULL;
 }
+
+const struct nj_manual NJ_MANUAL_PASSWD = {
+    .word = "passwd",
+    .program = "mosquitto_passwd",
+    .summary = "manage the password file of an MQTT broker",
+    .synopsis = {"[-H HASH] [-c [--force] | -D] FILE USER",
+                 "[-H HASH] [-c [--force]] -b FILE USER PASSWORD", "[-H HASH] -U FILE"},
+    .description =
+        "Adds a user or gives it a new password, asked for twice and never shown; with -D the user "
+        "is deleted. The file is the old one or the new one, never half of it, and keeps its mode "
+        "and owner. A running broker takes the change over when it is told to reload: see "
+        "nj-signal(1).\n\n"
+        "sha512 is fast to try out and only right for passwords that were made by chance and are "
+        "long.",
+    .tool = 1,
+    .option = option_text,
+    .words = "<file>",
+    .statuses = {{"0", "done"}, {"1", "not done; the file is as it was"}},
+    .examples = {{"nj passwd -c /etc/nightjar/passwd alice", "a new file with one user"},
+                 {"nj passwd /etc/nightjar/passwd bob", "one more user, or a new password"}},
+    .see_also = "nj(1), nj-signal(1), nightjar.conf(5)",
+};
 
 /* ---- options ---- */
 
@@ -484,7 +508,8 @@ int nj_cmd_passwd(const struct nj_command *command, int argc, char **argv)
     int status = 1;
     enum parsed parsed = wants_help ? PARSED_USAGE : parse(&job, argc, argv);
     if (parsed == PARSED_USAGE) {
-        print_usage(command, command->is_compat || wants_help ? stdout : stderr);
+        nj_manual_print_usage(&NJ_MANUAL_PASSWD, command,
+                              command->is_compat || wants_help ? stdout : stderr);
         status = wants_help && !command->is_compat ? 0 : 1;
     } else if (parsed == PARSED_OK) {
         if (command->is_compat && job.cost.kind == NJ_HASH_PBKDF2 && job.cost.iterations == 0) {

@@ -1,7 +1,5 @@
 /* `nj pub` / mosquitto_pub: one message (perhaps repeated), or one per line of standard input. */
-#include <sys/stat.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,10 +9,10 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "link.h"
+#include "payload.h"
 #include "texts.h"
 #include "usage.h"
 
-#define PAYLOAD_MAX 268435455u
 /* Standard input is left alone while this much is under way. */
 #define WAITING_MESSAGES_MAX 1000
 #define WAITING_BYTES_MAX    (1u << 20)
@@ -41,86 +39,6 @@ struct run {
 static void say(const struct run *run, const char *text)
 {
     nj_link_say(&run->link, "%s", text);
-}
-
-/* ---- loading ---- */
-
-static bool load_stream(struct run *run, int fd)
-{
-    for (;;) {
-        if (nj_buf_reserve(&run->payload, INPUT_BYTES) != NJ_OK) {
-            say(run, "Error: Out of memory.\n");
-            return false;
-        }
-        ssize_t n = read(fd, run->payload.data + run->payload.len, INPUT_BYTES);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n == 0;
-        }
-        run->payload.len += (size_t)n;
-        if (run->payload.len > PAYLOAD_MAX) {
-            return true; /* the caller says it */
-        }
-    }
-}
-
-static bool load_stdin(struct run *run)
-{
-    bool is_good = load_stream(run, STDIN_FILENO);
-    if (is_good && run->payload.len > PAYLOAD_MAX) {
-        nj_link_say(&run->link, "Error: Message length must be less than %u bytes.\n\n",
-                    PAYLOAD_MAX);
-        is_good = false;
-    } else if (is_good && run->payload.len == 0) {
-        say(run, "Error: Zero length input.\n");
-        is_good = false;
-    }
-    if (!is_good) {
-        say(run, "Error loading input from stdin.\n");
-    }
-    return is_good;
-}
-
-static bool load_file(struct run *run, const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool is_good = fd >= 0;
-    if (!is_good) {
-        nj_link_say(&run->link, "Error: Unable to open file \"%s\".\n", path);
-    } else {
-        is_good = load_stream(run, fd);
-        (void)close(fd);
-    }
-    if (is_good && run->payload.len > PAYLOAD_MAX) {
-        nj_link_say(&run->link, "Error: File must be less than %u bytes.\n\n", PAYLOAD_MAX);
-        is_good = false;
-    }
-    if (!is_good) {
-        nj_link_say(&run->link, "Error loading input file \"%s\".\n", path);
-    }
-    return is_good;
-}
-
-static bool load(struct run *run)
-{
-    const struct nj_opts *opts = run->opts;
-    switch (opts->mode) {
-    case NJ_PUB_FILE:
-        return load_file(run, opts->file);
-    case NJ_PUB_STDIN_FILE:
-        return load_stdin(run);
-    case NJ_PUB_MESSAGE:
-        if (strlen(opts->message) > PAYLOAD_MAX) {
-            nj_link_say(&run->link, "Error: Message length must be less than %u bytes.\n\n",
-                        PAYLOAD_MAX);
-            return false;
-        }
-        return true;
-    default:
-        return true;
-    }
 }
 
 /* ---- publishing ---- */
@@ -181,9 +99,7 @@ static bool publish(struct run *run, struct nj_bytes payload)
 
 static bool publish_once(struct run *run)
 {
-    const struct nj_opts *opts = run->opts;
-    bool is_message = opts->mode == NJ_PUB_MESSAGE;
-    return publish(run, is_message ? nj_bytes_of(opts->message) : nj_buf_bytes(&run->payload));
+    return publish(run, nj_payload_bytes(run->opts, &run->payload));
 }
 
 /* ---- lines of standard input ---- */
@@ -205,13 +121,13 @@ static void send_lines(struct run *run)
             break;
         }
         size_t len = newline != NULL ? (size_t)(newline - line) : run->payload.len - at;
-        if (len > PAYLOAD_MAX || !publish(run, nj_bytes(line, len))) {
+        if (len > NJ_PAYLOAD_MAX || !publish(run, nj_bytes(line, len))) {
             break;
         }
         at += len + (newline != NULL ? 1 : 0);
     }
     nj_buf_consume(&run->payload, at);
-    if (run->payload.len > (size_t)PAYLOAD_MAX + INPUT_BYTES) {
+    if (run->payload.len > (size_t)NJ_PAYLOAD_MAX + INPUT_BYTES) {
         say_publish_error(run, NJ_ETOOBIG);
         end(run);
     }
@@ -392,7 +308,7 @@ static int run_all(struct run *run)
     if (run->opts->is_debug) {
         callbacks.trace = on_trace;
     }
-    if (!load(run)) {
+    if (!nj_payload_load(&run->link, &run->payload)) {
         return 1;
     }
     if (nj_client_new(&run->link.config, &callbacks, run, &run->client) != NJ_OK) {
@@ -408,6 +324,31 @@ static int run_all(struct run *run)
     return status;
 }
 
+const struct nj_manual NJ_MANUAL_PUB = {
+    .word = "pub",
+    .program = "mosquitto_pub",
+    .summary = "publish messages to an MQTT broker",
+    .synopsis = {"[options] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n}",
+                 "[options] -L URL {-m TEXT | -f FILE | -s | -l | -n}"},
+    .description =
+        "Publishes one message, the same message several times (--repeat), or one message for each "
+        "line of standard input (-l), and ends when the broker has acknowledged everything.\n\n"
+        "A password on the command line can be seen by others; write it into the defaults file or "
+        "the file given with -o.",
+    .tool = NJ_TOOL_PUB,
+    .option = nj_opts_text,
+    .statuses = {{"0", "everything was accepted"},
+                 {"1", "an error on this side, or no connection"},
+                 {"128-255", "the broker refused: the reason code of MQTT 5"},
+                 {"1-5", "the broker refused an MQTT 3 connection: its return code"}},
+    .files = {{"$XDG_CONFIG_HOME/nightjar/pub, $HOME/.config/nightjar/pub",
+               "defaults: one option on each line, its value behind it, no quotes"}},
+    .examples = {{"nj pub -t demo/hello -m hi", "publish `hi` to a broker on this computer"},
+                 {"nj pub -L mqtts://broker.example/alarm -u me -q 1 -r -f alarm.json",
+                  "publish a file over TLS, acknowledged and retained"}},
+    .see_also = "nj(1), nj-sub(1), nj-rr(1), nightjar(8)",
+};
+
 int nj_cmd_pub(const struct nj_command *command, int argc, char **argv)
 {
     struct nj_opts opts;
@@ -415,10 +356,14 @@ int nj_cmd_pub(const struct nj_command *command, int argc, char **argv)
     enum nj_opts_result result = nj_opts_load(&opts, argc, argv);
     int status = 1;
     if (result != NJ_OPTS_OK) {
-        status = nj_usage_answer(command, NJ_TOOL_PUB, result);
+        status = nj_usage_answer(command, &NJ_MANUAL_PUB, result);
     } else if (opts.topics.count == 0 || opts.mode == NJ_PUB_NONE) {
         fprintf(stderr, "Error: Both topic and message must be supplied.\n");
-        nj_usage_print(command, NJ_TOOL_PUB, command->is_compat ? stdout : stderr);
+        if (command->is_compat) {
+            nj_manual_print_usage(&NJ_MANUAL_PUB, command, stdout);
+        } else {
+            (void)nj_manual_point_to_help(command);
+        }
     } else {
         struct run run = {.opts = &opts};
         nj_buf_init(&run.payload);

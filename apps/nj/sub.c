@@ -504,6 +504,32 @@ static int connect_and_run(struct run *run)
     return status;
 }
 
+const struct nj_manual NJ_MANUAL_SUB = {
+    .word = "sub",
+    .program = "mosquitto_sub",
+    .summary = "subscribe to topics of an MQTT broker, and print what arrives",
+    .synopsis = {"[options] {-t FILTER | -U FILTER}...", "[options] -L URL"},
+    .description =
+        "Subscribes, prints what arrives, and stays until it is told otherwise; a lost connection "
+        "is made again.\n\n"
+        "In a terminal a message is shown with its time, topic, QoS and retain flag, JSON is laid "
+        "out, and nothing in a message can steer the terminal. Into a pipe or file, with -F, -N or "
+        "-w, and under the name mosquitto_sub, only what was asked for is printed.",
+    .tool = NJ_TOOL_SUB,
+    .option = nj_opts_text,
+    .statuses = {{"0", "it ended as asked"},
+                 {"1", "an error on this side, or no connection"},
+                 {"27", "the time of -W is over"},
+                 {"128-255", "the broker refused: the reason code of MQTT 5"},
+                 {"1-5", "the broker refused an MQTT 3 connection: its return code"}},
+    .files = {{"$XDG_CONFIG_HOME/nightjar/sub, $HOME/.config/nightjar/sub",
+               "defaults: one option on each line, its value behind it, no quotes"}},
+    .examples = {{"nj sub -t 'demo/#'", "watch all topics below demo"},
+                 {"nj sub -t 'sensors/+/temperature' -C 10 -F '%I %t %p'",
+                  "ten messages, each with time and topic"}},
+    .see_also = "nj(1), nj-pub(1), nj-rr(1), nightjar(8)",
+};
+
 int nj_cmd_sub(const struct nj_command *command, int argc, char **argv)
 {
     struct nj_opts opts;
@@ -511,7 +537,7 @@ int nj_cmd_sub(const struct nj_command *command, int argc, char **argv)
     enum nj_opts_result result = nj_opts_load(&opts, argc, argv);
     int status = 1;
     if (result != NJ_OPTS_OK) {
-        status = nj_usage_answer(command, NJ_TOOL_SUB, result);
+        status = nj_usage_answer(command, &NJ_MANUAL_SUB, result);
     } else if (opts.no_retain && opts.retained_only) {
         fprintf(stderr, "\nError: Combining '-R' and '--retained-only' makes no sense.\n");
     } else {

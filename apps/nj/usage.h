@@ -1,14 +1,12 @@
-/* Help texts of the publishing and subscribing tools. */
+/* What follows when the options of pub, sub or rr ended the run. */
 #ifndef NJ_APPS_NJ_USAGE_H
 #define NJ_APPS_NJ_USAGE_H
 
-#include <stdio.h>
-
+#include "manual.h"
 #include "opts.h"
 
-void nj_usage_print(const struct nj_command *command, enum nj_tool tool, FILE *out);
-/* What follows when the options ended the run; returns the exit status. */
-int nj_usage_answer(const struct nj_command *command, enum nj_tool tool,
+/* Help, version, or where to find help. Returns the exit status. */
+int nj_usage_answer(const struct nj_command *command, const struct nj_manual *manual,
                     enum nj_opts_result result);
 
 #endif
