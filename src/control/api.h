@@ -29,6 +29,7 @@
 struct nj_control_plane;   /* the whole of it; control/plane.h */
 struct nj_control_request; /* one PUBLISH: an envelope with commands */
 struct nj_control_call;    /* one command of it, until it is answered */
+struct nj_settings;
 
 /* ---- tables */
 
@@ -76,8 +77,9 @@ struct nj_control_command {
 struct nj_control_api {
     const char *name; /* "dynamic-security/v1": the topic is $CONTROL/<name> */
     const char *doc;
-    bool is_optional; /* there only with enable_control_api */
-    bool is_module;   /* listPlugins names it */
+    bool is_module; /* listPlugins names it */
+    /* Whether it is there under these settings; NULL = always. */
+    bool (*is_on)(const struct nj_settings *settings);
     const struct nj_control_command *commands;
     size_t command_count;
     const struct nj_control_arg *envelope; /* keys beside `commands`; checked; NULL = none */

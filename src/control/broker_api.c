@@ -24,12 +24,11 @@ static json_t *endpoints(const struct nj_control_api *api)
 static void list_plugins(struct nj_control_call *call)
 {
     const struct nj_control_plane *plane = nj_control_call_plane(call);
-    bool is_on = settings_of(call)->mode.control_api;
     json_t *plugins = json_array();
     for (unsigned i = 0; i < plane->api_count; i++) {
         const struct nj_control_api *api = plane->apis[i].api;
         const char *slash = strchr(api->name, '/');
-        if (!api->is_module || (api->is_optional && !is_on)) {
+        if (!api->is_module || !nj_control_api_is_on(plane, api)) {
             continue;
         }
         json_t *plugin = json_object();
@@ -94,7 +93,7 @@ static const struct nj_control_command commands[] = {
 const struct nj_control_api nj_broker_api = {
     .name = "broker/v1",
     .doc = "What the broker is made of.",
-    .is_optional = true,
+    .is_on = nj_control_is_enabled,
     .commands = commands,
     .command_count = sizeof(commands) / sizeof(commands[0]),
 };

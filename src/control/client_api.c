@@ -160,7 +160,7 @@ static const struct nj_control_command commands[] = {
 const struct nj_control_api nj_client_api = {
     .name = "cedalo/client-control/v1",
     .doc = "Acting on clients.",
-    .is_optional = true,
+    .is_on = nj_control_is_enabled,
     .commands = commands,
     .command_count = sizeof(commands) / sizeof(commands[0]),
 };

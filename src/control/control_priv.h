@@ -98,7 +98,10 @@ void nj_control_gather_run(struct nj_control_plane *plane);
 /* Nobody will answer any more. */
 void nj_control_gather_abandon(struct nj_control_plane *plane);
 
-/* -- the rooms' own APIs -- */
+/* -- the room's own APIs -- */
+bool nj_control_is_enabled(const struct nj_settings *settings); /* enable_control_api */
+bool nj_control_api_is_on(const struct nj_control_plane *plane, const struct nj_control_api *api);
+extern const struct nj_control_api nj_certificate_api;
 extern const struct nj_control_api nj_broker_api;
 extern const struct nj_control_api nj_client_api;
 extern const struct nj_control_api nj_inspect_api;

@@ -80,7 +80,7 @@ static const struct nj_control_command commands[] = {
 const struct nj_control_api nj_inspect_api = {
     .name = "cedalo/inspect/v1",
     .doc = "Looking at clients.",
-    .is_optional = true,
+    .is_on = nj_control_is_enabled,
     .commands = commands,
     .command_count = sizeof(commands) / sizeof(commands[0]),
 };

@@ -334,7 +334,7 @@ static const struct nj_control_command commands[] = {
 const struct nj_control_api nj_nightjar_api = {
     .name = "nightjar/v1",
     .doc = "Sessions, topics, rights, and the running of the broker.",
-    .is_optional = true,
+    .is_on = nj_control_is_enabled,
     .commands = commands,
     .command_count = sizeof(commands) / sizeof(commands[0]),
 };

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/settings.h"
 #include "control/control_priv.h"
 #include "front/door.h"
 #include "front/front.h"
@@ -38,12 +39,23 @@ void nj_control_plane_add(struct nj_control_plane *plane, const struct nj_contro
     plane->apis[plane->api_count++] = (struct nj_control_entry){.api = api, .ctx = ctx};
 }
 
+bool nj_control_is_enabled(const struct nj_settings *settings)
+{
+    return settings->mode.control_api;
+}
+
+bool nj_control_api_is_on(const struct nj_control_plane *plane, const struct nj_control_api *api)
+{
+    return !api->is_on || api->is_on(plane->host.settings(plane->host.arg));
+}
+
 void nj_control_plane_add_own(struct nj_control_plane *plane)
 {
     nj_control_plane_add(plane, &nj_broker_api, NULL);
     nj_control_plane_add(plane, &nj_inspect_api, NULL);
     nj_control_plane_add(plane, &nj_client_api, NULL);
     nj_control_plane_add(plane, &nj_nightjar_api, NULL);
+    nj_control_plane_add(plane, &nj_certificate_api, NULL);
 }
 
 int nj_control_plane_fd(const struct nj_control_plane *plane)

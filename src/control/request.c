@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "config/settings.h"
 #include "control/control_priv.h"
 #include "front/door.h"
 #include "front/front.h"
@@ -318,12 +317,11 @@ static const struct nj_control_entry *find_api(const struct nj_control_plane *pl
                                                struct nj_bytes topic)
 {
     size_t prefix = strlen("$CONTROL/");
-    bool is_on = plane->host.settings(plane->host.arg)->mode.control_api;
     for (unsigned i = 0; i < plane->api_count; i++) {
         struct nj_bytes name = nj_bytes_of(plane->apis[i].api->name);
         if (topic.len > prefix &&
             nj_bytes_equal(nj_bytes(topic.ptr + prefix, topic.len - prefix), name)) {
-            return is_on || !plane->apis[i].api->is_optional ? &plane->apis[i] : NULL;
+            return nj_control_api_is_on(plane, plane->apis[i].api) ? &plane->apis[i] : NULL;
         }
     }
     return NULL;

@@ -143,7 +143,7 @@ enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *sett
     struct nj_core *core = &front->core;
     core->shard_count = front->worker_count;
     core->shards = nj_zalloc(front->worker_count * sizeof(struct nj_shard *));
-    core->qsbr = nj_qsbr_new(front->worker_count);
+    core->qsbr = nj_qsbr_new(front->worker_count + 1); /* the last: the control thread */
     core->interest = nj_interest_new(core->qsbr);
     core->retain = nj_retain_new(core->qsbr);
     core->link_ops = &nj_conn_link_ops;
@@ -375,14 +375,16 @@ void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
     nj_policy_unref(old);
 }
 
-enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings,
-                                const struct nj_policy *policy)
+/* `capath` NULL: all listeners; else those that read it. */
+static enum nj_err replace_tls(struct nj_front *front, const struct nj_settings *settings,
+                               const struct nj_policy *policy, const char *capath)
 {
     struct nj_tls_server **fresh = nj_zalloc(front->listener_count * sizeof(*fresh));
     enum nj_err err = NJ_OK;
     for (unsigned i = 0; i < front->listener_count && err == NJ_OK; i++) {
         struct nj_listener *listener = &front->listeners[i];
-        if (listener->tls) {
+        const char *own = settings->listeners[i].capath;
+        if (listener->tls && (!capath || (own && strcmp(own, capath) == 0))) {
             err = nj_listener_make_tls(listener, settings, policy, listener->tls, &fresh[i]);
         }
     }
@@ -404,4 +406,16 @@ enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings
     }
     nj_free(fresh);
     return err;
+}
+
+enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings,
+                                const struct nj_policy *policy)
+{
+    return replace_tls(front, settings, policy, NULL);
+}
+
+enum nj_err nj_front_reload_capath(struct nj_front *front, const char *capath)
+{
+    return replace_tls(front, atomic_load(&front->settings), atomic_load(&front->core.policy),
+                       capath);
 }

@@ -43,7 +43,7 @@ struct nj_front {
     unsigned listener_count;
     struct nj_auth_pool *auth_pool;
     struct nj_remembered *remembered;
-    struct nj_door *door; /* requests to $CONTROL, for the control thread */
+    struct nj_door *door;                         /* requests to $CONTROL, for the control thread */
     _Atomic(const struct nj_settings *) settings; /* replaced on reload, old ones are kept */
     _Atomic bool is_stopping;
     _Atomic int connections;         /* open now, for global_max_connections */
@@ -72,6 +72,10 @@ void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
  * published yet, for all listeners: all or none. */
 enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings *settings,
                                 const struct nj_policy *policy) NJ_NODISCARD;
+
+/* The same for the listeners with this capath, from the settings in force: its files changed.
+ * Connections are looked at again when the next policy is published. Control thread. */
+enum nj_err nj_front_reload_capath(struct nj_front *front, const char *capath) NJ_NODISCARD;
 
 /* New settings take effect for what is decided from here on. They have to outlive the front. */
 void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings);
