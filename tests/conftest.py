@@ -1,4 +1,5 @@
-"""Fixtures of the system tests. See README.md for how to run them against another broker."""
+"""Fixtures of the tests in system and conformance. system/README.md says how to run them against
+another broker."""
 import itertools
 import os
 import pathlib
@@ -9,8 +10,8 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE.parent / "support"))
+ROOT = HERE.parent
+sys.path.insert(0, str(HERE / "support"))
 
 import certs  # noqa: E402
 from brokerproc import Broker, Options  # noqa: E402
