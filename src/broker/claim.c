@@ -6,6 +6,7 @@
 #include "broker/link.h"
 #include "broker/message.h"
 #include "broker/origin.h"
+#include "broker/rows.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "broker/will.h"
@@ -87,6 +88,22 @@ static bool has_room(const struct nj_shard *shard)
     return sessions < shard->limits->max_sessions;
 }
 
+/* CONNACK follows what was in flight and the beginning of the queue. */
+static void read_back(struct nj_session *session, struct nj_wait *wait)
+{
+    enum nj_err err;
+    uint64_t ticket = nj_rows_claim(session, &err);
+    if (ticket) {
+        NJ_ASSERT(!wait->tickets);
+        wait->ticket = ticket;
+        wait->tickets = 1;
+        session->has_rows = true;
+    }
+    if (err != NJ_OK) {
+        wait->err = err;
+    }
+}
+
 enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
                              struct nj_claimed *out, enum nj_mqtt_reason *reason, const char **why)
 {
@@ -127,7 +144,8 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     nj_will_drop(session);
     nj_session_set_expiry(session, claim->expiry_s);
     nj_session_attach(session, link);
-    if (session->is_stored) {
+    /* The will of a session that ends with its connection is to survive a crash all the same. */
+    if (session->is_stored || (will && shard->core->store->vtable->is_durable)) {
         nj_session_save(session);
     }
     if (will) {
@@ -138,5 +156,6 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     if (was_stored) {
         out->wait.group = shard->submitted; /* also when the session stops being stored */
     }
+    read_back(session, &out->wait);
     return NJ_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "broker/ack.h"
+#include "broker/commit.h"
 #include "broker/denial.h"
 #include "broker/hold.h"
 #include "broker/limits.h"
@@ -45,15 +46,19 @@ static bool may_receive(struct nj_session *session, struct nj_bytes topic)
 
 /* ---- windows and limits */
 
+static uint32_t window_of(const struct nj_session *session)
+{
+    const struct nj_limits *limits = session->shard->limits;
+    uint32_t window = limits->max_inflight ? limits->max_inflight : UINT16_MAX;
+    uint32_t peer = session->link->receive_max_out;
+    return peer && peer < window ? peer : window;
+}
+
 uint32_t nj_deliver_window(const struct nj_session *session)
 {
     const struct nj_limits *limits = session->shard->limits;
     const struct nj_flow *flow = session->flow;
-    uint32_t window = limits->max_inflight ? limits->max_inflight : UINT16_MAX;
-    uint32_t peer = session->link->receive_max_out;
-    if (peer && peer < window) {
-        window = peer;
-    }
+    uint32_t window = window_of(session);
     if (!flow) {
         return window;
     }
@@ -61,8 +66,13 @@ uint32_t nj_deliver_window(const struct nj_session *session)
         flow->flight_count) {
         return 0;
     }
-    uint32_t used = flow->flight_count - flow->unsent_count;
-    return used < window ? window - used : 0;
+    return flow->flight_count < window ? window - flow->flight_count : 0;
+}
+
+bool nj_deliver_may_send(const struct nj_session *session)
+{
+    const struct nj_flow *flow = session->flow;
+    return flow->flight_count - flow->unsent_count < window_of(session);
 }
 
 /* `window`: what could be in flight now, but has to wait for its record, takes no room from others.
@@ -71,47 +81,46 @@ static bool queue_is_full(const struct nj_session *session, const struct nj_mess
                           uint32_t window)
 {
     const struct nj_limits *limits = session->shard->limits;
-    const struct nj_flow *flow = session->flow;
-    if (limits->max_queued && flow->queue_count >= (uint64_t)limits->max_queued + window) {
+    uint64_t bytes;
+    uint64_t count = nj_session_queued(session, &bytes);
+    if (limits->max_queued && count >= (uint64_t)limits->max_queued + window) {
         return true;
     }
-    return limits->max_queued_bytes &&
-           flow->queue_bytes + view->payload.len > limits->max_queued_bytes;
+    return limits->max_queued_bytes && bytes + view->payload.len > limits->max_queued_bytes;
 }
 
 static bool demand_flow(struct nj_session *session)
 {
     if (!session->flow) {
         session->flow = nj_flow_new();
+        if (session->flow) {
+            session->flow->last_packet_id = session->last_packet_id;
+        }
     }
     return session->flow != NULL;
 }
 
 /* ---- queue */
 
-static void store_row(struct nj_session *session, enum nj_store_op_kind kind, uint64_t seq)
+static void drop_full(struct nj_shard *shard)
 {
-    struct nj_store_op *op = seq ? nj_shard_op(session->shard, kind, session->id) : NULL;
-    if (op) {
-        op->seq = seq;
-    }
+    NJ_STAT_ADD(shard, dropped_queue_full, 1);
+    drop(shard);
 }
 
-static void store_remove(struct nj_session *session, uint64_t seq)
+/* It is no limit that the publisher has to expect: told, it sends again. */
+static void drop_memory(struct nj_shard *shard, uint8_t qos)
 {
-    store_row(session, NJ_STORE_QUEUE_REMOVE, seq);
+    NJ_STAT_ADD(shard, dropped_memory, 1);
+    shard->is_group_broken |= qos > 0;
+    drop(shard);
 }
 
-static enum nj_err try_enqueue(struct nj_session *session, struct nj_publication *publication,
-                               struct nj_delivery *delivery, uint32_t window)
+/* Keeps the publication in memory for later. */
+static enum nj_err enqueue(struct nj_session *session, struct nj_publication *publication,
+                           struct nj_delivery *delivery)
 {
-    if (!demand_flow(session)) {
-        return NJ_ENOMEM;
-    }
-    if (queue_is_full(session, &publication->view, window)) {
-        return NJ_ELIMIT;
-    }
-    struct nj_message *message = nj_publication_keep(publication);
+    struct nj_message *message = demand_flow(session) ? nj_publication_keep(publication) : NULL;
     if (!message) {
         return NJ_ENOMEM;
     }
@@ -119,75 +128,54 @@ static enum nj_err try_enqueue(struct nj_session *session, struct nj_publication
     enum nj_err err = nj_flow_enqueue(session->flow, delivery);
     if (err == NJ_OK) {
         (void)nj_message_ref(message);
+        NJ_STAT_ADD(session->shard, queued, 1);
     }
     return err;
 }
 
-/* Keeps the publication for later. A row that it has in the open store group goes when it is
- * dropped. */
-static void enqueue(struct nj_session *session, struct nj_publication *publication,
-                    struct nj_delivery *delivery, uint32_t window)
+static void enqueue_volatile(struct nj_session *session, struct nj_publication *publication,
+                             struct nj_delivery *delivery, uint32_t window)
 {
-    struct nj_shard *shard = session->shard;
-    enum nj_err err = try_enqueue(session, publication, delivery, window);
-    if (err == NJ_OK) {
-        NJ_STAT_ADD(shard, queued, 1);
-        return;
+    if (queue_is_full(session, &publication->view, window)) {
+        drop_full(session->shard);
+    } else if (enqueue(session, publication, delivery) != NJ_OK) {
+        drop_memory(session->shard, delivery->qos);
     }
-    if (err == NJ_ELIMIT) {
-        NJ_STAT_ADD(shard, dropped_queue_full, 1);
-    } else {
-        NJ_STAT_ADD(shard, dropped_memory, 1);
-        /* It is no limit that the publisher has to expect: told, it sends again. */
-        shard->is_group_broken |= delivery->qos > 0;
-    }
-    drop(shard);
-    store_remove(session, delivery->seq);
-}
-
-/* Gives the delivery its row in the store and the group that makes it durable. */
-static void store_append(struct nj_session *session, struct nj_publication *publication,
-                         struct nj_delivery *delivery)
-{
-    struct nj_shard *shard = session->shard;
-    struct nj_message *message = nj_publication_keep(publication);
-    struct nj_store_op *op =
-        message ? nj_shard_op(shard, NJ_STORE_QUEUE_APPEND, session->id) : NULL;
-    if (!op) {
-        shard->is_group_broken = true;
-        return;
-    }
-    delivery->seq = atomic_fetch_add_explicit(&shard->core->next_seq, 1, memory_order_relaxed) + 1;
-    /* The open group gets the next number when it is committed. */
-    delivery->group = shard->submitted + 1;
-    op->message = message;
-    op->seq = delivery->seq;
-    op->sub_id = delivery->sub_id;
-    op->share = delivery->share;
-    op->qos = delivery->qos;
-    op->is_retain = delivery->is_retain;
 }
 
 /* ---- sending */
 
-/* A QoS > 0 frame takes a packet id and a place in flight. True when it is done with, sent or
- * dropped; false when memory is short for now. */
-static bool send_counted(struct nj_session *session, struct nj_publication *publication,
-                         const struct nj_delivery *delivery)
+static struct nj_flight *take_flight(struct nj_session *session, const struct nj_delivery *delivery,
+                                     uint32_t payload_len)
 {
     struct nj_flight *flight = demand_flow(session) ? nj_flow_take(session->flow) : NULL;
+    if (flight) {
+        flight->delivery = *delivery;
+        flight->delivery.message = NULL;
+        flight->state = delivery->qos == 1 ? NJ_FLIGHT_WAIT_PUBACK : NJ_FLIGHT_WAIT_PUBREC;
+        flight->bytes = payload_len;
+        session->flow->flight_bytes += payload_len;
+    }
+    return flight;
+}
+
+/* A QoS > 0 frame takes a packet id and a place in flight. True when it is done with: sent, and
+ * *packet_id says how, or dropped, then that is 0. False when memory is short for now. */
+static bool send_counted(struct nj_session *session, struct nj_publication *publication,
+                         const struct nj_delivery *delivery, uint16_t *packet_id)
+{
+    *packet_id = 0;
+    struct nj_flight *flight =
+        take_flight(session, delivery, (uint32_t)publication->view.payload.len);
     if (!flight) {
         return false;
     }
-    flight->delivery = *delivery;
-    flight->state = delivery->qos == 1 ? NJ_FLIGHT_WAIT_PUBACK : NJ_FLIGHT_WAIT_PUBREC;
-    flight->delivery.message = NULL;
     enum nj_output_result result =
         nj_output_publish(session->link, publication, delivery, flight->packet_id);
     if (result != NJ_OUTPUT_SENT) {
         nj_flow_done(session->flow, flight);
         if (result == NJ_OUTPUT_TOO_LARGE) {
-            store_remove(session, delivery->seq);
+            nj_rows_remove(session, delivery->seq);
             return true;
         }
         return false;
@@ -197,9 +185,26 @@ static bool send_counted(struct nj_session *session, struct nj_publication *publ
         struct nj_message *message = nj_publication_keep(publication);
         flight->delivery.message = message ? nj_message_ref(message) : NULL;
     }
-    flight->bytes = (uint32_t)publication->view.payload.len;
-    session->flow->flight_bytes += flight->bytes;
+    *packet_id = flight->packet_id;
     return true;
+}
+
+/* A packet id and a place in flight for what goes out when `delivery->group` is durable. Takes a
+ * reference to the message. 0 = memory is short. */
+static uint16_t reserve(struct nj_session *session, const struct nj_delivery *delivery)
+{
+    struct nj_message *message = delivery->message;
+    struct nj_flight *flight = take_flight(session, delivery, message->payload_len);
+    if (!flight) {
+        return 0;
+    }
+    if (nj_flow_wait(session->flow, flight) != NJ_OK) {
+        nj_flow_done(session->flow, flight);
+        return 0;
+    }
+    flight->delivery.message = nj_message_ref(message);
+    nj_session_pump_later(session, delivery->group);
+    return flight->packet_id;
 }
 
 static void deliver_qos0(struct nj_session *session, struct nj_publication *publication,
@@ -224,29 +229,82 @@ static bool is_online(const struct nj_session *session)
     return session->link && session->link->is_ready && !session->link->is_closing;
 }
 
+static bool keeps_rows(const struct nj_session *session)
+{
+    return session->is_stored || session->has_rows;
+}
+
 /* `is_ahead`: need not go behind what is queued. */
+static void deliver_volatile(struct nj_session *session, struct nj_publication *publication,
+                             struct nj_delivery *delivery, bool is_ahead)
+{
+    uint16_t packet_id;
+    uint32_t window = is_online(session) ? nj_deliver_window(session) : 0;
+    bool may_go = window > 0 && (is_ahead || !session->flow || !session->flow->queue_count);
+    if (!may_go || !send_counted(session, publication, delivery, &packet_id)) {
+        enqueue_volatile(session, publication, delivery, window);
+    }
+}
+
+/* A row of its own, in the group that the publisher waits for. QoS 1 goes out at once: it may come
+ * twice. What must not come twice waits for the group. */
+static void deliver_stored(struct nj_session *session, struct nj_publication *publication,
+                           struct nj_delivery *delivery)
+{
+    struct nj_shard *shard = session->shard;
+    uint32_t window = is_online(session) ? nj_deliver_window(session) : 0;
+    bool is_spilled = nj_rows_must_spill(session);
+    bool may_go = window > 0 && !is_spilled && (!session->flow || !session->flow->queue_count);
+    if (!may_go && queue_is_full(session, &publication->view, window)) {
+        drop_full(shard);
+        return;
+    }
+    delivery->message = nj_publication_keep(publication);
+    uint32_t at = shard->op_count;
+    if (nj_rows_append(session, delivery->message, delivery) != NJ_OK) {
+        drop_memory(shard, delivery->qos);
+        return;
+    }
+    if (is_spilled) {
+        nj_rows_spilled(session, publication->view.payload.len);
+        return;
+    }
+    nj_rows_kept(session, delivery->seq);
+    uint16_t packet_id = 0;
+    bool is_done = false;
+    if (may_go && (delivery->qos == 2 || publication->phase == NJ_PHASE_ROWS)) {
+        packet_id = reserve(session, delivery);
+        is_done = packet_id != 0;
+    } else if (may_go) {
+        is_done = send_counted(session, publication, delivery, &packet_id);
+    }
+    shard->ops[at].packet_id = packet_id;
+    if (!is_done && enqueue(session, publication, delivery) != NJ_OK) {
+        drop_memory(shard, delivery->qos); /* its row goes with the group */
+    }
+}
+
 static void deliver_counted(struct nj_session *session, struct nj_publication *publication,
                             struct nj_delivery *delivery, bool is_ahead)
 {
-    struct nj_shard *shard = session->shard;
-    bool is_on = is_online(session);
-    uint32_t window = is_on ? nj_deliver_window(session) : 0;
-    bool may_go = window > 0 && (is_ahead || !session->flow || !session->flow->queue_count);
-    if (session->is_stored) {
-        if (!may_go && session->flow && queue_is_full(session, &publication->view, window)) {
-            NJ_STAT_ADD(shard, dropped_queue_full, 1);
-            drop(shard);
-            return;
-        }
-        store_append(session, publication, delivery);
+    if (keeps_rows(session)) {
+        deliver_stored(session, publication, delivery);
+    } else {
+        deliver_volatile(session, publication, delivery, is_ahead);
     }
-    bool must_wait = delivery->qos == 2 && delivery->group > shard->completed;
-    if (may_go && !must_wait && send_counted(session, publication, delivery)) {
-        return;
-    }
-    enqueue(session, publication, delivery, window);
-    if (must_wait && is_on && session->flow && !session->flow->is_pump_held) {
-        nj_session_pump_later(session, delivery->group);
+}
+
+static void deliver_uncounted(struct nj_session *session, struct nj_publication *publication,
+                              struct nj_delivery *delivery)
+{
+    /* Never past one of its kind that waits in the queue (MQTT5 4.6). */
+    if (is_online(session) && NJ_LIKELY(!session->flow || !session->flow->queued_qos0)) {
+        deliver_qos0(session, publication, delivery);
+    } else if (session->link && !session->link->is_closing &&
+               !(keeps_rows(session) && nj_rows_must_spill(session))) {
+        enqueue_volatile(session, publication, delivery, 0);
+    } else if (keeps_rows(session) && (session->link || session->shard->limits->queue_qos0)) {
+        deliver_stored(session, publication, delivery);
     }
 }
 
@@ -262,7 +320,6 @@ static uint8_t granted_qos(const struct nj_session *session, uint8_t published, 
 bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
                 const struct nj_sub_options *options)
 {
-    struct nj_shard *shard = session->shard;
     if (options->is_no_local && session->id == publication->sender) {
         return true;
     }
@@ -276,17 +333,16 @@ bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
         .qos = qos,
         .is_retain = options->is_retain_as_published && publication->view.is_retain,
     };
-    if (qos > 0) {
-        deliver_counted(session, publication, &delivery, false);
+    bool has_row = keeps_rows(session) && qos > 0;
+    if (NJ_UNLIKELY(publication->phase != NJ_PHASE_ALL) &&
+        has_row != (publication->phase == NJ_PHASE_ROWS)) {
+        publication->is_deferred = true; /* it has its turn in the other phase */
         return true;
     }
-    bool is_on = is_online(session);
-    /* Never past one of its kind that waits in the queue (MQTT5 4.6). */
-    if (is_on && NJ_LIKELY(!session->flow || !session->flow->queued_qos0)) {
-        deliver_qos0(session, publication, &delivery);
-    } else if ((session->link && !session->link->is_closing) ||
-               (session->is_stored && shard->limits->queue_qos0)) {
-        enqueue(session, publication, &delivery, 0);
+    if (qos > 0) {
+        deliver_counted(session, publication, &delivery, false);
+    } else {
+        deliver_uncounted(session, publication, &delivery);
     }
     return true;
 }
@@ -298,15 +354,57 @@ static bool is_expired(const struct nj_shard *shard, uint64_t expires_ms)
     return expires_ms && expires_ms <= shard->now_ms;
 }
 
-/* The head goes: sent, expired, or no longer allowed. */
-static void drop_head(struct nj_session *session)
+/* The head goes: expired, no longer allowed, or on its way. */
+static void take_head(struct nj_session *session)
 {
     struct nj_delivery delivery = nj_flow_dequeue(session->flow);
     NJ_STAT_SUB(session->shard, queued, 1);
-    store_remove(session, delivery.seq);
     nj_message_unref(delivery.message);
-    enum nj_err err;
-    (void)nj_shard_commit(session->shard, &err);
+}
+
+static void drop_head(struct nj_session *session)
+{
+    nj_rows_remove(session, nj_flow_head(session->flow)->seq);
+    take_head(session);
+}
+
+/* QoS 2 of a stored session: its packet id is recorded before it is sent for the first time, or a
+ * crash between the two would send it again under another one. */
+static bool reserve_head(struct nj_session *session)
+{
+    struct nj_delivery delivery = *nj_flow_head(session->flow);
+    delivery.group = nj_shard_open_group(session->shard);
+    uint16_t packet_id = reserve(session, &delivery);
+    if (packet_id) {
+        nj_rows_sent(session, delivery.seq, packet_id);
+        take_head(session);
+    }
+    return packet_id != 0;
+}
+
+static bool send_head(struct nj_session *session)
+{
+    struct nj_delivery delivery = *nj_flow_head(session->flow);
+    struct nj_publication publication = {
+        .view = nj_message_view(delivery.message),
+        .kept = nj_message_ref(delivery.message),
+    };
+    bool is_done = true;
+    uint16_t packet_id = 0;
+    if (delivery.qos) {
+        is_done = send_counted(session, &publication, &delivery, &packet_id);
+    } else {
+        deliver_qos0(session, &publication, &delivery);
+        nj_rows_remove(session, delivery.seq);
+    }
+    nj_publication_fini(&publication);
+    if (is_done) {
+        if (packet_id) {
+            nj_rows_sent(session, delivery.seq, packet_id);
+        }
+        take_head(session);
+    }
+    return is_done;
 }
 
 bool nj_deliver_queued(struct nj_session *session)
@@ -329,43 +427,24 @@ bool nj_deliver_queued(struct nj_session *session)
     if (head->qos && nj_deliver_window(session) == 0) {
         return false;
     }
-    if (head->qos == 2 && head->group > shard->completed) {
-        if (!session->flow->is_pump_held) {
-            nj_session_pump_later(session, head->group);
-        }
+    if (head->group > shard->completed) {
+        nj_session_pump_later(session, head->group);
         return false;
     }
-    struct nj_publication publication = {
-        .view = nj_message_view(head->message),
-        .kept = nj_message_ref(head->message),
-    };
-    struct nj_delivery delivery = *head;
-    bool is_done = true;
-    if (delivery.qos) {
-        is_done = send_counted(session, &publication, &delivery);
-    } else {
-        deliver_qos0(session, &publication, &delivery);
-    }
-    nj_publication_fini(&publication);
-    if (is_done) {
-        struct nj_delivery gone = nj_flow_dequeue(session->flow);
-        NJ_STAT_SUB(shard, queued, 1);
-        nj_message_unref(gone.message);
-        enum nj_err err;
-        (void)nj_shard_commit(shard, &err); /* the row of what was too large */
-    }
-    return is_done;
+    return head->qos == 2 && head->seq ? reserve_head(session) : send_head(session);
 }
 
 void nj_deliver_take_back(struct nj_session *session, struct nj_flight *flight)
 {
     if (flight->delivery.qos == 2 && flight->delivery.was_sent) {
-        flight->is_unsent = true; /* the client may have it: the pump finishes it */
-        session->flow->unsent_count++;
+        /* The client may have it: the pump finishes it. */
+        if (nj_flow_wait(session->flow, flight) != NJ_OK) {
+            nj_link_fail_memory(session->link);
+        }
         return;
     }
     drop(session->shard);
-    store_remove(session, flight->delivery.seq);
+    nj_rows_remove(session, flight->delivery.seq);
     nj_flow_done(session->flow, flight);
 }
 
@@ -373,27 +452,32 @@ void nj_deliver_take_back(struct nj_session *session, struct nj_flight *flight)
  * its packet id is free only after that (MQTT5 4.3.3). */
 static void give_up_flight(struct nj_session *session, struct nj_flight *flight)
 {
-    enum nj_err err;
-    if (flight->delivery.qos == 2) {
+    struct nj_wait wait = {0};
+    if (flight->delivery.qos == 2 && flight->delivery.was_sent) {
         flight->state = NJ_FLIGHT_WAIT_PUBCOMP;
-        store_row(session, NJ_STORE_QUEUE_RELEASED, flight->delivery.seq);
-        nj_ack_send(session->link, NJ_HOLD_PUBREL, flight->packet_id, NJ_RC_SUCCESS);
+        nj_rows_released(session, flight->delivery.seq);
+        wait.group = nj_shard_commit(session->shard, &wait.err);
+        nj_session_ack(session, NJ_HOLD_PUBREL, flight->packet_id, NJ_RC_SUCCESS, wait);
     } else {
         nj_deliver_take_back(session, flight);
     }
-    (void)nj_shard_commit(session->shard, &err);
+}
+
+/* A QoS 2 message that the client may have is finished whatever its age. */
+static bool may_go_on(struct nj_session *session, const struct nj_flight *flight)
+{
+    const struct nj_message *message = flight->delivery.message;
+    bool may_expire = flight->delivery.qos == 1 || !flight->delivery.was_sent;
+    return message && may_receive(session, nj_message_topic(message)) &&
+           !(may_expire && is_expired(session->shard, message->expires_ms));
 }
 
 bool nj_deliver_flight(struct nj_session *session, struct nj_flight *flight)
 {
-    struct nj_shard *shard = session->shard;
     struct nj_message *message = flight->delivery.message;
-    flight->is_unsent = false;
-    session->flow->unsent_count--;
-    bool is_gone = !message || !may_receive(session, nj_message_topic(message)) ||
-                   (flight->delivery.qos == 1 && is_expired(shard, message->expires_ms));
     enum nj_output_result result = NJ_OUTPUT_TOO_LARGE;
-    if (!is_gone) {
+    nj_flow_sent(session->flow, flight);
+    if (may_go_on(session, flight)) {
         struct nj_publication publication = {
             .view = nj_message_view(message),
             .kept = nj_message_ref(message),
@@ -406,7 +490,7 @@ bool nj_deliver_flight(struct nj_session *session, struct nj_flight *flight)
         return true;
     }
     if (result == NJ_OUTPUT_NO_MEMORY) {
-        flight->is_unsent = true;
+        flight->is_unsent = true; /* it has kept its place */
         session->flow->unsent_count++;
         return false;
     }
@@ -416,12 +500,14 @@ bool nj_deliver_flight(struct nj_session *session, struct nj_flight *flight)
 
 /* ---- retained */
 
-/* QoS 2 messages of a stored session wait in the queue for their records: no more of them than can
- * be sent then. */
-static bool has_room_for_replay(const struct nj_session *session, uint8_t qos)
+/* What a stored session has to wait for takes a place in its queue: no more of them than can be
+ * sent then. */
+static bool has_room_for_replay(const struct nj_session *session)
 {
-    uint32_t waiting =
-        qos == 2 && session->is_stored && session->flow ? session->flow->queue_count : 0;
+    uint64_t waiting = 0;
+    if (keeps_rows(session)) {
+        waiting = session->backlog.count + (session->flow ? session->flow->queue_count : 0);
+    }
     return waiting < nj_deliver_window(session);
 }
 
@@ -443,7 +529,7 @@ bool nj_deliver_retained(struct nj_session *session, const struct nj_retained *r
     if (qos == 0) {
         is_done =
             nj_output_publish(session->link, &publication, &delivery, 0) != NJ_OUTPUT_NO_MEMORY;
-    } else if (!has_room_for_replay(session, qos)) {
+    } else if (!has_room_for_replay(session)) {
         is_done = false;
     } else {
         deliver_counted(session, &publication, &delivery, true);

@@ -32,6 +32,7 @@ struct nj_filters {
     struct nj_interest *interest;
     struct nj_tree *tree;
     int64_t count;
+    uint32_t clock;
     struct nj_tree_nodes scratch[2];
     struct cached *last;    /* the slot of the topic asked last: publishers repeat themselves */
     struct cached overflow; /* used when the cache cannot take a topic */
@@ -197,6 +198,11 @@ static enum nj_err reserve(struct nj_filter *filter, struct nj_session *session)
     return NJ_OK;
 }
 
+uint32_t nj_filters_clock(const struct nj_filters *filters)
+{
+    return filters->clock;
+}
+
 enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *session,
                            struct nj_bytes text, const struct nj_sub_options *options, bool *is_new)
 {
@@ -214,8 +220,10 @@ enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *sessio
         drop_if_unused(filters, filter);
         return NJ_ENOMEM;
     }
-    filter->entries[filter->count] =
-        (struct nj_sub_entry){.session = session, .back = session->sub_count, .options = *options};
+    filter->entries[filter->count] = (struct nj_sub_entry){.session = session,
+                                                           .back = session->sub_count,
+                                                           .options = *options,
+                                                           .since = ++filters->clock};
     session->subs[session->sub_count++] =
         (struct nj_sub_ref){.filter = filter, .place = filter->count};
     filter->count++;

@@ -32,6 +32,7 @@ struct nj_sub_entry {
     struct nj_session *session;
     uint32_t back; /* index in session->subs */
     struct nj_sub_options options;
+    uint32_t since; /* nj_filters_clock when it was made */
 };
 
 struct nj_filter {
@@ -56,6 +57,9 @@ void nj_filters_free(struct nj_filters *filters);
 enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *session,
                            struct nj_bytes text, const struct nj_sub_options *options, bool *is_new)
     NJ_NODISCARD;
+/* Counts subscriptions as they are made; wraps. An entry is younger than a reading c of it when
+ * (int32_t)(entry->since - c) > 0. */
+uint32_t nj_filters_clock(const struct nj_filters *filters);
 /* False when there was no such subscription. */
 bool nj_filters_remove(struct nj_filters *filters, struct nj_session *session,
                        struct nj_bytes text);

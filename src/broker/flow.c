@@ -30,6 +30,7 @@ void nj_flow_free(struct nj_flow *flow)
         nj_message_unref(flow->incoming[i].message);
     }
     nj_free(flow->flights);
+    nj_free(flow->unsent);
     nj_free(flow->queue);
     nj_free(flow->incoming);
     nj_free(flow);
@@ -91,6 +92,77 @@ struct nj_flight *nj_flow_find(const struct nj_flow *flow, uint16_t packet_id)
     }
     struct nj_flight *flight = &flow->flights[packet_id & flow->flight_mask];
     return flight->state != NJ_FLIGHT_FREE && flight->packet_id == packet_id ? flight : NULL;
+}
+
+struct nj_flight *nj_flow_put(struct nj_flow *flow, uint16_t packet_id)
+{
+    while (!flow->flights || flow->flights[packet_id & flow->flight_mask].state != NJ_FLIGHT_FREE) {
+        bool is_taken = flow->flights && nj_flow_find(flow, packet_id);
+        bool is_largest = flow->flights && flow->flight_mask >= IDS_MAX;
+        if (is_taken || is_largest || grow_flights(flow) != NJ_OK) {
+            return NULL;
+        }
+    }
+    struct nj_flight *flight = &flow->flights[packet_id & flow->flight_mask];
+    flight->packet_id = packet_id;
+    flight->is_unsent = false;
+    flight->order = ++flow->next_order;
+    flow->flight_count++;
+    flow->last_packet_id = packet_id;
+    return flight;
+}
+
+/* ---- not sent yet */
+
+static enum nj_err grow_unsent(struct nj_flow *flow)
+{
+    uint32_t cap = flow->unsent_cap ? flow->unsent_cap * 2 : FIRST_FLIGHTS;
+    uint16_t *grown = nj_try_alloc(cap * sizeof(*grown));
+    if (!grown) {
+        return NJ_ENOMEM;
+    }
+    for (uint32_t i = 0; i < flow->unsent_len; i++) {
+        grown[i] = flow->unsent[(flow->unsent_head + i) & (flow->unsent_cap - 1)];
+    }
+    nj_free(flow->unsent);
+    flow->unsent = grown;
+    flow->unsent_cap = cap;
+    flow->unsent_head = 0;
+    return NJ_OK;
+}
+
+enum nj_err nj_flow_wait(struct nj_flow *flow, struct nj_flight *flight)
+{
+    if (flow->unsent_len == flow->unsent_cap && grow_unsent(flow) != NJ_OK) {
+        return NJ_ENOMEM;
+    }
+    flow->unsent[(flow->unsent_head + flow->unsent_len) & (flow->unsent_cap - 1)] =
+        flight->packet_id;
+    flow->unsent_len++;
+    flow->unsent_count += !flight->is_unsent;
+    flight->is_unsent = true;
+    return NJ_OK;
+}
+
+struct nj_flight *nj_flow_unsent(struct nj_flow *flow)
+{
+    while (flow->unsent_len) {
+        struct nj_flight *flight = nj_flow_find(flow, flow->unsent[flow->unsent_head]);
+        if (flight && flight->is_unsent) {
+            return flight;
+        }
+        flow->unsent_head = (flow->unsent_head + 1) & (flow->unsent_cap - 1);
+        flow->unsent_len--;
+    }
+    return NULL;
+}
+
+void nj_flow_sent(struct nj_flow *flow, struct nj_flight *flight)
+{
+    if (flight->is_unsent) {
+        flight->is_unsent = false;
+        flow->unsent_count--;
+    }
 }
 
 static uint64_t payload_bytes(const struct nj_message *message)
@@ -157,6 +229,25 @@ struct nj_delivery nj_flow_dequeue(struct nj_flow *flow)
     flow->queued_qos0 -= delivery.qos == 0;
     flow->queue_bytes -= payload_bytes(delivery.message);
     return delivery;
+}
+
+bool nj_flow_forget(struct nj_flow *flow, uint64_t seq)
+{
+    for (uint32_t i = 0; i < flow->queue_count; i++) {
+        struct nj_delivery *found = &flow->queue[(flow->queue_head + i) & (flow->queue_cap - 1)];
+        if (found->seq != seq) {
+            continue;
+        }
+        struct nj_delivery gone = *found;
+        for (uint32_t j = i; j > 0; j--) {
+            flow->queue[(flow->queue_head + j) & (flow->queue_cap - 1)] =
+                flow->queue[(flow->queue_head + j - 1) & (flow->queue_cap - 1)];
+        }
+        flow->queue[flow->queue_head] = gone;
+        nj_message_unref(nj_flow_dequeue(flow).message);
+        return true;
+    }
+    return false;
 }
 
 struct nj_incoming *nj_flow_incoming_find(const struct nj_flow *flow, uint16_t packet_id)

@@ -38,7 +38,7 @@ struct nj_flight {
     uint32_t bytes; /* of its payload, in flight_bytes */
     uint16_t packet_id;
     uint8_t state;  /* enum nj_flight_state */
-    bool is_unsent; /* resumed, but the window was full: not yet sent on this connection */
+    bool is_unsent; /* not yet sent on this connection: resumed, or its record is not durable */
 };
 
 struct nj_incoming {
@@ -55,7 +55,11 @@ struct nj_flow {
     uint64_t flight_bytes;
     uint64_t next_order;
     uint16_t last_packet_id;
-    bool is_pump_held;         /* a hold will call the pump when the head of the queue is durable */
+    bool is_pump_held; /* the pump will be called when a group is complete */
+    uint16_t *unsent;  /* ring: ids of unsent flights in the order they go out; some may be done */
+    uint32_t unsent_head;
+    uint32_t unsent_len;
+    uint32_t unsent_cap;       /* power of two */
     struct nj_delivery *queue; /* ring */
     uint32_t queue_head;
     uint32_t queue_count;
@@ -74,6 +78,14 @@ void nj_flow_free(struct nj_flow *flow);
  * taken when the caller sets its state. */
 struct nj_flight *nj_flow_take(struct nj_flow *flow) NJ_NODISCARD;
 struct nj_flight *nj_flow_find(const struct nj_flow *flow, uint16_t packet_id);
+/* The place of an id that was given in an earlier life of the broker or on an earlier connection.
+ * NULL when memory is short or the id is taken. The next one taken follows it. */
+struct nj_flight *nj_flow_put(struct nj_flow *flow, uint16_t packet_id) NJ_NODISCARD;
+/* The flight is not sent yet: it waits behind those that were said so before it. */
+enum nj_err nj_flow_wait(struct nj_flow *flow, struct nj_flight *flight) NJ_NODISCARD;
+/* The first of them, or NULL. nj_flow_sent: it waits no longer. */
+struct nj_flight *nj_flow_unsent(struct nj_flow *flow);
+void nj_flow_sent(struct nj_flow *flow, struct nj_flight *flight);
 /* Frees the place and drops the message. */
 void nj_flow_done(struct nj_flow *flow, struct nj_flight *flight);
 
@@ -82,6 +94,9 @@ enum nj_err nj_flow_enqueue(struct nj_flow *flow, const struct nj_delivery *deli
 struct nj_delivery *nj_flow_head(const struct nj_flow *flow);
 /* Takes the head off; the reference is the caller's. */
 struct nj_delivery nj_flow_dequeue(struct nj_flow *flow);
+
+/* Takes the delivery of row `seq` out, wherever it is, and drops the message. */
+bool nj_flow_forget(struct nj_flow *flow, uint64_t seq);
 
 struct nj_incoming *nj_flow_incoming_find(const struct nj_flow *flow, uint16_t packet_id);
 struct nj_incoming *nj_flow_incoming_add(struct nj_flow *flow, uint16_t packet_id) NJ_NODISCARD;

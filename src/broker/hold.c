@@ -3,10 +3,12 @@
 
 #include "base/mem.h"
 #include "broker/ack.h"
+#include "broker/commit.h"
 #include "broker/flow.h"
 #include "broker/link.h"
 #include "broker/message.h"
 #include "broker/record.h"
+#include "broker/release.h"
 #include "broker/replay.h"
 #include "broker/session.h"
 #include "broker/shard.h"
@@ -16,39 +18,6 @@
 struct nj_hold_table {
     struct nj_hold *buckets[TICKET_BUCKETS];
 };
-
-struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind, uint64_t owner)
-{
-    if (shard->op_count == shard->op_cap) {
-        uint32_t cap = shard->op_cap ? shard->op_cap * 2 : 16;
-        struct nj_store_op *grown = nj_try_realloc(shard->ops, cap * sizeof(*grown));
-        if (!grown) {
-            shard->is_group_broken = true;
-            return NULL;
-        }
-        shard->ops = grown;
-        shard->op_cap = cap;
-    }
-    struct nj_store_op *op = &shard->ops[shard->op_count++];
-    *op = (struct nj_store_op){.kind = kind, .owner = owner};
-    return op;
-}
-
-uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err)
-{
-    bool is_broken = shard->is_group_broken;
-    uint32_t count = shard->op_count;
-    shard->is_group_broken = false;
-    shard->op_count = 0;
-    *err = is_broken ? NJ_ENOMEM : NJ_OK;
-    /* While the broker stops, the store is closed before the last sessions are let go. */
-    if (is_broken || !count || !shard->core->store) {
-        return 0;
-    }
-    *err = nj_store_submit(shard->core->store, shard->id, shard->ops, count, shard->submitted + 1,
-                           NULL);
-    return *err == NJ_OK ? ++shard->submitted : 0;
-}
 
 struct nj_wait nj_session_lane_wait(struct nj_session *session)
 {
@@ -134,13 +103,6 @@ static void deliver_hold(struct nj_session *session, struct nj_hold *hold)
     struct nj_link *link = session->link;
     if (hold->kind == NJ_HOLD_PUBACK) {
         give_back_quota(link);
-    }
-    if (hold->kind == NJ_HOLD_PUMP) {
-        if (session->flow) {
-            session->flow->is_pump_held = false;
-        }
-        nj_session_pump(session);
-        return;
     }
     if (hold->err != NJ_OK) {
         if (hold->kind == NJ_HOLD_PUBREC) {
@@ -270,60 +232,96 @@ void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const
     release(session);
 }
 
+struct pump_after {
+    struct nj_after after; /* first */
+    uint64_t session;
+};
+
+static void run_pump(struct nj_shard *shard, struct nj_after *after, enum nj_err err)
+{
+    struct nj_session *session = nj_session_by_id(shard, ((struct pump_after *)after)->session);
+    nj_free(after);
+    if (session && session->flow && err != NJ_ECLOSED) {
+        session->flow->is_pump_held = false;
+        nj_session_pump(session);
+    }
+}
+
 void nj_session_pump_later(struct nj_session *session, uint64_t group)
 {
-    struct nj_hold *hold =
-        hold_new(session->shard, NJ_HOLD_PUMP, 0, (struct nj_wait){.group = group});
-    if (!hold) {
+    if (session->flow->is_pump_held) {
+        return;
+    }
+    struct pump_after *pump = nj_try_zalloc(sizeof(*pump));
+    if (!pump) {
         nj_link_fail_memory(session->link);
         return;
     }
-    hold->session = session;
+    pump->session = session->id;
+    pump->after.run = run_pump;
     session->flow->is_pump_held = true;
-    nj_list_push_back(&session->held, &hold->in_session);
+    nj_shard_after(session->shard, &pump->after, group);
 }
 
-static void ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket, enum nj_err err)
+static void ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket, enum nj_err err,
+                         uint32_t parts)
 {
     struct nj_record_ticket *record =
         nj_shard_post_surely(shard, from, NJ_RECORD_TICKET_DONE, sizeof(*record));
     record->ticket = ticket;
     record->err = err;
+    record->parts = parts;
 }
 
 void nj_shard_ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket,
                            struct nj_wait wait, enum nj_err err)
 {
-    if (err != NJ_OK || (wait.group <= shard->completed && !wait.tickets)) {
-        ticket_reply(shard, from, ticket, err);
+    /* Whoever waits for more answers must not be told too early even when it failed: the parts of a
+     * joint group are counted. */
+    bool has_failed = err != NJ_OK && !(wait.parts && wait.tickets);
+    if (has_failed || (wait.group <= shard->completed && !wait.tickets)) {
+        ticket_reply(shard, from, ticket, err, wait.parts);
         return;
     }
     struct nj_hold *hold = hold_new(shard, NJ_HOLD_TICKET, 0, wait);
     if (!hold) {
-        ticket_reply(shard, from, ticket, NJ_ENOMEM);
+        ticket_reply(shard, from, ticket, NJ_ENOMEM, wait.parts);
         return;
+    }
+    if (err != NJ_OK) {
+        hold->err = err;
     }
     hold->reply_ticket = ticket;
     hold->reply_to = from;
+    hold->parts = wait.parts;
 }
 
 /* A hold got nearer to being ready. */
 static void advance(struct nj_shard *shard, struct nj_hold *hold)
 {
-    if (hold->kind != NJ_HOLD_TICKET) {
+    if (hold->kind == NJ_HOLD_RELEASE) {
+        if (is_ready(hold)) {
+            struct nj_release *due = hold->due;
+            enum nj_err err = hold->err;
+            uint32_t parts = hold->parts;
+            hold_free(shard, hold);
+            nj_release_counted(shard, due, err, parts);
+        }
+    } else if (hold->kind != NJ_HOLD_TICKET) {
         release(hold->session);
     } else if (is_ready(hold)) {
-        ticket_reply(shard, hold->reply_to, hold->reply_ticket, hold->err);
+        ticket_reply(shard, hold->reply_to, hold->reply_ticket, hold->err, hold->parts);
         hold_free(shard, hold);
     }
 }
 
-void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err err)
+void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err err, uint32_t parts)
 {
     struct nj_hold *hold = ticket_find(shard, ticket);
     if (!hold) {
         return; /* the connection that waited is gone */
     }
+    hold->parts += parts;
     if (err != NJ_OK) {
         hold->err = err;
     }
@@ -337,6 +335,7 @@ void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err e
 void nj_shard_completed(struct nj_shard *shard, uint64_t group, enum nj_err err)
 {
     shard->completed = group;
+    nj_commit_completed(shard, group, err);
     while (!nj_list_is_empty(&shard->waiting)) {
         struct nj_hold *hold = NJ_CONTAINER(shard->waiting.next, struct nj_hold, in_waiting);
         if (hold->group > group) {
@@ -356,9 +355,22 @@ void nj_session_drop_held(struct nj_session *session)
     while (!nj_list_is_empty(&session->held)) {
         hold_free(session->shard, NJ_CONTAINER(session->held.next, struct nj_hold, in_session));
     }
-    if (session->flow) {
-        session->flow->is_pump_held = false;
+}
+
+void nj_shard_drop_hold(struct nj_shard *shard, struct nj_hold *hold)
+{
+    hold_free(shard, hold);
+}
+
+struct nj_hold *nj_shard_hold_release(struct nj_shard *shard, struct nj_release *due,
+                                      uint64_t ticket, uint32_t tickets)
+{
+    struct nj_hold *hold =
+        hold_new(shard, NJ_HOLD_RELEASE, 0, (struct nj_wait){.ticket = ticket, .tickets = tickets});
+    if (hold) {
+        hold->due = due;
     }
+    return hold;
 }
 
 void nj_shard_holds_fini(struct nj_shard *shard)

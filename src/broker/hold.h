@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/list.h"
 
+struct nj_release;
 struct nj_retained_request;
 struct nj_session;
 struct nj_shard;
@@ -27,8 +28,8 @@ enum nj_hold_kind {
     NJ_HOLD_SUBACK,
     NJ_HOLD_UNSUBACK,
     NJ_HOLD_CONNACK,
-    NJ_HOLD_PUMP,   /* no frame: the queue may move on */
-    NJ_HOLD_TICKET, /* no session: another worker waits */
+    NJ_HOLD_TICKET,  /* no session: another worker waits */
+    NJ_HOLD_RELEASE, /* no session: a release waits until its parts are counted */
 };
 
 struct nj_hold {
@@ -40,7 +41,9 @@ struct nj_hold {
     uint64_t group;           /* store group waited for; 0 = none */
     uint64_t ticket;          /* key among this worker's tickets */
     uint32_t tickets_left;
-    uint32_t reply_to; /* NJ_HOLD_TICKET: the worker that asked, and its ticket */
+    uint32_t parts;         /* of a joint group, submitted by those who answered */
+    struct nj_release *due; /* NJ_HOLD_RELEASE */
+    uint32_t reply_to;      /* NJ_HOLD_TICKET: the worker that asked, and its ticket */
     uint64_t reply_ticket;
     enum nj_err err;
     uint8_t kind;
@@ -56,6 +59,7 @@ struct nj_wait {
     uint64_t ticket;
     uint32_t tickets;
     enum nj_err err; /* it failed already: the answer says so, in its turn */
+    uint32_t parts;  /* of a joint group, that were submitted for it here */
 };
 
 /* Commits the open group. What an answer waits for that follows all that the session has submitted:
@@ -68,13 +72,18 @@ void nj_session_ack(struct nj_session *session, enum nj_hold_kind kind, uint16_t
 /* The same for an encoded frame. Takes `replay` over (may be NULL). */
 void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const uint8_t *frame,
                        uint32_t len, struct nj_replay *replay, struct nj_wait wait);
-/* Calls nj_session_pump when `group` is complete. */
+/* Calls nj_session_pump when `group` is complete. The session has a flow. */
 void nj_session_pump_later(struct nj_session *session, uint64_t group);
 /* Answers `ticket` of worker `from` now or when what it waits for is done. */
 void nj_shard_ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticket,
                            struct nj_wait wait, enum nj_err err);
-/* A ticket of ours was answered. */
-void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err err);
+/* A ticket of ours was answered, after `parts` parts of its joint group were submitted. */
+void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err err, uint32_t parts);
+/* For release.c: calls nj_release_counted when so many answers to `ticket` have come. NULL when
+ * memory is short. */
+struct nj_hold *nj_shard_hold_release(struct nj_shard *shard, struct nj_release *due,
+                                      uint64_t ticket, uint32_t tickets) NJ_NODISCARD;
+void nj_shard_drop_hold(struct nj_shard *shard, struct nj_hold *hold);
 /* The connection is gone: nothing that waits will be sent. */
 void nj_session_drop_held(struct nj_session *session);
 void nj_shard_holds_fini(struct nj_shard *shard);

@@ -2,6 +2,7 @@
 #include "broker/output.h"
 
 #include "base/mem.h"
+#include "broker/commit.h"
 #include "broker/denial.h"
 #include "broker/link.h"
 #include "broker/publish.h"

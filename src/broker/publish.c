@@ -2,7 +2,7 @@
 #include "broker/publish.h"
 
 #include "base/mem.h"
-#include "broker/ack.h"
+#include "broker/commit.h"
 #include "broker/denial.h"
 #include "broker/flow.h"
 #include "broker/hold.h"
@@ -11,6 +11,7 @@
 #include "broker/message.h"
 #include "broker/origin.h"
 #include "broker/retain.h"
+#include "broker/rows.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "mqtt/topic.h"
@@ -97,6 +98,24 @@ bool nj_shard_retain_clear(struct nj_shard *shard, struct nj_bytes topic)
     return true;
 }
 
+static void store_retained(struct nj_shard *shard, struct nj_message *message,
+                           struct nj_origin *origin)
+{
+    struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_SET, 0);
+    if (!op) {
+        return;
+    }
+    op->message = message;
+    if (origin) {
+        shard->saved_origin = (struct nj_store_origin){
+            .user = nj_origin_user(origin),
+            .client_id = nj_origin_client_id(origin),
+            .scope = origin->scope,
+        };
+        op->origin = &shard->saved_origin;
+    }
+}
+
 static void retain(struct nj_shard *shard, struct nj_publication *publication,
                    struct nj_origin *origin)
 {
@@ -115,12 +134,10 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
     if (!message || nj_retain_put(shard->core->retain, message, origin) != NJ_OK) {
         NJ_STAT_ADD(shard, dropped_memory, 1);
     } else {
-        struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_SET, 0);
-        if (op) {
-            op->message = message;
-        }
+        store_retained(shard, message, origin);
     }
-    if (message != publication->kept) {
+    if (message && message != publication->kept) {
+        /* It is what the index holds; the group refers to it until it is committed. */
         nj_message_unref(message);
     }
 }
@@ -241,7 +258,7 @@ static void answer_refused(struct nj_session *session, const struct nj_publish_i
 
 /* ---- requests to the broker: handed on at once, never routed, retained or stored */
 
-static bool is_request(struct nj_bytes topic)
+bool nj_publish_is_request(struct nj_bytes topic)
 {
     return nj_bytes_starts_with(topic, NJ_BYTES_LIT("$CONTROL/"));
 }
@@ -354,7 +371,7 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
     if (in->qos && link->receive_max_in && link->receive_in >= link->receive_max_in) {
         return refuse(reason, NJ_RC_RECEIVE_MAXIMUM_EXCEEDED);
     }
-    if (NJ_UNLIKELY(is_request(publication.view.topic))) {
+    if (NJ_UNLIKELY(nj_publish_is_request(publication.view.topic))) {
         err = take_request(session, in, &publication, reason);
     } else if (in->qos == 2) {
         err = publish_qos2(session, in, &publication, reason);
@@ -365,74 +382,11 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
     return err;
 }
 
-/* ---- PUBREL: the message is authorised again, then routed in the group that frees its id */
-
-/* `message` has to live until the group is committed, which refers to it. */
-static void release(struct nj_session *session, struct nj_message *message,
-                    struct nj_routed *routed)
-{
-    struct nj_shard *shard = session->shard;
-    struct nj_publication publication = {
-        .view = nj_message_view(message), .kept = message, .sender = session->id};
-    struct nj_verdict verdict;
-    if (is_request(publication.view.topic)) {
-        return; /* it was handed on with its PUBLISH */
-    }
-    nj_authz(shard->policy, &session->subject, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
-    if (verdict.allowed && message->expires_ms && message->expires_ms <= shard->now_ms) {
-        /* It took too long: nobody may get it any more (MQTT5 3.3.2.3.3). */
-        NJ_STAT_ADD(shard, dropped_expired, 1);
-        NJ_STAT_ADD(shard, publish_dropped, 1);
-    } else if (verdict.allowed) {
-        *routed = nj_publish_accepted(session, &publication, true);
-    } else {
-        nj_session_denied(session, NJ_ACTION_PUBLISH, publication.view.topic, &verdict);
-    }
-}
-
-void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
-{
-    struct nj_shard *shard = session->shard;
-    struct nj_link *link = session->link;
-    struct nj_incoming *incoming =
-        session->flow ? nj_flow_incoming_find(session->flow, packet_id) : NULL;
-    if (!incoming) {
-        uint8_t code = link->version == NJ_MQTT_5 ? NJ_RC_PACKET_ID_NOT_FOUND : 0;
-        nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, code, (struct nj_wait){0});
-        return;
-    }
-    struct nj_message *message = incoming->message;
-    if (incoming->connection == session->connection && link->receive_in) {
-        link->receive_in--;
-    }
-    nj_flow_incoming_remove(session->flow, incoming);
-    struct nj_routed routed = {0};
-    release(session, message, &routed);
-    if (session->is_stored) {
-        struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_INCOMING_RELEASE, session->id);
-        if (op) {
-            op->packet_id = packet_id;
-        }
-    }
-    struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};
-    wait.group = nj_shard_commit(shard, &wait.err);
-    nj_message_unref(message);
-    nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, wait);
-}
-
 /* ---- the client's answers */
-
-static void store_row(struct nj_session *session, enum nj_store_op_kind kind, uint64_t seq)
-{
-    struct nj_store_op *op = seq ? nj_shard_op(session->shard, kind, session->id) : NULL;
-    if (op) {
-        op->seq = seq;
-    }
-}
 
 static void finish(struct nj_session *session, struct nj_flight *flight)
 {
-    store_row(session, NJ_STORE_QUEUE_REMOVE, flight->delivery.seq);
+    nj_rows_remove(session, flight->delivery.seq);
     nj_flow_done(session->flow, flight);
     enum nj_err err;
     (void)nj_shard_commit(session->shard, &err);
@@ -464,12 +418,9 @@ void nj_session_pubrec(struct nj_session *session, uint16_t packet_id, bool is_e
     }
     struct nj_wait wait = {0};
     if (flight->state == NJ_FLIGHT_WAIT_PUBREC) {
-        if (flight->is_unsent) {
-            flight->is_unsent = false;
-            session->flow->unsent_count--;
-        }
+        nj_flow_sent(session->flow, flight);
         flight->state = NJ_FLIGHT_WAIT_PUBCOMP;
-        store_row(session, NJ_STORE_QUEUE_RELEASED, flight->delivery.seq);
+        nj_rows_released(session, flight->delivery.seq);
         wait.group = nj_shard_commit(session->shard, &wait.err);
     }
     nj_session_ack(session, NJ_HOLD_PUBREL, packet_id, NJ_RC_SUCCESS, wait);

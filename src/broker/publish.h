@@ -30,6 +30,7 @@ struct nj_publish_in {
 /* NJ_OK, or an error with *reason: the connection has to be closed with it. */
 enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publish_in *in,
                                enum nj_mqtt_reason *reason) NJ_NODISCARD;
+/* See release.h. */
 void nj_session_pubrel(struct nj_session *session, uint16_t packet_id);
 /* The client's answers to what we sent. `is_error`: reason code ≥ 0x80. */
 void nj_session_puback(struct nj_session *session, uint16_t packet_id);
@@ -46,6 +47,8 @@ enum nj_err nj_shard_mounted(struct nj_shard *shard, struct nj_bytes mount_point
 /* Takes the retained message of a topic away, in the store, too (the group is still open). False
  * when there is none. */
 bool nj_shard_retain_clear(struct nj_shard *shard, struct nj_bytes topic);
+/* Requests to the broker: never routed, retained or stored. */
+bool nj_publish_is_request(struct nj_bytes topic);
 /* The broker's own publication ($SYS), or a retained message set by it. */
 void nj_publish_by_broker(struct nj_shard *shard, const struct nj_message_view *view);
 

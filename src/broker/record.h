@@ -33,6 +33,7 @@ struct nj_record_publish {
     uint64_t expires_ms;
     uint64_t sender; /* session id, for no-local */
     uint64_t ticket; /* 0 = no answer wanted */
+    uint64_t joint;  /* 0, or: only rows now, in this joint group; the rest when it is durable */
     uint32_t from;   /* worker that asks */
     uint32_t topic_len;
     uint32_t props_len;
@@ -45,6 +46,7 @@ struct nj_record_publish {
 struct nj_record_ticket {
     uint64_t ticket;
     enum nj_err err;
+    uint32_t parts; /* of its joint group, submitted for it */
 };
 
 struct nj_record_store {
@@ -76,6 +78,7 @@ struct nj_record_group_deliver {
     uint64_t session;           /* the member that is asked */
     uint64_t first;             /* who was asked first in this round: it ends there */
     uint64_t ticket;
+    uint64_t joint; /* as in nj_record_publish */
     uint32_t ticket_from;
     uint32_t home;
     uint32_t tried; /* members asked so far */

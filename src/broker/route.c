@@ -36,6 +36,7 @@ static bool post(struct nj_shard *shard, unsigned target, struct nj_publication 
     record->expires_ms = view->expires_ms;
     record->sender = publication->sender;
     record->ticket = ticket;
+    record->joint = publication->phase == NJ_PHASE_ROWS ? publication->joint : 0;
     record->from = shard->id;
     record->qos = view->qos;
     record->is_retain = view->is_retain;
@@ -57,6 +58,49 @@ static bool post(struct nj_shard *shard, unsigned target, struct nj_publication 
     return true;
 }
 
+static void post_failed(struct nj_shard *shard, const struct nj_publication *publication)
+{
+    NJ_STAT_ADD(shard, dropped_memory, 1);
+    NJ_STAT_ADD(shard, publish_dropped, 1);
+    shard->is_group_broken |= publication->phase == NJ_PHASE_ROWS;
+}
+
+/* To the workers in `targets`; those that are also in `asked` answer `ticket`. Returns how many
+ * will.
+ */
+static uint32_t post_all(struct nj_shard *shard, uint64_t targets, uint64_t asked,
+                         struct nj_publication *publication, uint64_t ticket)
+{
+    uint32_t tickets = 0;
+    while (NJ_UNLIKELY(targets)) {
+        unsigned target = (unsigned)__builtin_ctzll(targets);
+        targets &= targets - 1;
+        if (target >= shard->core->shard_count) {
+            break;
+        }
+        bool asks = ticket && (asked >> target & 1);
+        if (!post(shard, target, publication, asks ? ticket : 0)) {
+            post_failed(shard, publication);
+        } else if (asks) {
+            tickets++;
+        }
+    }
+    return tickets;
+}
+
+/* Every worker with subscribers takes part, so that all of them decide now who is to get it; shared
+ * subscriptions are served now, too. */
+static void route_rows(struct nj_shard *shard, struct nj_publication *publication,
+                       const struct nj_match *match, struct nj_routed *routed)
+{
+    uint64_t others = match->interest.any & ~(1ull << shard->id);
+    routed->ticket = publication->ticket;
+    routed->tickets = post_all(shard, others, others, publication, publication->ticket);
+    if (match->count) {
+        routed->tickets += nj_route_local(shard, publication, match, publication->ticket);
+    }
+}
+
 struct nj_routed nj_route(struct nj_shard *shard, struct nj_publication *publication,
                           bool wants_ticket)
 {
@@ -67,27 +111,24 @@ struct nj_routed nj_route(struct nj_shard *shard, struct nj_publication *publica
         return routed;
     }
     routed.has_subscribers = true;
-    routed.ticket = wants_ticket && interest.stored ? ++shard->next_ticket : 0;
-    uint64_t others = interest.any & ~(1ull << shard->id);
-    while (NJ_UNLIKELY(others)) {
-        unsigned target = (unsigned)__builtin_ctzll(others);
-        others &= others - 1;
-        if (target >= shard->core->shard_count) {
-            break;
-        }
-        bool asks = routed.ticket && (interest.stored >> target & 1);
-        if (!post(shard, target, publication, asks ? routed.ticket : 0)) {
-            NJ_STAT_ADD(shard, dropped_memory, 1);
-            NJ_STAT_ADD(shard, publish_dropped, 1);
-        } else if (asks) {
-            routed.tickets++;
-        }
+    if (publication->phase == NJ_PHASE_ROWS) {
+        route_rows(shard, publication, match, &routed);
+        return routed;
     }
+    uint64_t own = 1ull << shard->id;
+    routed.ticket = wants_ticket && interest.stored ? ++shard->next_ticket : 0;
+    routed.tickets =
+        post_all(shard, interest.any & ~own, interest.stored, publication, routed.ticket);
     if (match->count) {
-        bool asks = routed.ticket && (interest.stored >> shard->id & 1);
+        bool asks = routed.ticket && (interest.stored & own);
         routed.tickets += nj_route_local(shard, publication, match, asks ? routed.ticket : 0);
     }
     return routed;
+}
+
+bool nj_route_reaches_stored(struct nj_shard *shard, struct nj_bytes topic)
+{
+    return nj_filters_match(shard->filters, topic)->interest.stored != 0;
 }
 
 /* MQTT 3.1 and 3.1.1 get one copy, at the highest QoS of the overlapping subscriptions; MQTT 5 gets
@@ -97,9 +138,13 @@ static bool is_single_copy(const struct nj_session *session)
     return session->version != NJ_MQTT_5;
 }
 
-static bool is_own(const struct nj_sub_entry *entry, const struct nj_publication *publication)
+/* Its own, or the subscription was made when the message had been released. */
+static bool is_passed_over(const struct nj_sub_entry *entry,
+                           const struct nj_publication *publication)
 {
-    return entry->options.is_no_local && entry->session->id == publication->sender;
+    bool is_own = entry->options.is_no_local && entry->session->id == publication->sender;
+    return is_own || (publication->phase == NJ_PHASE_REST &&
+                      (int32_t)(entry->since - publication->clock) > 0);
 }
 
 static void mark_overlaps(uint64_t number, const struct nj_publication *publication,
@@ -110,7 +155,7 @@ static void mark_overlaps(uint64_t number, const struct nj_publication *publicat
         for (uint32_t i = 0; i < filter->count; i++) {
             struct nj_session *session = filter->entries[i].session;
             uint8_t qos = filter->entries[i].options.qos;
-            if (is_own(&filter->entries[i], publication)) {
+            if (is_passed_over(&filter->entries[i], publication)) {
                 continue; /* another subscription may bring it all the same */
             }
             if (session->mark != number) {
@@ -128,8 +173,11 @@ static void deliver_overlap(const struct nj_sub_entry *entry, struct nj_publicat
 {
     struct nj_session *session = entry->session;
     struct nj_sub_options options = entry->options;
+    if (is_passed_over(entry, publication)) {
+        return;
+    }
     if (is_single_copy(session)) {
-        if (session->mark != number || is_own(entry, publication)) {
+        if (session->mark != number) {
             return; /* it had its copy */
         }
         session->mark = 0;
@@ -161,14 +209,18 @@ uint32_t nj_route_local(struct nj_shard *shard, struct nj_publication *publicati
         const struct nj_filter *filter = match->filters[0];
         publication->is_single = filter->count == 1;
         for (uint32_t i = 0; i < filter->count; i++) {
-            (void)nj_deliver(filter->entries[i].session, publication, &filter->entries[i].options);
+            const struct nj_sub_entry *entry = &filter->entries[i];
+            if (NJ_LIKELY(!is_passed_over(entry, publication))) {
+                (void)nj_deliver(entry->session, publication, &entry->options);
+            }
         }
     }
     for (uint32_t f = 0; f < match->count; f++) {
         struct nj_filter *filter = match->filters[f];
-        if (NJ_UNLIKELY(filter->groups != NULL)) {
-            tickets +=
-                nj_share_route(shard, filter, publication, filter->stored_count ? ticket : 0);
+        bool has_groups = filter->groups && publication->phase != NJ_PHASE_REST;
+        if (NJ_UNLIKELY(has_groups)) {
+            bool asks = filter->stored_count || publication->phase == NJ_PHASE_ROWS;
+            tickets += nj_share_route(shard, filter, publication, asks ? ticket : 0);
         }
     }
     return ticket ? tickets : 0;

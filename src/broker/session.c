@@ -7,13 +7,16 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "broker/ack.h"
+#include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/flow.h"
+#include "broker/handover.h"
 #include "broker/hold.h"
 #include "broker/link.h"
 #include "broker/message.h"
 #include "broker/origin.h"
 #include "broker/replay.h"
+#include "broker/rows.h"
 #include "broker/shard.h"
 #include "broker/share.h"
 #include "broker/will.h"
@@ -152,13 +155,18 @@ void nj_session_save(struct nj_session *session)
         .expiry_s = session->expiry_s,
         .version = session->version,
         .has_login = session->credential != 0,
+        .is_ending = session->is_ending,
     };
     op->session = &shard->saved;
+    session->has_record = true;
 }
 
 static void store_delete(struct nj_session *session)
 {
     enum nj_err err;
+    if (!session->has_record) {
+        return;
+    }
     (void)nj_shard_op(session->shard, NJ_STORE_SESSION_DELETE, session->id);
     (void)nj_shard_commit(session->shard, &err);
 }
@@ -169,20 +177,28 @@ void nj_session_set_expiry(struct nj_session *session, uint32_t expiry_s)
     session->expiry_s = cap && expiry_s > cap ? cap : expiry_s;
     bool is_stored = session->expiry_s > 0;
     if (is_stored != session->is_stored) {
-        if (!is_stored) {
+        if (!is_stored && session->has_record) {
             /* It ends with this connection, and must not come back after a restart. */
-            store_delete(session);
+            enum nj_err err;
+            nj_session_save(session);
+            (void)nj_shard_commit(session->shard, &err);
         }
         nj_filters_set_stored(session->shard->filters, session, is_stored);
         nj_share_tell_state(session);
     }
 }
 
+uint64_t nj_session_queued(const struct nj_session *session, uint64_t *bytes)
+{
+    const struct nj_flow *flow = session->flow;
+    *bytes = session->backlog.bytes + (flow ? flow->queue_bytes : 0);
+    return session->backlog.count + (flow ? flow->queue_count : 0);
+}
+
 static void queue_count_changed(struct nj_session *session)
 {
-    if (session->flow) {
-        NJ_STAT_SUB(session->shard, queued, session->flow->queue_count);
-    }
+    uint64_t bytes;
+    NJ_STAT_SUB(session->shard, queued, nj_session_queued(session, &bytes));
 }
 
 static void discard(struct nj_session *session)
@@ -204,10 +220,13 @@ void nj_session_end(struct nj_session *session)
     nj_session_drop_held(session);
     NJ_STAT_SUB(shard, subscriptions, session->sub_count);
     nj_filters_remove_all(shard->filters, session);
-    nj_share_hand_on(session);
+    bool is_handed_over = nj_handover_start(session);
+    if (!is_handed_over) {
+        nj_share_hand_on(session);
+    }
     nj_share_leave_all(session);
-    nj_will_fire(session);
-    if (session->is_stored) {
+    bool is_deleted = nj_will_fire(session, !is_handed_over);
+    if (!is_handed_over && !is_deleted) {
         store_delete(session);
     }
     discard(session);
@@ -293,13 +312,14 @@ void nj_session_detach(struct nj_session *session, bool with_will)
     keep_replay(session);
     nj_replay_free(session->replay);
     session->replay = NULL;
+    nj_rows_leave(session);
     nj_share_tell_state(session);
     session->expires_ms = session->expiry_s == NJ_EXPIRY_NEVER
                               ? UINT64_MAX
                               : shard->now_ms + session->expiry_s * MS_PER_S;
     if (session->will) {
         if (session->will->delay_s == 0) {
-            nj_will_fire(session);
+            (void)nj_will_fire(session, false);
         } else {
             session->will_due_ms = shard->now_ms + session->will->delay_s * MS_PER_S;
         }
@@ -326,7 +346,7 @@ void nj_shard_run_timers(struct nj_shard *shard)
             continue;
         }
         if (session->will && session->will_due_ms <= shard->now_ms) {
-            nj_will_fire(session);
+            (void)nj_will_fire(session, false);
         }
         set_away_timer(session);
     }
@@ -341,7 +361,7 @@ static int by_order(const void *a, const void *b)
     return (left->order > right->order) - (left->order < right->order);
 }
 
-/* Sends again what was in flight, in the first order (MQTT5 4.4, 4.6): PUBREL where the client had
+/* Goes on with what was in flight, in the first order (MQTT5 4.4, 4.6): PUBREL where the client had
  * the message, else the PUBLISH as far as the window allows. */
 static void resume_flights(struct nj_session *session)
 {
@@ -352,25 +372,18 @@ static void resume_flights(struct nj_session *session)
         return;
     }
     uint32_t count = 0;
-    bool is_stuck = false;
     for (uint32_t i = 0; i <= flow->flight_mask; i++) {
-        struct nj_flight *flight = &flow->flights[i];
-        if (flight->state == NJ_FLIGHT_FREE) {
-            continue;
-        }
-        sorted[count++] = flight;
-        if (flight->state != NJ_FLIGHT_WAIT_PUBCOMP && !flight->is_unsent) {
-            flight->delivery.was_sent = true;
-            flight->is_unsent = true;
-            flow->unsent_count++;
+        if (flow->flights[i].state != NJ_FLIGHT_FREE) {
+            sorted[count++] = &flow->flights[i];
         }
     }
     qsort(sorted, count, sizeof(struct nj_flight *), by_order);
     for (uint32_t i = 0; i < count; i++) {
         if (sorted[i]->state == NJ_FLIGHT_WAIT_PUBCOMP) {
             nj_ack_send(session->link, NJ_HOLD_PUBREL, sorted[i]->packet_id, NJ_RC_SUCCESS);
-        } else if (!is_stuck && nj_deliver_window(session) > 0) {
-            is_stuck = !nj_deliver_flight(session, sorted[i]); /* those behind it wait, too */
+        } else if (nj_flow_wait(flow, sorted[i]) != NJ_OK) {
+            nj_link_fail_memory(session->link);
+            break;
         }
     }
     nj_free(sorted);
@@ -386,17 +399,20 @@ void nj_session_resume(struct nj_session *session)
     nj_session_pump(session);
 }
 
-static struct nj_flight *oldest_unsent(struct nj_flow *flow)
+/* False when one that is not durable, the window, or memory is in the way. */
+static bool pump_unsent(struct nj_session *session)
 {
-    struct nj_flight *oldest = NULL;
-    for (uint32_t i = 0; i <= flow->flight_mask; i++) {
-        struct nj_flight *flight = &flow->flights[i];
-        if (flight->state != NJ_FLIGHT_FREE && flight->is_unsent &&
-            (!oldest || flight->order < oldest->order)) {
-            oldest = flight;
+    struct nj_flight *flight;
+    while (session->flow && (flight = nj_flow_unsent(session->flow))) {
+        if (flight->delivery.group > session->shard->completed) {
+            nj_session_pump_later(session, flight->delivery.group);
+            return true; /* what is taken now goes behind it, and QoS 1 may pass it */
+        }
+        if (!nj_deliver_may_send(session) || !nj_deliver_flight(session, flight)) {
+            return false;
         }
     }
-    return oldest;
+    return true;
 }
 
 void nj_session_pump(struct nj_session *session)
@@ -405,14 +421,16 @@ void nj_session_pump(struct nj_session *session)
     if (!link || !link->is_ready || link->is_closing) {
         return;
     }
-    while (session->flow && session->flow->unsent_count && nj_deliver_window(session) > 0) {
-        if (!nj_deliver_flight(session, oldest_unsent(session->flow))) {
-            return;
+    if (pump_unsent(session)) {
+        /* Retained messages are older than what is queued, so they go first; but what keeps them
+         * back may be the queue. */
+        (void)nj_replay_run(session);
+        while (session->flow && session->flow->queue_count && nj_deliver_queued(session)) {
         }
     }
-    /* Retained messages are older than what is queued, so they go first; but what keeps them back
-     * may be the queue. */
-    (void)nj_replay_run(session);
-    while (session->flow && session->flow->queue_count && nj_deliver_queued(session)) {
+    if (session->backlog.count && !link->is_closing) {
+        nj_rows_refill(session);
     }
+    enum nj_err err;
+    (void)nj_shard_commit(session->shard, &err);
 }

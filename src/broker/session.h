@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "broker/filters.h"
+#include "broker/rows.h"
 #include "broker/timers.h"
 #include "mqtt/types.h"
 #include "security/authz.h"
@@ -20,6 +21,7 @@ struct nj_group;
 struct nj_link;
 struct nj_message;
 struct nj_origin;
+struct nj_release;
 struct nj_replay;
 struct nj_shard;
 
@@ -62,8 +64,14 @@ struct nj_session {
     struct nj_shared_sub *shared;
     uint32_t shared_count;
     uint32_t last_share;
-    uint32_t connection;      /* number of the present connection, counted from 1 */
-    struct nj_replay *replay; /* retained messages on their way */
+    uint32_t connection;         /* number of the present connection, counted from 1 */
+    struct nj_replay *replay;    /* retained messages on their way */
+    struct nj_release *releases; /* QoS 2 messages that it released, not yet durable */
+    struct nj_backlog backlog;   /* rows that are in the store only */
+    uint16_t last_packet_id;     /* while it has no flow */
+    bool has_record;             /* in the store */
+    bool has_rows;               /* it had when it was resumed: new ones go behind them */
+    bool is_ending;              /* it ended; the record says so, too */
     struct nj_will *will;
     struct nj_list held;    /* answers that wait for the store, in order */
     struct nj_btimer timer; /* away: will delay, expiry */
@@ -77,6 +85,9 @@ static inline struct nj_bytes nj_session_client_id(const struct nj_session *sess
 {
     return session->subject.client_id;
 }
+
+/* Messages that wait for it, in memory and in the store, and the bytes of their payloads. */
+uint64_t nj_session_queued(const struct nj_session *session, uint64_t *bytes);
 
 /* -- finding, making, ending (session.c) -- */
 

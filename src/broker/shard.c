@@ -5,10 +5,13 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "broker/commit.h"
 #include "broker/deliver.h"
+#include "broker/handover.h"
 #include "broker/hold.h"
 #include "broker/link.h"
 #include "broker/record.h"
+#include "broker/release.h"
 #include "broker/session.h"
 #include "broker/share.h"
 #include "security/policy.h"
@@ -23,6 +26,7 @@ struct nj_shard *nj_shard_new(struct nj_core *core, unsigned id)
     shard->filters = nj_filters_new(id, core->interest);
     nj_list_init(&shard->blocked);
     nj_list_init(&shard->waiting);
+    nj_list_init(&shard->afters);
     nj_buf_init(&shard->topic_buf);
     nj_buf_init(&shard->frame_buf);
     nj_buf_init(&shard->props_buf);
@@ -51,6 +55,8 @@ void nj_shard_free(struct nj_shard *shard)
         }
     }
     nj_shard_holds_fini(shard);
+    nj_commit_fini(shard);
+    nj_handovers_fini(shard);
     nj_filters_free(shard->filters);
     nj_btimers_fini(&shard->timers);
     nj_chunk_pool_fini(&shard->chunks);
@@ -66,7 +72,6 @@ void nj_shard_free(struct nj_shard *shard)
     nj_buf_fini(&shard->props_buf);
     nj_free(shard->dirty);
     nj_free(shard->dirty_late);
-    nj_free(shard->ops);
     nj_free(shard->table);
     nj_free(shard->by_id);
     nj_policy_unref(shard->policy);
@@ -161,15 +166,21 @@ static void run_publish(struct nj_shard *shard, const struct nj_record_publish *
     publication.view.qos = record->qos;
     publication.view.is_retain = record->is_retain;
     publication.view.expires_ms = record->expires_ms;
+    publication.joint = record->joint;
+    publication.phase = record->joint ? NJ_PHASE_ROWS : NJ_PHASE_ALL;
 
     const struct nj_match *match = nj_filters_match_own(shard->filters, publication.view.topic);
-    uint64_t ticket = record->ticket ? ++shard->next_ticket : 0;
-    uint32_t sent = nj_route_local(shard, &publication, match, ticket);
-    nj_publication_fini(&publication);
-    enum nj_err err;
-    uint64_t group = nj_shard_commit(shard, &err);
+    enum nj_err err = NJ_OK;
+    struct nj_wait wait = {.ticket = record->ticket ? ++shard->next_ticket : 0};
+    wait.tickets = nj_route_local(shard, &publication, match, wait.ticket);
+    if (record->joint) {
+        wait.parts = nj_release_take_part(shard, &publication, record->joint);
+        err = wait.parts ? NJ_OK : NJ_ENOMEM;
+    } else {
+        wait.group = nj_shard_commit(shard, &err);
+    }
+    nj_publication_fini(&publication); /* the group refers to it until then */
     if (record->ticket) {
-        struct nj_wait wait = {.group = group, .ticket = ticket, .tickets = sent};
         nj_shard_ticket_reply(shard, record->from, record->ticket, wait, err);
     }
 }
@@ -184,15 +195,16 @@ static void run_record(struct nj_shard *shard, const struct nj_record *record)
         run_publish(shard, body);
         break;
     case NJ_RECORD_TICKET_DONE:
-        nj_shard_ticket_done(shard, ticket->ticket, ticket->err);
+        nj_shard_ticket_done(shard, ticket->ticket, ticket->err, ticket->parts);
         break;
     case NJ_RECORD_STORE_DONE:
         nj_shard_completed(shard, store->group, store->err);
         break;
     case NJ_RECORD_STORE_ROWS:
-        nj_store_rows_free(((const struct nj_record_rows *)body)->rows);
+        nj_rows_arrived(shard, ((const struct nj_record_rows *)body)->rows);
         break;
     case NJ_RECORD_STORE_EXPIRED:
+        nj_rows_expired(shard, body);
         break;
     case NJ_RECORD_GROUP_JOIN:
         nj_share_member_joined(shard, body);

@@ -26,6 +26,8 @@
 struct nj_interest;
 struct nj_link;
 struct nj_policy;
+struct nj_handover;
+struct nj_undo;
 struct nj_publish_in;
 struct nj_qsbr;
 struct nj_retain;
@@ -111,10 +113,18 @@ struct nj_shard {
     struct nj_store_op *ops; /* of the group being built */
     uint32_t op_count;
     uint32_t op_cap;
-    struct nj_store_session saved; /* for a SESSION_SAVE in it */
+    struct nj_store_session saved;       /* for a SESSION_SAVE in it */
+    struct nj_store_origin saved_origin; /* for a RETAIN_SET in it */
     bool is_group_broken; /* something is missing in it for want of memory: it is not submitted */
     uint64_t submitted;   /* number of the last group */
     uint64_t completed;
+    struct nj_undo *undos; /* ring: rows whose groups are not complete, in order of these */
+    uint32_t undo_head;
+    uint32_t undo_count;
+    uint32_t undo_cap;             /* power of two */
+    struct nj_list afters;         /* what runs when a group is complete, in order of these */
+    struct nj_handover *handovers; /* sessions that ended with messages for others */
+    uint64_t next_joint;           /* number of the last joint group that began here */
     struct nj_list waiting;        /* holds that wait for a group, in order of its number */
     struct nj_hold_table *tickets; /* holds that wait for other workers */
     uint64_t next_ticket;
@@ -161,12 +171,7 @@ void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link);
  * see by it what changed for whom; NULL when it is the same. */
 struct nj_policy *nj_shard_adopt(struct nj_shard *shard) NJ_NODISCARD;
 
-/* -- the store group of the packet in hand (hold.c) -- */
-/* NULL when memory is short: then the whole group is given up and its commit says so. */
-struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind, uint64_t owner);
-/* Submits what was collected. Returns the group's number; 0 when there was nothing, or it was
- * given up or refused by the store: *err tells. */
-uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err);
+/* -- what waits for the store (hold.c, commit.h) -- */
 /* From the worker's inbox: the store says `group` is done. */
 void nj_shard_completed(struct nj_shard *shard, uint64_t group, enum nj_err err);
 

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/flow.h"
 #include "broker/hold.h"
@@ -385,7 +386,8 @@ uint32_t nj_share_route(struct nj_shard *shard, struct nj_filter *filter,
 {
     uint32_t sent = 0;
     for (struct nj_group *group = filter->groups; group; group = group->next) {
-        struct nj_record_group_deliver record = {.ticket = ticket, .ticket_from = shard->id};
+        struct nj_record_group_deliver record = {
+            .ticket = ticket, .ticket_from = shard->id, .joint = publication->joint};
         struct member *member = next_member(shard, group, group->turn + group->count - 1, &record);
         struct nj_message *message = member ? nj_publication_keep(publication) : NULL;
         if (message && send_to(shard, group, member, record, message)) {
@@ -463,6 +465,7 @@ static void refused(struct nj_shard *shard, const struct nj_record_group_deliver
 
 enum given {
     GIVEN_TAKEN,
+    GIVEN_LATER, /* when what has rows is durable */
     GIVEN_DENIED,
     GIVEN_GONE,
 };
@@ -485,10 +488,61 @@ static enum given give(struct nj_session *session, const struct nj_record_group_
         .view = nj_message_view(record->message),
         .kept = nj_message_ref(record->message),
         .share = sub->number,
+        .phase = record->joint ? NJ_PHASE_ROWS : NJ_PHASE_ALL,
     };
     bool is_taken = nj_deliver(session, &publication, &sub->options);
     nj_publication_fini(&publication);
-    return is_taken ? GIVEN_TAKEN : GIVEN_DENIED;
+    return !is_taken ? GIVEN_DENIED : publication.is_deferred ? GIVEN_LATER : GIVEN_TAKEN;
+}
+
+/* ---- a part of a joint group (release.h) */
+
+struct later {
+    struct nj_after after; /* first */
+    struct nj_record_group_deliver record;
+};
+
+static void run_later(struct nj_shard *shard, struct nj_after *after, enum nj_err err)
+{
+    struct later *later = (struct later *)after;
+    if (err == NJ_OK) {
+        nj_share_record_deliver(shard, &later->record); /* its reference goes along */
+    } else {
+        nj_message_unref(later->record.message);
+    }
+    nj_free(later);
+}
+
+/* What the member is to get when the group is durable: the record again, as a plain one. */
+static struct later *later_new(const struct nj_record_group_deliver *record)
+{
+    size_t texts = record->group_len + record->filter_len;
+    struct later *later = nj_try_zalloc(sizeof(*later) + texts);
+    if (later) {
+        memcpy(&later->record, record, sizeof(*record) + texts);
+        later->record.joint = 0;
+        later->record.ticket = 0;
+        later->after.run = run_later;
+    }
+    return later;
+}
+
+/* Takes the record's reference over. */
+static void take_part(struct nj_shard *shard, const struct nj_record_group_deliver *record,
+                      bool is_later)
+{
+    enum nj_err err;
+    struct later *later = is_later ? later_new(record) : NULL;
+    struct nj_store_joint joint = {.id = record->joint, .is_aborted = is_later && !later};
+    uint64_t group = nj_shard_commit_joint(shard, &joint, &err);
+    if (later && group) {
+        nj_shard_after(shard, &later->after, group);
+    } else {
+        nj_free(later);
+        nj_message_unref(record->message);
+    }
+    nj_shard_ticket_reply(shard, record->ticket_from, record->ticket,
+                          (struct nj_wait){.parts = group ? 1 : 0}, err);
 }
 
 void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_group_deliver *record)
@@ -498,13 +552,17 @@ void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_grou
         return;
     }
     enum given given = give(nj_session_by_id(shard, record->session), record);
-    if (given != GIVEN_TAKEN) {
+    if (given == GIVEN_DENIED || given == GIVEN_GONE) {
         uint32_t len = (uint32_t)sizeof(*record) + record->group_len + record->filter_len;
         struct nj_record_group_deliver *back =
             nj_shard_post_surely(shard, record->home, NJ_RECORD_GROUP_DELIVER, len);
         memcpy(back, record, len); /* its reference goes along */
         back->is_refused = true;
         back->is_gone = given == GIVEN_GONE;
+        return;
+    }
+    if (record->joint) {
+        take_part(shard, record, given == GIVEN_LATER);
         return;
     }
     enum nj_err err;
@@ -518,16 +576,16 @@ void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_grou
 
 /* ---- a session ends with messages that nobody got */
 
-static void hand_on(struct nj_session *session, const struct nj_delivery *delivery)
+void nj_share_pass_on(struct nj_shard *shard, uint64_t session, const struct nj_shared_sub *subs,
+                      uint32_t number, struct nj_message *message)
 {
-    struct nj_shared_sub *sub = session->shared;
-    while (sub && (!delivery->share || sub->number != delivery->share)) {
+    const struct nj_shared_sub *sub = subs;
+    while (sub && (!number || sub->number != number)) {
         sub = sub->next;
     }
-    if (!sub || !delivery->message) {
+    if (!sub || !message) {
         return;
     }
-    struct nj_shard *shard = session->shard;
     unsigned home = home_of(shard->core, nj_bytes(sub->text, sub->group_len),
                             nj_bytes(sub->text + sub->group_len, sub->filter_len));
     uint32_t len =
@@ -535,8 +593,8 @@ static void hand_on(struct nj_session *session, const struct nj_delivery *delive
     struct nj_record_group_deliver *record =
         nj_shard_post_surely(shard, home, NJ_RECORD_GROUP_DELIVER, len);
     *record = (struct nj_record_group_deliver){
-        .message = nj_message_ref(delivery->message),
-        .session = session->id,
+        .message = nj_message_ref(message),
+        .session = session,
         .home = home,
         .group_len = sub->group_len,
         .filter_len = sub->filter_len,
@@ -544,6 +602,12 @@ static void hand_on(struct nj_session *session, const struct nj_delivery *delive
         .is_gone = true,
     };
     memcpy(record + 1, sub->text, sub->group_len + sub->filter_len);
+}
+
+static void hand_on(struct nj_session *session, const struct nj_delivery *delivery)
+{
+    nj_share_pass_on(session->shard, session->id, session->shared, delivery->share,
+                     delivery->message);
 }
 
 void nj_share_hand_on(struct nj_session *session)

@@ -15,6 +15,8 @@
 #include "broker/filters.h"
 
 struct nj_flow;
+struct nj_message;
+struct nj_shared_sub;
 struct nj_publication;
 struct nj_record_group_deliver;
 struct nj_record_member;
@@ -29,6 +31,10 @@ void nj_share_leave_all(struct nj_session *session);
 /* The session ends: what it was given and did not get goes back to be given to another member
  * (MQTT5 4.8.2: QoS 1 sent or not, QoS 2 only if its delivery never began). Before leaving. */
 void nj_share_hand_on(struct nj_session *session);
+/* One message that came by the shared subscription `number` of `subs`, on behalf of a session that
+ * ended. */
+void nj_share_pass_on(struct nj_shard *shard, uint64_t session, const struct nj_shared_sub *subs,
+                      uint32_t number, struct nj_message *message);
 /* Frees the list without telling anybody: the broker stops. */
 void nj_share_forget_all(struct nj_session *session);
 /* The member came, went, or its place in stores changed. */

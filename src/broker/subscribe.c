@@ -2,6 +2,7 @@
 #include "broker/subscribe.h"
 
 #include "base/buf.h"
+#include "broker/commit.h"
 #include "broker/denial.h"
 #include "broker/limits.h"
 #include "broker/link.h"

@@ -2,11 +2,12 @@
 #include "broker/will.h"
 
 #include "base/mem.h"
+#include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/denial.h"
 #include "broker/hold.h"
 #include "broker/message.h"
-#include "broker/publish.h"
+#include "broker/release.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "security/policy.h"
@@ -26,7 +27,7 @@ void nj_will_give(struct nj_session *session, struct nj_will *will, struct nj_me
     will->message = message;
     session->will = will;
     session->will_due_ms = UINT64_MAX;
-    if (session->is_stored) {
+    if (session->has_record) {
         struct nj_store_op *op = nj_shard_op(session->shard, NJ_STORE_WILL_SET, session->id);
         if (op) {
             op->message = message;
@@ -40,7 +41,7 @@ void nj_will_drop(struct nj_session *session)
     if (!session->will) {
         return;
     }
-    if (session->is_stored) {
+    if (session->has_record) {
         (void)nj_shard_op(session->shard, NJ_STORE_WILL_CLEAR, session->id);
     }
     nj_will_forget(session);
@@ -69,29 +70,42 @@ static bool may_fire(struct nj_session *session, struct nj_bytes topic, struct n
     return verdict->allowed;
 }
 
-void nj_will_fire(struct nj_session *session)
+/* What is published: with the time that begins now. */
+static struct nj_message *due_message(const struct nj_shard *shard, struct nj_message *message)
+{
+    if (!message->expires_ms) {
+        return nj_message_ref(message);
+    }
+    struct nj_message_view view = nj_message_view(message);
+    view.expires_ms += shard->now_ms;
+    return nj_message_new(&view);
+}
+
+bool nj_will_fire(struct nj_session *session, bool ends)
 {
     if (!session->will) {
-        return;
+        return false;
     }
     struct nj_shard *shard = session->shard;
-    struct nj_message *message = nj_message_ref(session->will->message);
-    struct nj_publication publication = {.view = nj_message_view(message), .sender = session->id};
+    struct nj_message *message = due_message(shard, session->will->message);
+    struct nj_bytes topic = nj_message_topic(session->will->message);
     struct nj_verdict verdict;
-    nj_will_drop(session);
-    if (!message->expires_ms) {
-        publication.kept = nj_message_ref(message);
+    bool is_taken = false;
+    if (!may_fire(session, topic, &verdict)) {
+        nj_session_denied(session, NJ_ACTION_WILL, topic, &verdict);
+    } else if (message) {
+        is_taken = nj_release_will(session, message, ends);
     } else {
-        /* What is kept of it is made anew, with the time that begins now. */
-        publication.view.expires_ms = shard->now_ms + message->expires_ms;
+        NJ_STAT_ADD(shard, dropped_memory, 1);
+        NJ_STAT_ADD(shard, publish_dropped, 1);
     }
-    if (may_fire(session, publication.view.topic, &verdict)) {
-        nj_publish_accepted(session, &publication, false);
+    if (is_taken) {
+        nj_will_forget(session); /* its record goes with the group of what was published */
     } else {
-        nj_session_denied(session, NJ_ACTION_WILL, publication.view.topic, &verdict);
+        enum nj_err err;
+        nj_will_drop(session);
+        (void)nj_shard_commit(shard, &err);
     }
-    nj_publication_fini(&publication);
     nj_message_unref(message);
-    enum nj_err err;
-    (void)nj_shard_commit(shard, &err);
+    return is_taken;
 }

@@ -3,6 +3,7 @@
 #ifndef NJ_BROKER_WILL_H
 #define NJ_BROKER_WILL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -20,7 +21,8 @@ void nj_will_give(struct nj_session *session, struct nj_will *will, struct nj_me
 void nj_will_drop(struct nj_session *session);
 /* Frees it without telling the store: the broker stops. */
 void nj_will_forget(struct nj_session *session);
-/* Publishes the will, if there is one and its owner still may, and forgets it. */
-void nj_will_fire(struct nj_session *session);
+/* Publishes the will, if there is one and its owner still may, and forgets it. `ends`: the session
+ * does, too; true when its record in the store goes together with the will. */
+bool nj_will_fire(struct nj_session *session, bool ends);
 
 #endif

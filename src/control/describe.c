@@ -47,10 +47,9 @@ static void describe_connection(const struct nj_session *session, json_t *row)
     char address[NJ_ADDR_TEXT_MAX + 8];
     (void)json_object_set_new(row, "address", json_string(nj_conn_address(conn, address)));
     (void)json_object_set_new(row, "keepalive", json_integer(conn->keep_alive_s));
-    (void)json_object_set_new(
-        row, "listener",
-        json_pack("{s:i, s:i}", "id", (int)conn->listener->index + 1, "port",
-                  (int)conn->listener->port));
+    (void)json_object_set_new(row, "listener",
+                              json_pack("{s:i, s:i}", "id", (int)conn->listener->index + 1, "port",
+                                        (int)conn->listener->port));
     if (tls) {
         (void)json_object_set_new(row, "tls", describe_tls(tls));
     }
@@ -61,10 +60,11 @@ static void describe_connection(const struct nj_session *session, json_t *row)
 static void describe_flow(const struct nj_session *session, json_t *row)
 {
     const struct nj_flow *flow = session->flow;
-    (void)json_object_set_new(row, "queues",
-                              json_pack("{s:I, s:I}", "messages",
-                                        (json_int_t)(flow ? flow->queue_count : 0), "bytes",
-                                        (json_int_t)(flow ? flow->queue_bytes : 0)));
+    uint64_t bytes;
+    uint64_t queued = nj_session_queued(session, &bytes);
+    (void)json_object_set_new(
+        row, "queues",
+        json_pack("{s:I, s:I}", "messages", (json_int_t)queued, "bytes", (json_int_t)bytes));
     (void)json_object_set_new(row, "inflight",
                               json_pack("{s:I, s:I}", "out",
                                         (json_int_t)(flow ? flow->flight_count : 0), "in",

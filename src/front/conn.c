@@ -323,7 +323,8 @@ static bool write_out(struct nj_conn *conn)
 
 static bool wants_pump(const struct nj_session *session)
 {
-    return session && (session->replay || (session->flow && session->flow->queue_count));
+    return session && (session->replay || session->backlog.count ||
+                       (session->flow && (session->flow->queue_count || session->flow->unsent_count)));
 }
 
 /* The stream may not be written to or read from yet. */

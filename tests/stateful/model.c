@@ -190,11 +190,6 @@ static bool is_mixed(const struct m_session *session)
     return session->version != 5 && has_options;
 }
 
-static bool is_late(const struct m_message *message)
-{
-    return message->qos > 0 || message->is_retain;
-}
-
 static void due_of(struct model *model, unsigned client, const struct m_message *message,
                    const struct m_sub *sub, uint8_t qos)
 {
@@ -202,13 +197,13 @@ static void due_of(struct model *model, unsigned client, const struct m_message 
     bool is_lost = qos == 0 && !session->is_connected && !(model->queue_qos0 && session->expiry_s);
     /* QoS 2 messages and wills reach those who have no record of them when they are durable: who
      * comes back or is given the right meanwhile may get them. */
-    bool may_be_late = is_late(message);
+    bool may_be_late = model_is_late(message);
     bool is_out = is_lost || !model_may(model, session->user, client, false, message->topic);
     if (is_out && !may_be_late) {
         return;
     }
     struct m_due *due = model_due_add(session, message);
-    due->is_optional = is_out;
+    due->is_optional = is_out || (may_be_late && qos == 0 && !session->is_connected);
     due->qos = qos;
     due->sub_id = sub->sub_id;
     due->is_retain = sub->is_retain_as_published && message->is_retain;
@@ -242,12 +237,13 @@ static bool route_to(struct model *model, unsigned client, const struct m_messag
         due_of(model, client, message, single, least(message->qos, highest));
     }
     /* If it comes late, and meanwhile the client with version 5, there is a copy for each. */
-    bool may_change = single && session->version != 5 && !session->is_connected && is_late(message);
+    bool may_change =
+        single && session->version != 5 && !session->is_connected && model_is_late(message);
     for (unsigned i = 0; may_change && i < SUBS_MAX; i++) {
         const struct m_sub *sub = &session->subs[i];
         bool matches = sub->is_used && sub->group < 0 &&
                        model_matches(model_filters[sub->filter], model_topics[message->topic]);
-        if (matches && sub != single && least(message->qos, sub->qos) == 0) {
+        if (matches && (sub != single || highest) && least(message->qos, sub->qos) == 0) {
             due_of(model, client, message, sub, 0);
             session->dues[session->due_count - 1].is_optional = true;
         }

@@ -29,6 +29,7 @@ struct m_message {
     bool is_retain;
     bool is_empty; /* no payload: clears what is retained, and cannot be told apart */
     bool is_large;
+    bool is_will;
     uint64_t expires_ms; /* 0 = never */
     uint32_t sender;     /* session number; 0 = nobody */
     int user;            /* -1 = anonymous */
@@ -135,6 +136,12 @@ bool model_may(const struct model *model, int user, unsigned client, bool is_wri
 bool model_filter_is_void(const struct model *model, int user, unsigned client, unsigned filter);
 
 /* -- what happens -- */
+/* Those who have no record of it get it when it is durable. */
+static inline bool model_is_late(const struct m_message *message)
+{
+    return message->qos == 2 || (message->is_will && (message->qos || message->is_retain));
+}
+
 /* A publication was accepted: retained, and due to everybody who subscribed. True when somebody
  * subscribed. */
 bool model_publish(struct model *model, const struct m_message *message, unsigned client);

@@ -119,7 +119,8 @@ static void set_will(struct sim *sim, unsigned c, const struct step *step,
         .message = {.serial = ++sim->last_serial,
                     .topic = number / 8 % TOPIC_COUNT,
                     .qos = (uint8_t)(number / 64 % 3),
-                    .is_retain = number / 256 % 4 == 0},
+                    .is_retain = number / 256 % 4 == 0,
+                    .is_will = true},
         .delay_s = is_v5 ? PICK(delays, number / 1024) : 0,
         .expiry_s = is_v5 ? PICK(expiries, number / 8192) : 0,
         .due_ms = UINT64_MAX,
@@ -169,11 +170,40 @@ static bool is_in_between(const struct sim *sim, unsigned c)
     const struct m_session *session = &sim->model.sessions[c];
     for (unsigned i = 0; sim->rig.store.holds && i < session->due_count; i++) {
         const struct m_due *due = &session->dues[i];
-        if (due->state == DUE_WAITING && (due->message.qos > 0 || due->message.is_retain)) {
+        if (due->state == DUE_WAITING && model_is_late(&due->message)) {
             return true;
         }
     }
     return false;
+}
+
+static void on_leave(struct sim *sim, const struct step *step)
+{
+    unsigned c = step->client;
+    struct rig_client *conn = sim->clients[c].conn;
+    bool is_break = step->kind != STEP_DISCONNECT || !is_ready(sim, c);
+    if (!conn) {
+        return;
+    }
+    forget_connection(sim, c);
+    model_detach(&sim->model, c, is_break);
+    if (is_break) {
+        rig_break(conn);
+    } else {
+        rig_disconnect(conn);
+    }
+}
+
+/* Whether its will comes back to itself. */
+static bool gets_own_will(const struct m_session *session)
+{
+    bool matches = false;
+    for (unsigned i = 0; i < SUBS_MAX; i++) {
+        const struct m_sub *sub = &session->subs[i];
+        matches |= sub->is_used && model_matches(model_filters[sub->filter],
+                                                 model_topics[session->will.message.topic]);
+    }
+    return session->is_connected && session->will.is_set && matches;
 }
 
 static void on_connect(struct sim *sim, const struct step *step)
@@ -181,6 +211,10 @@ static void on_connect(struct sim *sim, const struct step *step)
     static const uint32_t expiries[] = {0, 5, 60, 3600, EXPIRY_NEVER};
     static const uint16_t windows[] = {0, 0, 1, 2, 10};
     unsigned c = step->client;
+    if (gets_own_will(&sim->model.sessions[c])) {
+        on_leave(sim, step); /* whether before or after the new connection is there, is free */
+        sim_check(sim);
+    }
     bool is_v5 = step->arg[0] % 4 > 1;
     bool is_clean = step->arg[1] % 3 == 0;
     struct rig_connect options = {
@@ -220,23 +254,6 @@ static void on_connect(struct sim *sim, const struct step *step)
     connect_as(sim, c, &options, user);
     if (sim->clients[c].conn->was_present && !was_there) {
         sim_fail(sim, "c%u: Session Present, where there was none", c);
-    }
-}
-
-static void on_leave(struct sim *sim, const struct step *step)
-{
-    unsigned c = step->client;
-    struct rig_client *conn = sim->clients[c].conn;
-    bool is_break = step->kind == STEP_BREAK || !is_ready(sim, c);
-    if (!conn) {
-        return;
-    }
-    forget_connection(sim, c);
-    model_detach(&sim->model, c, is_break);
-    if (is_break) {
-        rig_break(conn);
-    } else {
-        rig_disconnect(conn);
     }
 }
 

@@ -220,6 +220,7 @@ static void is_deleted_from_the_store_when_it_stops_being_stored(void **state)
     rig_break(client);
     client = rig_connect(&rig, "c", &(struct rig_connect){.expiry_s = 0});
     assert_true(client->was_present);
+    rig_break(client);
     assert_int_equal(rig.store.ops[NJ_STORE_SESSION_DELETE], 2);
 }
 

@@ -1,0 +1,226 @@
+/* See commit.h. */
+#include "broker/commit.h"
+
+#include "base/mem.h"
+#include "broker/rows.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+
+#define FIRST_OPS   16
+#define FIRST_UNDOS 64
+
+/* A row that was appended in a group whose fate is not known. */
+struct nj_undo {
+    uint64_t group;
+    uint64_t owner;
+    uint64_t seq;
+    uint32_t bytes;
+    uint16_t packet_id;
+};
+
+struct nj_store_op *nj_shard_op(struct nj_shard *shard, enum nj_store_op_kind kind, uint64_t owner)
+{
+    if (shard->op_count == shard->op_cap) {
+        uint32_t cap = shard->op_cap ? shard->op_cap * 2 : FIRST_OPS;
+        struct nj_store_op *grown = nj_try_realloc(shard->ops, cap * sizeof(*grown));
+        if (!grown) {
+            shard->is_group_broken = true;
+            return NULL;
+        }
+        shard->ops = grown;
+        shard->op_cap = cap;
+    }
+    struct nj_store_op *op = &shard->ops[shard->op_count++];
+    *op = (struct nj_store_op){.kind = kind, .owner = owner};
+    return op;
+}
+
+uint64_t nj_shard_open_group(const struct nj_shard *shard)
+{
+    return shard->submitted + 1;
+}
+
+uint64_t nj_shard_next_seq(struct nj_shard *shard)
+{
+    return atomic_fetch_add_explicit(&shard->core->next_seq, 1, memory_order_relaxed) + 1;
+}
+
+/* ---- rows that may have to be taken back */
+
+static struct nj_undo undo_of(const struct nj_store_op *op, uint64_t group)
+{
+    return (struct nj_undo){
+        .group = group,
+        .owner = op->owner,
+        .seq = op->seq,
+        .bytes = op->message->payload_len,
+        .packet_id = op->packet_id,
+    };
+}
+
+static void take_back(struct nj_shard *shard, const struct nj_undo *undo)
+{
+    struct nj_session *session = nj_session_by_id(shard, undo->owner);
+    if (session) {
+        const struct nj_row row = {
+            .seq = undo->seq, .bytes = undo->bytes, .packet_id = undo->packet_id};
+        nj_rows_take_back(session, &row);
+    }
+}
+
+/* The group never reached the store. */
+static void take_ops_back(struct nj_shard *shard, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (shard->ops[i].kind == NJ_STORE_QUEUE_APPEND && shard->ops[i].message) {
+            struct nj_undo undo = undo_of(&shard->ops[i], 0);
+            take_back(shard, &undo);
+        }
+    }
+}
+
+static enum nj_err grow_undos(struct nj_shard *shard)
+{
+    uint32_t cap = shard->undo_cap ? shard->undo_cap * 2 : FIRST_UNDOS;
+    struct nj_undo *grown = nj_try_alloc(cap * sizeof(*grown));
+    if (!grown) {
+        return NJ_ENOMEM;
+    }
+    for (uint32_t i = 0; i < shard->undo_count; i++) {
+        grown[i] = shard->undos[(shard->undo_head + i) & (shard->undo_cap - 1)];
+    }
+    nj_free(shard->undos);
+    shard->undos = grown;
+    shard->undo_cap = cap;
+    shard->undo_head = 0;
+    return NJ_OK;
+}
+
+/* All or, with NJ_ENOMEM, none. */
+static enum nj_err note_undos(struct nj_shard *shard, uint32_t count)
+{
+    uint32_t before = shard->undo_count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (shard->ops[i].kind != NJ_STORE_QUEUE_APPEND) {
+            continue;
+        }
+        if (shard->undo_count == shard->undo_cap && grow_undos(shard) != NJ_OK) {
+            shard->undo_count = before;
+            return NJ_ENOMEM;
+        }
+        uint32_t at = (shard->undo_head + shard->undo_count) & (shard->undo_cap - 1);
+        shard->undos[at] = undo_of(&shard->ops[i], shard->submitted + 1);
+        shard->undo_count++;
+    }
+    return NJ_OK;
+}
+
+/* ---- commit */
+
+/* While the broker stops, the store is closed before the last sessions are let go. */
+static uint64_t submit(struct nj_shard *shard, uint32_t count, const struct nj_store_joint *joint,
+                       enum nj_err *err)
+{
+    uint32_t undos = shard->undo_count;
+    *err = note_undos(shard, count);
+    if (*err == NJ_OK) {
+        *err = nj_store_submit(shard->core->store, shard->id, shard->ops, count,
+                               shard->submitted + 1, joint);
+    }
+    if (*err == NJ_OK) {
+        return ++shard->submitted;
+    }
+    shard->undo_count = undos;
+    take_ops_back(shard, count);
+    return 0;
+}
+
+uint64_t nj_shard_commit(struct nj_shard *shard, enum nj_err *err)
+{
+    uint32_t count = shard->op_count;
+    bool is_broken = shard->is_group_broken;
+    shard->is_group_broken = false;
+    shard->op_count = 0;
+    *err = is_broken ? NJ_ENOMEM : NJ_OK;
+    if (!shard->core->store) {
+        return 0;
+    }
+    if (is_broken) {
+        take_ops_back(shard, count);
+        return 0;
+    }
+    return count ? submit(shard, count, NULL, err) : 0;
+}
+
+uint64_t nj_shard_commit_joint(struct nj_shard *shard, struct nj_store_joint *joint,
+                               enum nj_err *err)
+{
+    uint32_t count = shard->op_count;
+    joint->is_aborted |= shard->is_group_broken;
+    shard->is_group_broken = false;
+    shard->op_count = 0;
+    *err = NJ_OK;
+    if (!shard->core->store) {
+        return 0;
+    }
+    if (joint->is_aborted) {
+        take_ops_back(shard, count);
+        count = 0;
+    }
+    uint64_t group = submit(shard, count, joint, err);
+    if (!group && !joint->is_aborted) {
+        /* The others must learn that this part is missing. */
+        enum nj_err again;
+        joint->is_aborted = true;
+        group = submit(shard, 0, joint, &again);
+    }
+    return group;
+}
+
+/* ---- completion */
+
+/* Almost always for the newest group, hence the search from the end. */
+void nj_shard_after(struct nj_shard *shard, struct nj_after *after, uint64_t group)
+{
+    struct nj_list *place = shard->afters.prev;
+    after->group = group;
+    while (place != &shard->afters && NJ_CONTAINER(place, struct nj_after, node)->group > group) {
+        place = place->prev;
+    }
+    nj_list_insert_after(place, &after->node);
+}
+
+static struct nj_after *first_after(const struct nj_shard *shard)
+{
+    return nj_list_is_empty(&shard->afters)
+               ? NULL
+               : NJ_CONTAINER(shard->afters.next, struct nj_after, node);
+}
+
+void nj_commit_completed(struct nj_shard *shard, uint64_t group, enum nj_err err)
+{
+    while (shard->undo_count && shard->undos[shard->undo_head].group <= group) {
+        struct nj_undo undo = shard->undos[shard->undo_head];
+        shard->undo_head = (shard->undo_head + 1) & (shard->undo_cap - 1);
+        shard->undo_count--;
+        if (NJ_UNLIKELY(err != NJ_OK && undo.group == group)) {
+            take_back(shard, &undo);
+        }
+    }
+    struct nj_after *after;
+    while ((after = first_after(shard)) && after->group <= group) {
+        nj_list_remove(&after->node);
+        after->run(shard, after, after->group == group ? err : NJ_OK);
+    }
+}
+
+void nj_commit_fini(struct nj_shard *shard)
+{
+    struct nj_after *after;
+    while ((after = first_after(shard))) {
+        nj_list_remove(&after->node);
+        after->run(shard, after, NJ_ECLOSED);
+    }
+    nj_free(shard->undos);
+    nj_free(shard->ops);
+}

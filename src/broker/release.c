@@ -1,0 +1,399 @@
+/* See release.h, and nj_session_pubrel of publish.h. */
+#include "broker/release.h"
+
+#include "base/mem.h"
+#include "broker/commit.h"
+#include "broker/deliver.h"
+#include "broker/denial.h"
+#include "broker/filters.h"
+#include "broker/flow.h"
+#include "broker/hold.h"
+#include "broker/link.h"
+#include "broker/origin.h"
+#include "broker/publish.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+#include "store/message.h"
+
+#define JOINT_SHARD_SHIFT 48
+
+struct nj_release {
+    struct nj_after after;   /* first: when the last part is complete */
+    struct nj_release *next; /* of the same session */
+    uint64_t session;
+    struct nj_message *message;
+    uint64_t waiter; /* ticket that PUBCOMP waits for, of the newest connection */
+    uint64_t joint;  /* 0 = all of it is in one group of this lane */
+    uint32_t clock;  /* of this worker's filters when PUBREL came */
+    uint32_t own_parts;
+    uint16_t packet_id;
+    bool is_routed; /* the message goes out; else only its id becomes free */
+    bool is_will;
+    bool has_record;             /* of the session, or of what is released */
+    enum nj_store_op_kind frees; /* the operation that lets go of it */
+};
+
+static struct nj_release **find(struct nj_session *session, uint16_t packet_id)
+{
+    struct nj_release **at = &session->releases;
+    while (*at && (*at)->packet_id != packet_id) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static void release_free(struct nj_release *release)
+{
+    nj_message_unref(release->message);
+    nj_free(release);
+}
+
+/* ---- the end */
+
+static void route_rest(struct nj_shard *shard, struct nj_message *message, uint64_t sender,
+                       uint32_t clock)
+{
+    if (message->expires_ms && message->expires_ms <= shard->now_ms) {
+        NJ_STAT_ADD(shard, dropped_expired, 1); /* the store took that long */
+        NJ_STAT_ADD(shard, publish_dropped, 1);
+        return;
+    }
+    enum nj_err err;
+    struct nj_publication publication = {
+        .view = nj_message_view(message),
+        .kept = nj_message_ref(message),
+        .sender = sender,
+        .phase = NJ_PHASE_REST,
+        .clock = clock,
+    };
+    const struct nj_match *match = nj_filters_match_own(shard->filters, publication.view.topic);
+    (void)nj_route_local(shard, &publication, match, 0);
+    (void)nj_shard_commit(shard, &err);
+    nj_publication_fini(&publication);
+}
+
+/* The store refused a will. Nobody waits for an answer and nobody tries again: those who need no
+ * store get it all the same. */
+static void route_unstored(struct nj_shard *shard, const struct nj_release *release)
+{
+    enum nj_err err;
+    struct nj_publication publication = {
+        .view = nj_message_view(release->message),
+        .kept = nj_message_ref(release->message),
+        .sender = release->session,
+    };
+    (void)nj_route(shard, &publication, false);
+    (void)nj_shard_commit(shard, &err);
+    nj_publication_fini(&publication);
+}
+
+static void forget_incoming(struct nj_session *session, uint16_t packet_id)
+{
+    struct nj_incoming *incoming =
+        session->flow ? nj_flow_incoming_find(session->flow, packet_id) : NULL;
+    if (incoming) {
+        nj_message_unref(incoming->message);
+        nj_flow_incoming_remove(session->flow, incoming);
+    }
+}
+
+static void finished(struct nj_shard *shard, struct nj_release *release, enum nj_err err)
+{
+    struct nj_session *session = nj_session_by_id(shard, release->session);
+    uint64_t waiter = release->waiter;
+    if (session && !release->is_will) {
+        *find(session, release->packet_id) = release->next;
+        if (err == NJ_OK) {
+            forget_incoming(session, release->packet_id);
+        }
+    }
+    if (err != NJ_OK && release->is_will) {
+        route_unstored(shard, release);
+    } else if (err == NJ_OK && release->is_routed) {
+        route_rest(shard, release->message, release->session, release->clock);
+    }
+    release_free(release);
+    nj_shard_ticket_done(shard, waiter, err, 0);
+}
+
+static void run_release(struct nj_shard *shard, struct nj_after *after, enum nj_err err)
+{
+    struct nj_release *release = (struct nj_release *)after;
+    if (err == NJ_ECLOSED) {
+        release_free(release);
+    } else {
+        finished(shard, release, err);
+    }
+}
+
+/* The operation that frees the packet id, and with it everything else. */
+static void submit_last(struct nj_shard *shard, struct nj_release *release,
+                        struct nj_store_joint *joint)
+{
+    enum nj_err err;
+    if (release->has_record) {
+        struct nj_store_op *op = nj_shard_op(shard, release->frees, release->session);
+        if (op) {
+            op->packet_id = release->packet_id;
+        }
+    }
+    if (!joint && !shard->op_count && !shard->is_group_broken) {
+        finished(shard, release, NJ_OK); /* nothing to wait for */
+        return;
+    }
+    uint64_t group =
+        joint ? nj_shard_commit_joint(shard, joint, &err) : nj_shard_commit(shard, &err);
+    if (!group) {
+        finished(shard, release, err);
+        return;
+    }
+    release->after.run = run_release;
+    nj_shard_after(shard, &release->after, group);
+}
+
+void nj_release_counted(struct nj_shard *shard, struct nj_release *release, enum nj_err err,
+                        uint32_t parts)
+{
+    struct nj_store_joint joint = {
+        .id = release->joint,
+        .parts = release->own_parts + parts + 1,
+        .is_aborted = err != NJ_OK,
+    };
+    submit_last(shard, release, &joint);
+}
+
+/* ---- the beginning */
+
+/* Nobody on either side has anything that outlives the connection. */
+static bool is_volatile(struct nj_session *session, const struct nj_message *message)
+{
+    return !session->has_record && !message->is_retain &&
+           !nj_route_reaches_stored(session->shard, nj_message_topic(message));
+}
+
+static struct nj_release *release_new(struct nj_session *session, struct nj_message *message)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_release *release = nj_try_zalloc(sizeof(*release));
+    if (!release) {
+        return NULL;
+    }
+    nj_list_init(&release->after.node);
+    release->session = session->id;
+    release->has_record = session->has_record;
+    release->frees = NJ_STORE_INCOMING_RELEASE;
+    release->clock = nj_filters_clock(shard->filters);
+    release->message = nj_message_ref(message);
+    release->joint = (uint64_t)(shard->id + 1) << JOINT_SHARD_SHIFT | ++shard->next_joint;
+    return release;
+}
+
+/* What counts the answers of other workers; one answer is our own. */
+static struct nj_hold *hold_of(struct nj_shard *shard, struct nj_release *release)
+{
+    return nj_shard_hold_release(shard, release, ++shard->next_ticket, 1);
+}
+
+/* Several workers: the group of this one is a part, and the last part follows when the others have
+ * said how many there are. */
+static void begin_joint(struct nj_shard *shard, struct nj_release *release, struct nj_hold *hold,
+                        const struct nj_routed *routed)
+{
+    enum nj_err err = NJ_OK;
+    if (shard->op_count || shard->is_group_broken) {
+        struct nj_store_joint joint = {.id = release->joint};
+        release->own_parts = nj_shard_commit_joint(shard, &joint, &err) ? 1 : 0;
+    }
+    hold->tickets_left += routed->tickets;
+    nj_shard_ticket_done(shard, hold->ticket, err, 0);
+}
+
+static void route(struct nj_session *session, struct nj_release *release, struct nj_hold *hold)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_publication publication = {
+        .view = nj_message_view(release->message),
+        .kept = release->message,
+        .sender = session->id,
+        .phase = NJ_PHASE_ROWS,
+        .joint = release->joint,
+        .ticket = hold->ticket,
+    };
+    release->is_routed = true;
+    struct nj_routed routed = nj_publish_accepted(session, &publication, true);
+    if (routed.tickets) {
+        begin_joint(shard, release, hold, &routed);
+        return;
+    }
+    nj_shard_drop_hold(shard, hold);
+    submit_last(shard, release, NULL);
+}
+
+static void release_volatile(struct nj_session *session, uint16_t packet_id,
+                             struct nj_message *message)
+{
+    struct nj_publication publication = {
+        .view = nj_message_view(message), .kept = nj_message_ref(message), .sender = session->id};
+    forget_incoming(session, packet_id);
+    struct nj_routed routed = nj_publish_accepted(session, &publication, true);
+    struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};
+    wait.group = nj_shard_commit(session->shard, &wait.err);
+    nj_publication_fini(&publication);
+    nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, wait);
+}
+
+/* Its right, its age: what goes out may be less than what came in. */
+static bool may_go_out(struct nj_session *session, const struct nj_message *message)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_bytes topic = nj_message_topic(message);
+    struct nj_verdict verdict;
+    if (nj_publish_is_request(topic)) {
+        return false; /* it was handed on with its PUBLISH */
+    }
+    nj_authz(shard->policy, &session->subject, NJ_ACTION_PUBLISH, topic, &verdict);
+    if (!verdict.allowed) {
+        nj_session_denied(session, NJ_ACTION_PUBLISH, topic, &verdict);
+        return false;
+    }
+    if (message->expires_ms && message->expires_ms <= shard->now_ms) {
+        /* It took too long: nobody may get it any more (MQTT5 3.3.2.3.3). */
+        NJ_STAT_ADD(shard, dropped_expired, 1);
+        NJ_STAT_ADD(shard, publish_dropped, 1);
+        return false;
+    }
+    return true;
+}
+
+/* Holds PUBCOMP before anything is routed, so that nothing can fail after it. */
+static void begin(struct nj_session *session, uint16_t packet_id, struct nj_message *message)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_release *release = release_new(session, message);
+    struct nj_hold *hold = release ? hold_of(shard, release) : NULL;
+    if (!hold) {
+        if (release) {
+            release_free(release);
+        }
+        nj_link_fail_memory(session->link);
+        return;
+    }
+    release->packet_id = packet_id;
+    release->next = session->releases;
+    session->releases = release;
+    release->waiter = ++shard->next_ticket;
+    const struct nj_wait wait = {.ticket = release->waiter, .tickets = 1};
+    nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, wait);
+    if (may_go_out(session, message)) {
+        route(session, release, hold);
+    } else {
+        nj_shard_drop_hold(shard, hold);
+        submit_last(shard, release, NULL);
+    }
+}
+
+/* A will of QoS 0 is sent at once: it may get lost, and then need not wait. */
+bool nj_release_will(struct nj_session *session, struct nj_message *message, bool ends)
+{
+    struct nj_shard *shard = session->shard;
+    struct nj_release *release = release_new(session, message);
+    struct nj_hold *hold = release ? hold_of(shard, release) : NULL;
+    if (!hold) {
+        if (release) {
+            release_free(release);
+        }
+        return false;
+    }
+    release->is_will = true;
+    release->frees = ends ? NJ_STORE_SESSION_DELETE : NJ_STORE_WILL_CLEAR;
+    if ((message->qos > 0 || message->is_retain) && !is_volatile(session, message)) {
+        route(session, release, hold);
+        return true;
+    }
+    route_unstored(shard, release);
+    nj_shard_drop_hold(shard, hold);
+    submit_last(shard, release, NULL);
+    return true;
+}
+
+/* PUBREL again, on a new connection: it waits for the same commit. */
+static void wait_too(struct nj_session *session, struct nj_release *release)
+{
+    release->waiter = ++session->shard->next_ticket;
+    const struct nj_wait wait = {.ticket = release->waiter, .tickets = 1};
+    nj_session_ack(session, NJ_HOLD_PUBCOMP, release->packet_id, NJ_RC_SUCCESS, wait);
+}
+
+void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
+{
+    struct nj_link *link = session->link;
+    struct nj_release *release = *find(session, packet_id);
+    struct nj_incoming *incoming =
+        session->flow ? nj_flow_incoming_find(session->flow, packet_id) : NULL;
+    if (incoming && incoming->connection == session->connection && link->receive_in) {
+        link->receive_in--;
+        incoming->connection = 0;
+    }
+    if (release) {
+        wait_too(session, release);
+        return;
+    }
+    if (!incoming) {
+        uint8_t code = link->version == NJ_MQTT_5 ? NJ_RC_PACKET_ID_NOT_FOUND : 0;
+        nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, code, (struct nj_wait){0});
+        return;
+    }
+    if (!is_volatile(session, incoming->message)) {
+        begin(session, packet_id, incoming->message);
+        return;
+    }
+    struct nj_message *message = nj_message_ref(incoming->message);
+    if (may_go_out(session, message)) {
+        release_volatile(session, packet_id, message);
+    } else {
+        forget_incoming(session, packet_id);
+        nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, (struct nj_wait){0});
+    }
+    nj_message_unref(message);
+}
+
+/* ---- on another worker */
+
+/* What is left to do there. */
+struct rest {
+    struct nj_after after; /* first */
+    struct nj_message *message;
+    uint64_t sender;
+    uint32_t clock;
+};
+
+static void run_rest(struct nj_shard *shard, struct nj_after *after, enum nj_err err)
+{
+    struct rest *rest = (struct rest *)after;
+    if (err == NJ_OK) {
+        route_rest(shard, rest->message, rest->sender, rest->clock);
+    }
+    nj_message_unref(rest->message);
+    nj_free(rest);
+}
+
+uint32_t nj_release_take_part(struct nj_shard *shard, struct nj_publication *publication,
+                              uint64_t joint_id)
+{
+    enum nj_err err;
+    struct nj_store_joint joint = {.id = joint_id};
+    struct nj_message *message = nj_publication_keep(publication);
+    struct rest *rest = message ? nj_try_zalloc(sizeof(*rest)) : NULL;
+    joint.is_aborted = !rest;
+    uint64_t group = nj_shard_commit_joint(shard, &joint, &err);
+    if (group && rest) {
+        rest->after.run = run_rest;
+        rest->message = nj_message_ref(message);
+        rest->sender = publication->sender;
+        rest->clock = nj_filters_clock(shard->filters);
+        nj_shard_after(shard, &rest->after, group);
+    } else {
+        nj_free(rest);
+    }
+    return group ? 1 : 0;
+}
