@@ -42,6 +42,9 @@ struct nj_control {
     struct graveyard old;
     uint64_t epoch;
     uint64_t next_sys_ms;
+    uint64_t watchdog_ms; /* how often systemd wants to hear of us; 0 = not at all */
+    uint64_t asked_ms;    /* when the workers were asked last whether they turn */
+    bool is_warned;       /* about one that does not */
     int exit_status;
     bool is_stopping;
 };
@@ -236,13 +239,45 @@ static void take_signals(struct nj_control *control, int fd)
     }
 }
 
+/* The workers are asked often enough that a healthy one answers in time however the questions fall.
+ */
+static uint64_t pulse_ms(const struct nj_control *control)
+{
+    uint64_t quarter = control->watchdog_ms / 2;
+    return !quarter || quarter > TICK_MS ? TICK_MS : quarter;
+}
+
+static void ask_pulse(struct nj_control *control, uint64_t now)
+{
+    control->asked_ms = now;
+    control->is_warned = false;
+    nj_front_ask_pulse(control->front);
+}
+
+/* systemd hears of us only when every worker has turned since it was asked last: a broker with a
+ * worker that hangs is no better than none, and is started anew. */
+static void feed_watchdog(struct nj_control *control, uint64_t now)
+{
+    if (!control->watchdog_ms || now < control->asked_ms + pulse_ms(control)) {
+        return;
+    }
+    unsigned silent = nj_front_silent_worker(control->front);
+    if (silent == control->front->worker_count) {
+        nj_process_notify("WATCHDOG=1");
+        ask_pulse(control, now);
+    } else if (!control->is_warned && now >= control->asked_ms + control->watchdog_ms) {
+        control->is_warned = true;
+        nj_log(NJ_LOG_WARNING,
+               "Warning: worker %u has not turned its loop for %llu ms; the watchdog waits for it.",
+               silent, (unsigned long long)(now - control->asked_ms));
+    }
+}
+
 static void tick(struct nj_control *control)
 {
     uint64_t now = nj_clock_mono_ms();
     uint32_t interval = control->settings->sys_interval;
-    if (nj_process_watchdog_ms()) {
-        nj_process_notify("WATCHDOG=1");
-    }
+    feed_watchdog(control, now);
     if (interval && now >= control->next_sys_ms) {
         nj_sys_publish(control->sys);
         control->next_sys_ms = now + interval * 1000ull;
@@ -276,9 +311,11 @@ int nj_control_run(struct nj_control *control)
     control->sys = nj_sys_new(control->front);
     nj_log(NJ_LOG_INFO, "nightjar version %s running", NJ_VERSION);
     nj_process_notify("READY=1");
+    control->watchdog_ms = nj_process_watchdog_ms();
+    ask_pulse(control, nj_clock_mono_ms());
     while (!control->is_stopping) {
         tick(control);
-        (void)poll(fds, 2, TICK_MS);
+        (void)poll(fds, 2, (int)pulse_ms(control));
         take_signals(control, fds[0].fd);
         if (fds[1].revents) {
             nj_control_plane_run(control->plane);

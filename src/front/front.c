@@ -346,6 +346,27 @@ void nj_front_recheck(struct nj_worker *worker, const struct nj_policy *old)
     }
 }
 
+/* ---- watching the workers */
+
+void nj_front_ask_pulse(struct nj_front *front)
+{
+    atomic_fetch_add_explicit(&front->pulse, 1, memory_order_relaxed);
+    for (unsigned i = 0; i < front->worker_count; i++) {
+        nj_worker_wake(&front->workers[i]);
+    }
+}
+
+unsigned nj_front_silent_worker(const struct nj_front *front)
+{
+    uint64_t asked = atomic_load_explicit(&front->pulse, memory_order_relaxed);
+    unsigned i = 0;
+    while (i < front->worker_count &&
+           atomic_load_explicit(&front->workers[i].pulse, memory_order_relaxed) == asked) {
+        i++;
+    }
+    return i;
+}
+
 void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings)
 {
     for (unsigned i = 0; i < front->listener_count; i++) {

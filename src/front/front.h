@@ -46,6 +46,7 @@ struct nj_front {
     struct nj_door *door;                         /* requests to $CONTROL, for the control thread */
     _Atomic(const struct nj_settings *) settings; /* replaced on reload, old ones are kept */
     _Atomic bool is_stopping;
+    _Atomic uint64_t pulse; /* number of the last question whether the workers turn */
     _Atomic int connections;         /* open now, for global_max_connections */
     _Atomic uint64_t tls_generation; /* any listener's context changed */
     const char *tls_keylog;
@@ -76,6 +77,13 @@ enum nj_err nj_front_reload_tls(struct nj_front *front, const struct nj_settings
 /* The same for the listeners with this capath, from the settings in force: its files changed.
  * Connections are looked at again when the next policy is published. Control thread. */
 enum nj_err nj_front_reload_capath(struct nj_front *front, const char *capath) NJ_NODISCARD;
+
+/* Asks every worker for a sign of life, which it gives when its own thread turns its loop; those
+ * that sleep are woken for it. Control thread. */
+void nj_front_ask_pulse(struct nj_front *front);
+/* The number of a worker that has not answered the last question yet; worker_count when all have.
+ * Any thread. */
+unsigned nj_front_silent_worker(const struct nj_front *front);
 
 /* New settings take effect for what is decided from here on. They have to outlive the front. */
 void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings);

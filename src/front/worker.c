@@ -247,10 +247,20 @@ static void handle_events(struct nj_worker *worker, unsigned count)
     }
 }
 
+/* Not in begin(): who helps a worker proves nothing about its thread. */
+static void give_pulse(struct nj_worker *worker)
+{
+    uint64_t asked = atomic_load_explicit(&worker->front->pulse, memory_order_relaxed);
+    if (NJ_UNLIKELY(asked != atomic_load_explicit(&worker->pulse, memory_order_relaxed))) {
+        atomic_store_explicit(&worker->pulse, asked, memory_order_relaxed);
+    }
+}
+
 static void turn(struct nj_worker *worker, unsigned events)
 {
     struct nj_shard *shard = worker->shard;
     begin(worker);
+    give_pulse(worker);
     if (NJ_UNLIKELY(worker->is_congested)) {
         worker->is_congested = is_above(worker->front, INBOX_BYTES_LOW);
     }

@@ -33,6 +33,7 @@ struct nj_worker {
     _Atomic bool is_awake;          /* somebody holds the baton */
     _Atomic uint64_t adopted_epoch; /* of the policy, for the one who waits for all workers */
     _Atomic uint64_t sleeps_until_ms;
+    _Atomic uint64_t pulse; /* the last question of front->pulse that its own thread has seen */
     _Alignas(64) struct nj_shard *shard; /* from here on: under the baton */
     uint64_t tls_generations;            /* of all listeners, when connections were last asked */
     struct nj_timers timers;

@@ -1,5 +1,8 @@
 """The broker as a process: command line, exit statuses, signals, log, files (compat-contract)."""
+import contextlib
+import ctypes
 import os
+import pathlib
 import re
 import resource
 import signal
@@ -203,6 +206,54 @@ def test_sd_notify(broker):
         seen = []
         while not any(b"READY=1" in s for s in seen):
             seen.append(sock.recv(4096))
+
+
+class Stall:
+    """One thread of a process that does not run any more until it is let go (ptrace)."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, pid, name):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 2
+        self.libc.ptrace.restype = ctypes.c_long
+        self.thread = next(int(task.name) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+                           if (task / "comm").read_text().strip() == name)
+        if self.libc.ptrace(self.SEIZE, self.thread, None, None) != 0:
+            pytest.skip(f"ptrace is not allowed here: {os.strerror(ctypes.get_errno())}")
+        self.libc.ptrace(self.INTERRUPT, self.thread, None, None)
+        os.waitpid(self.thread, self.WALL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.libc.ptrace(self.DETACH, self.thread, None, None)
+
+
+def test_the_watchdog_waits_for_a_worker_that_hangs(broker):
+    """WATCHDOG=1 only while every worker turns its loop, also of an idle broker."""
+    one = broker("workers 2\n", start=False)
+    path = str(one.dir / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(path)
+        sock.settimeout(10)
+        one.env = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "1000000"}
+        one.start()
+        for _ in range(2):
+            while b"WATCHDOG=1" not in sock.recv(4096):
+                pass
+        mark = one.mark()
+        with Stall(one.pid, "nj-worker-1"):
+            one.wait_log("Warning: worker 1 has not turned its loop", mark)
+            sock.setblocking(False)
+            seen = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    seen.append(sock.recv(4096))
+            assert len(seen) <= 1, "what it had answered before"
+        sock.settimeout(10)
+        assert b"WATCHDOG=1" in sock.recv(4096)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can change the account")
