@@ -163,6 +163,18 @@ static void get_counters(struct nj_control_call *call)
     nj_control_call_done(call, json_pack("{s:o}", "counters", counters));
 }
 
+static void list_commands(struct nj_control_call *call)
+{
+    const struct nj_control_plane *plane = nj_control_call_plane(call);
+    json_t *list = json_array();
+    for (unsigned i = 0; i < plane->api_count; i++) {
+        if (nj_control_api_is_on(plane, plane->apis[i].api)) {
+            (void)json_array_append_new(list, nj_control_describe_api(plane->apis[i].api));
+        }
+    }
+    nj_control_call_done(call, json_pack("{s:o}", "apis", list));
+}
+
 static void get_status(struct nj_control_call *call)
 {
     const struct nj_control_host *host = nj_control_plane_host(nj_control_call_plane(call));
@@ -273,6 +285,11 @@ static const struct nj_control_command commands[] = {
      .handler = get_status,
      .doc = "What runs here, and since when.",
      .answers = "version, mode, uptime (s), epoch (of the rights), workers"},
+    {.name = "listCommands",
+     .handler = list_commands,
+     .doc = "The APIs that are turned on, with their commands and arguments, as this page has them.",
+     .answers = "apis: [{name, doc, envelope: [argument], commands: [{name, doc, changes, private, "
+                "answers, args: [argument]}]}]"},
     {.name = "getCounters",
      .handler = get_counters,
      .doc = "All counters, added up over the workers.",

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -57,6 +58,15 @@ void nj_control_plane_add_own(struct nj_control_plane *plane);
 
 struct nj_front *nj_control_plane_front(const struct nj_control_plane *plane);
 const struct nj_control_host *nj_control_plane_host(const struct nj_control_plane *plane);
+
+/* ---- what can be asked */
+
+/* docs/control.md. */
+void nj_control_print_reference(FILE *out);
+/* Every API that is built in, turned on or not; NULL behind the last one. */
+const struct nj_control_api *nj_control_known_api(size_t index);
+/* Its table as JSON; a new reference. */
+json_t *nj_control_describe_api(const struct nj_control_api *api);
 
 /* ---- asking the workers */
 
