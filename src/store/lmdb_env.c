@@ -308,7 +308,7 @@ enum nj_err nj_lmdb_env_open(struct nj_lmdb_env *env, const char *path, uint64_t
         err = lock_directory(env);
     }
     if (err == NJ_OK) {
-        err = nj_lmdb_check_file(env->dir_fd, "data.mdb", NULL);
+        err = nj_lmdb_check_file(env->dir_fd, "data.mdb", NULL, NULL, NULL);
         if (err == NJ_OK) {
             err = open_all(env);
         }

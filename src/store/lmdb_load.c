@@ -381,14 +381,14 @@ enum nj_err nj_lmdb_load(struct nj_store *store, const struct nj_store_loader *l
     (void)pthread_rwlock_unlock(&db->env.map_lock);
     nj_lmdb_backlogs_free(db->backlogs);
     db->backlogs = NULL;
+    *highest = (struct nj_store_highest){
+        .owner = db->owner_limit ? db->owner_limit - 1 : 0,
+        .seq = db->seq_limit ? db->seq_limit - 1 : 0,
+    };
     /* The writer may clear away from now on; the index is its own then. */
     (void)pthread_mutex_lock(&db->lock);
     db->may_keep = true;
     (void)pthread_cond_signal(&db->wake);
     (void)pthread_mutex_unlock(&db->lock);
-    *highest = (struct nj_store_highest){
-        .owner = db->owner_limit ? db->owner_limit - 1 : 0,
-        .seq = db->seq_limit ? db->seq_limit - 1 : 0,
-    };
     return err;
 }

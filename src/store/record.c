@@ -228,6 +228,12 @@ static enum nj_err open_value(struct reader *reader, enum nj_record_table table,
     return NJ_OK;
 }
 
+enum nj_err nj_record_check(enum nj_record_table table, struct nj_bytes key, struct nj_bytes value)
+{
+    struct reader reader;
+    return open_value(&reader, table, key, value);
+}
+
 static uint8_t get_u8(struct reader *reader)
 {
     if (reader->is_bad || reader->at == reader->end) {

@@ -123,6 +123,10 @@ struct nj_record_blob {
     uint32_t crc;
 };
 
+/* NJ_OK when the value has its checksum for this table and key. */
+enum nj_err nj_record_check(enum nj_record_table table, struct nj_bytes key,
+                            struct nj_bytes value) NJ_NODISCARD;
+
 /* Encoding: into `out`, whose old content goes. NJ_ENOMEM only. */
 enum nj_err nj_record_put_number(struct nj_buf *out, enum nj_record_table table,
                                  const struct nj_record_key *key, uint64_t number) NJ_NODISCARD;

@@ -1,0 +1,139 @@
+/* Setting a damaged database aside, and taking over what can be read of it. See lmdb_check.h.
+ *
+ * Nothing is thrown away: the old file is moved into a directory of its own, for somebody to look
+ * at. The new one gets every record that stands on a sound page and has its checksum; what hangs on
+ * nothing then (rows without a session) is cleared away as the rest of a deleted session is. */
+#include <sys/stat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/lmdb_check.h"
+#include "store/lmdb_priv.h"
+
+#define RECORDS_PER_TXN 10000u
+
+struct salvage {
+    struct nj_lmdb_env *env;
+    MDB_txn *txn;
+    uint64_t taken;
+    uint64_t refused;
+    enum nj_err err;
+};
+
+static int table_by_name(struct nj_bytes name)
+{
+    for (int i = 0; i < NJ_LMDB_TABLE_COUNT; i++) {
+        if (nj_bytes_equal(name, nj_bytes_of(nj_lmdb_tables[i].name))) {
+            return i;
+        }
+    }
+    return NJ_LMDB_TABLE_COUNT;
+}
+
+/* The table, or NJ_LMDB_TABLE_COUNT when the record is not sound. */
+static int table_of(struct nj_bytes name, struct nj_bytes key, struct nj_bytes value)
+{
+    int named = name.len ? table_by_name(name) : NJ_LMDB_TABLE_COUNT;
+    if (named < NJ_LMDB_TABLE_COUNT) {
+        return nj_record_check(nj_lmdb_tables[named].letter, key, value) == NJ_OK
+                   ? named
+                   : NJ_LMDB_TABLE_COUNT;
+    }
+    for (int i = 0; i < NJ_LMDB_TABLE_COUNT; i++) {
+        if (nj_record_check(nj_lmdb_tables[i].letter, key, value) == NJ_OK) {
+            return i;
+        }
+    }
+    return NJ_LMDB_TABLE_COUNT;
+}
+
+static void commit(struct salvage *salvage)
+{
+    if (salvage->txn) {
+        enum nj_err err = nj_lmdb_error(mdb_txn_commit(salvage->txn));
+        salvage->txn = NULL;
+        salvage->err = salvage->err == NJ_OK ? err : salvage->err;
+    }
+}
+
+static void take(void *arg, struct nj_bytes name, struct nj_bytes key, struct nj_bytes value)
+{
+    struct salvage *salvage = arg;
+    int table = table_of(name, key, value);
+    if (table == NJ_LMDB_TABLE_COUNT) {
+        salvage->refused++;
+        return;
+    }
+    if (salvage->err != NJ_OK) {
+        return;
+    }
+    if (!salvage->txn) {
+        (void)nj_lmdb_env_grow(salvage->env, false);
+        salvage->err = nj_lmdb_error(mdb_txn_begin(salvage->env->env, NULL, 0, &salvage->txn));
+        if (salvage->err != NJ_OK) {
+            return;
+        }
+    }
+    MDB_val k = nj_lmdb_val(key);
+    MDB_val v = nj_lmdb_val(value);
+    int rc = mdb_put(salvage->txn, salvage->env->dbi[table], &k, &v, MDB_NOOVERWRITE);
+    if (rc != MDB_SUCCESS && rc != MDB_KEYEXIST) {
+        salvage->err = nj_lmdb_error(rc);
+        mdb_txn_abort(salvage->txn);
+        salvage->txn = NULL;
+        return;
+    }
+    if (++salvage->taken % RECORDS_PER_TXN == 0) {
+        commit(salvage);
+    }
+}
+
+static enum nj_err set_aside(struct nj_lmdb_env *env, char name[64])
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        (void)snprintf(name, 64, "damaged-%" PRId64 "-%u", nj_clock_wall_s(), i);
+        if (mkdirat(env->dir_fd, name, 0700) == 0) {
+            break;
+        }
+        if (errno != EEXIST) {
+            return NJ_EACCES;
+        }
+    }
+    char to[80];
+    (void)snprintf(to, sizeof(to), "%s/data.mdb", name);
+    if (renameat(env->dir_fd, "data.mdb", env->dir_fd, to) != 0) {
+        return NJ_EACCES;
+    }
+    (void)unlinkat(env->dir_fd, "lock.mdb", 0);
+    return fsync(env->dir_fd) == 0 ? NJ_OK : NJ_EIO;
+}
+
+enum nj_err nj_lmdb_salvage(struct nj_lmdb_env *env, enum nj_err (*open)(struct nj_lmdb_env *env))
+{
+    struct salvage salvage = {.env = env};
+    struct nj_lmdb_check check;
+    char name[64];
+    char from[80];
+    enum nj_err err = set_aside(env, name);
+    if (err != NJ_OK) {
+        nj_log(NJ_LOG_ERROR, "Error: the damaged store %s cannot be set aside.", env->path);
+        return err;
+    }
+    err = open(env);
+    if (err != NJ_OK) {
+        return err;
+    }
+    (void)snprintf(from, sizeof(from), "%s/data.mdb", name);
+    err = nj_lmdb_check_file(env->dir_fd, from, &check, take, &salvage);
+    commit(&salvage);
+    nj_log(NJ_LOG_ERROR,
+           "Error: the store %s was damaged (%s). %" PRIu64 " records were taken over, %" PRIu64
+           " could not be read, %" PRIu64 " pages are damaged. The old file is kept in %s/%s.",
+           env->path, check.text, salvage.taken, salvage.refused, check.damaged, env->path, name);
+    return err == NJ_EMALFORMED || err == NJ_OK ? salvage.err : err;
+}
