@@ -1,8 +1,8 @@
 /* Why a decision comes out as it does, which rules came close, and the smallest change that would
  * turn a no into a yes.
  *
- * The verdict is nj_authz's own; nothing here decides. A change is only proposed after it was tried:
- * the edited rules went through the same parser and the same nj_authz and came out as yes.
+ * The verdict is nj_authz's own; nothing here decides. A change is only proposed after it was
+ * tried: the edited rules went through the same parser and the same nj_authz and came out as yes.
  *
  * Costs up to a look at every rule of the scope: for tools and the control thread, not for workers.
  * Blocks on nothing. Any thread, as long as the policy is referenced. */
@@ -27,6 +27,7 @@ struct nj_explain_question {
     struct nj_bytes user; /* ptr NULL = anonymous */
     struct nj_bytes client_id;
     unsigned scope;
+    bool by_certificate; /* the name is a certificate's */
     enum nj_action action;
     struct nj_bytes topic; /* valid for the action, by mqtt/topic.h */
 };
@@ -39,12 +40,13 @@ struct nj_explain_near {
     struct nj_buf why;   /* half a sentence: "gives read, not write" */
 };
 
-/* One step of the change. A place without a name is a file that does not exist yet. */
+/* One step of the change. A place without a name is a file that does not exist yet; for dynamic
+ * security it is "dynamic security", and the text is the command that makes the change. */
 struct nj_explain_edit {
     bool is_removal;
-    struct nj_buf where; /* file, or what names another source */
-    uint32_t line;       /* removed: the line; added: the line to put it behind, 0 = at the top */
-    struct nj_buf text;  /* without a newline at the end; an addition may have two lines */
+    struct nj_buf where;
+    uint32_t line;      /* removed: the line; added: the line to put it behind, 0 = at the top */
+    struct nj_buf text; /* without a newline at the end; an addition may have two lines */
 };
 
 struct nj_explanation {
@@ -52,7 +54,8 @@ struct nj_explanation {
     struct nj_buf where; /* of the rule that decided: "FILE:LINE"; empty = no rule did */
     struct nj_buf rule;  /* its text; empty = no rule did */
     struct nj_buf why;   /* one sentence without a full stop */
-    struct nj_buf login; /* why this user could not log in at all; empty = it can */
+    struct nj_buf login; /* why this user could not log in at all, or counts as anonymous; empty =
+                            it logs in under its name */
     struct nj_explain_near near[NJ_EXPLAIN_NEAR_MAX]; /* nearest first */
     size_t near_count;
     struct nj_explain_edit edits[NJ_EXPLAIN_EDIT_MAX]; /* all of them together; line numbers are
@@ -71,11 +74,11 @@ void nj_explanation_fini(struct nj_explanation *explanation);
 
 /* Keeps the NJ_EXPLAIN_NEAR_MAX nearest; of equal ones those that came first. */
 enum nj_err nj_explanation_add_near(struct nj_explanation *explanation, unsigned distance,
-                                    const char *where, struct nj_bytes rule,
-                                    const char *why) NJ_NODISCARD;
+                                    const char *where, struct nj_bytes rule, const char *why)
+    NJ_NODISCARD;
 /* NJ_ETOOBIG when there is no room for one more. */
 enum nj_err nj_explanation_add_edit(struct nj_explanation *explanation, bool is_removal,
-                                    const char *where, uint32_t line,
-                                    struct nj_bytes text) NJ_NODISCARD;
+                                    const char *where, uint32_t line, struct nj_bytes text)
+    NJ_NODISCARD;
 
 #endif
