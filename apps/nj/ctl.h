@@ -92,6 +92,8 @@ void nj_ctl_print_role(json_t *data);
 void nj_ctl_print_default_acl(json_t *data);
 void nj_ctl_print_anonymous_group(json_t *data);
 void nj_ctl_print_details(json_t *data);
+/* The file to stdout, what is not in it to stderr. */
+void nj_ctl_print_export(json_t *data);
 void nj_ctl_print_plugins(json_t *data);
 void nj_ctl_print_listeners(json_t *data);
 /* Secrets that the broker made: shown once. */

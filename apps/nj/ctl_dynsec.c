@@ -212,6 +212,19 @@ static bool build_modify(struct nj_ctl *ctl, json_t *command, int argc, char **a
     return false;
 }
 
+/* export [--form 2.0|2.1] */
+static bool build_export(struct nj_ctl *ctl, json_t *command, int argc, char **argv)
+{
+    (void)ctl;
+    (void)json_object_set_new(command, "command", json_string("exportConfig"));
+    if (argc == 0) {
+        return true;
+    }
+    char plain[32];
+    const char *arg = nj_opts_plain_dashes(argv[0], plain, sizeof(plain));
+    return argc == 2 && strcmp(arg, "--form") == 0 && put_word(command, "form", false, argv[1]);
+}
+
 /* ---- the table ---- */
 
 static const struct row rows[] = {
@@ -220,6 +233,9 @@ static const struct row rows[] = {
     {"setDefaultACLAccess", NULL, build_default_acl, NULL},
     {"getAnonymousGroup", "", NULL, nj_ctl_print_anonymous_group},
     {"setAnonymousGroup", "groupname", NULL, NULL},
+    {"export", NULL, build_export, nj_ctl_print_export},
+    {"setCertificateGroup", "[groupname", NULL, NULL},
+    {"getCertificateGroup", "", NULL, nj_ctl_print_anonymous_group},
     {"createClient", NULL, build_client, nj_ctl_print_created},
     {"modifyClient", NULL, build_modify, NULL},
     {"deleteClient", "username", NULL, NULL},

@@ -180,6 +180,19 @@ void nj_ctl_print_created(json_t *data)
     print_text(data, "password", "Password: ");
 }
 
+void nj_ctl_print_export(json_t *data)
+{
+    json_t *without = json_object_get(data, "withoutPassword");
+    size_t i;
+    json_t *name;
+    nj_ctl_print_json(json_object_get(data, "config"));
+    json_array_foreach (without, i, name) {
+        fprintf(stderr, "Warning: client '%s' is exported without its password, which has no such "
+                        "form.\n",
+                json_string_value(name));
+    }
+}
+
 /* ---- broker ---- */
 
 void nj_ctl_print_plugins(json_t *data)
