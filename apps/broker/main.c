@@ -73,10 +73,6 @@ static void say_hello(const struct nj_settings *settings)
     for (const char *const *line = nj_config_differences(settings); *line; line++) {
         nj_log(NJ_LOG_INFO, "%s", *line);
     }
-    if (settings->persistence) {
-        nj_log(NJ_LOG_WARNING, "Warning: persistence: the durable store is not available in "
-                               "this version; sessions and messages are kept in memory only.");
-    }
     for (size_t i = 0; i < settings->listener_count; i++) {
         if (!nj_settings_scope(settings, i)->acl_file && !settings->mode.acl_default_allow) {
             nj_log(NJ_LOG_WARNING,

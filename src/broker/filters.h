@@ -28,6 +28,23 @@ struct nj_sub_options {
     bool is_retain_as_published;
 };
 
+/* As one number, for the store. */
+static inline uint64_t nj_sub_options_value(const struct nj_sub_options *options)
+{
+    return (uint64_t)options->sub_id << 8 | options->qos | (uint64_t)options->is_no_local << 2 |
+           (uint64_t)options->is_retain_as_published << 3;
+}
+
+static inline struct nj_sub_options nj_sub_options_of(uint64_t value)
+{
+    return (struct nj_sub_options){
+        .sub_id = (uint32_t)(value >> 8),
+        .qos = value & 3,
+        .is_no_local = value >> 2 & 1,
+        .is_retain_as_published = value >> 3 & 1,
+    };
+}
+
 struct nj_sub_entry {
     struct nj_session *session;
     uint32_t back; /* index in session->subs */

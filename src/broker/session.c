@@ -102,7 +102,7 @@ static void table_remove(struct nj_session *session)
 
 /* ---- beginning and end */
 
-struct nj_session *nj_session_new(struct nj_shard *shard, struct nj_origin *origin)
+struct nj_session *nj_session_restore(struct nj_shard *shard, struct nj_origin *origin, uint64_t id)
 {
     if (!shard->table || shard->session_count > shard->table_mask) {
         grow_table(shard);
@@ -112,8 +112,7 @@ struct nj_session *nj_session_new(struct nj_shard *shard, struct nj_origin *orig
         return NULL;
     }
     session->shard = shard;
-    session->id =
-        atomic_fetch_add_explicit(&shard->core->next_session_id, 1, memory_order_relaxed) + 1;
+    session->id = id;
     nj_list_init(&session->held);
     nj_session_set_origin(session, origin);
     session->hash = nj_hash_bytes(nj_session_client_id(session));
@@ -126,6 +125,13 @@ struct nj_session *nj_session_new(struct nj_shard *shard, struct nj_origin *orig
     shard->session_count++;
     NJ_STAT_ADD(shard, sessions, 1);
     return session;
+}
+
+struct nj_session *nj_session_new(struct nj_shard *shard, struct nj_origin *origin)
+{
+    struct nj_core *core = shard->core;
+    uint64_t last = atomic_fetch_add_explicit(&core->next_session_id, 1, memory_order_relaxed);
+    return nj_session_restore(shard, origin, last + 1);
 }
 
 void nj_session_set_origin(struct nj_session *session, struct nj_origin *origin)
@@ -151,7 +157,7 @@ void nj_session_save(struct nj_session *session)
         .origin = {.user = nj_origin_user(session->origin),
                    .client_id = nj_session_client_id(session),
                    .scope = session->origin->scope},
-        .away_ms = session->link ? 0 : (uint64_t)nj_clock_wall_ns() / NS_PER_MS,
+        .away_ms = session->away_wall_ms,
         .expiry_s = session->expiry_s,
         .version = session->version,
         .has_login = session->credential != 0,
@@ -249,6 +255,7 @@ void nj_session_attach(struct nj_session *session, struct nj_link *link)
 {
     NJ_ASSERT(!session->link && !link->session);
     session->link = link;
+    session->away_wall_ms = 0;
     session->connection++;
     link->session = session;
     nj_btimer_clear(&session->shard->timers, &session->timer);
@@ -257,7 +264,7 @@ void nj_session_attach(struct nj_session *session, struct nj_link *link)
     nj_share_tell_state(session);
 }
 
-static void set_away_timer(struct nj_session *session)
+void nj_session_watch(struct nj_session *session)
 {
     uint64_t due = session->expires_ms;
     if (session->will && session->will_due_ms < due) {
@@ -298,6 +305,7 @@ void nj_session_detach(struct nj_session *session, bool with_will)
     struct nj_link *link = session->link;
     NJ_ASSERT(link);
     session->link = NULL;
+    session->away_wall_ms = (uint64_t)nj_clock_wall_ns() / NS_PER_MS;
     link->session = NULL;
     link->is_ready = false;
     NJ_STAT_SUB(shard, clients_connected, 1);
@@ -327,7 +335,7 @@ void nj_session_detach(struct nj_session *session, bool with_will)
     nj_session_save(session);
     enum nj_err err;
     (void)nj_shard_commit(shard, &err);
-    set_away_timer(session);
+    nj_session_watch(session);
 }
 
 void nj_shard_run_timers(struct nj_shard *shard)
@@ -348,7 +356,7 @@ void nj_shard_run_timers(struct nj_shard *shard)
         if (session->will && session->will_due_ms <= shard->now_ms) {
             (void)nj_will_fire(session, false);
         }
-        set_away_timer(session);
+        nj_session_watch(session);
     }
 }
 
@@ -423,10 +431,15 @@ void nj_session_pump(struct nj_session *session)
     }
     if (pump_unsent(session)) {
         /* Retained messages are older than what is queued, so they go first; but what keeps them
-         * back may be the queue. */
-        (void)nj_replay_run(session);
-        while (session->flow && session->flow->queue_count && nj_deliver_queued(session)) {
-        }
+         * back may be the queue, which may empty itself without a word. */
+        bool has_moved;
+        do {
+            has_moved = false;
+            (void)nj_replay_run(session);
+            while (session->flow && session->flow->queue_count && nj_deliver_queued(session)) {
+                has_moved = true;
+            }
+        } while (has_moved && session->replay);
     }
     if (session->backlog.count && !link->is_closing) {
         nj_rows_refill(session);

@@ -78,7 +78,8 @@ struct nj_session {
     uint64_t expires_ms;
     uint64_t will_due_ms;
     uint64_t connected_wall_s;
-    uint64_t credential; /* what the login was verified against; see security/login.h */
+    uint64_t away_wall_ms; /* since when it is away; 0 = connected */
+    uint64_t credential;   /* what the login was verified against; see security/login.h */
 };
 
 static inline struct nj_bytes nj_session_client_id(const struct nj_session *session)
@@ -94,6 +95,11 @@ uint64_t nj_session_queued(const struct nj_session *session, uint64_t *bytes);
 struct nj_session *nj_session_find(struct nj_shard *shard, struct nj_bytes client_id);
 struct nj_session *nj_session_by_id(struct nj_shard *shard, uint64_t id);
 struct nj_session *nj_session_new(struct nj_shard *shard, struct nj_origin *origin) NJ_NODISCARD;
+/* The same with a number that it had before, for boot.c. */
+struct nj_session *nj_session_restore(struct nj_shard *shard, struct nj_origin *origin, uint64_t id)
+    NJ_NODISCARD;
+/* It is away: sets the timer for its will and its end. */
+void nj_session_watch(struct nj_session *session);
 /* Ends it: fires a due will, leaves every subscription, frees. The link must be detached. */
 void nj_session_end(struct nj_session *session);
 /* Frees it and tells nobody, not even the store: the broker stops. */

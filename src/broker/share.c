@@ -84,20 +84,16 @@ static enum nj_err tell_home(struct nj_session *session, const struct nj_shared_
     return NJ_OK;
 }
 
-enum nj_err nj_share_join(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter,
-                          const struct nj_sub_options *options, bool *is_new)
+static enum nj_err add_sub(struct nj_session *session, struct nj_bytes group,
+                           struct nj_bytes filter, const struct nj_sub_options *options,
+                           uint32_t number)
 {
-    struct nj_shared_sub **at = find_sub(session, group, filter);
-    *is_new = !*at;
-    if (*at) {
-        (*at)->options = *options;
-        return NJ_OK;
-    }
     struct nj_shared_sub *sub = nj_try_zalloc(sizeof(*sub) + group.len + filter.len);
     if (!sub) {
         return NJ_ENOMEM;
     }
     sub->options = *options;
+    sub->number = number;
     sub->group_len = (uint32_t)group.len;
     sub->filter_len = (uint32_t)filter.len;
     memcpy(sub->text, group.ptr, group.len);
@@ -106,11 +102,38 @@ enum nj_err nj_share_join(struct nj_session *session, struct nj_bytes group, str
         nj_free(sub);
         return NJ_ENOMEM;
     }
-    sub->number = ++session->last_share;
-    *at = sub;
+    *find_sub(session, group, filter) = sub;
     session->shared_count++;
     NJ_STAT_ADD(session->shard, shared_subscriptions, 1);
     return NJ_OK;
+}
+
+enum nj_err nj_share_join(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter,
+                          const struct nj_sub_options *options, bool *is_new)
+{
+    struct nj_shared_sub *sub = *find_sub(session, group, filter);
+    *is_new = !sub;
+    if (sub) {
+        sub->options = *options;
+        return NJ_OK;
+    }
+    return add_sub(session, group, filter, options, ++session->last_share);
+}
+
+enum nj_err nj_share_restore(struct nj_session *session, struct nj_bytes group,
+                             struct nj_bytes filter, const struct nj_sub_options *options,
+                             uint32_t number)
+{
+    enum nj_err err = add_sub(session, group, filter, options, number);
+    session->shard->join_ticket = 0; /* nobody waits for the homes' answers */
+    session->shard->join_count = 0;
+    return err;
+}
+
+uint32_t nj_share_number(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter)
+{
+    const struct nj_shared_sub *sub = *find_sub(session, group, filter);
+    return sub ? sub->number : 0;
 }
 
 static void leave(struct nj_session *session, struct nj_shared_sub **at)

@@ -26,6 +26,12 @@ struct nj_shard;
 /* -- at the member's worker -- */
 enum nj_err nj_share_join(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter,
                           const struct nj_sub_options *options, bool *is_new) NJ_NODISCARD;
+/* The same for boot.c, with the number that its rows in the store name. */
+enum nj_err nj_share_restore(struct nj_session *session, struct nj_bytes group,
+                             struct nj_bytes filter, const struct nj_sub_options *options,
+                             uint32_t number) NJ_NODISCARD;
+/* 0 = there is none. */
+uint32_t nj_share_number(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter);
 bool nj_share_leave(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter);
 void nj_share_leave_all(struct nj_session *session);
 /* The session ends: what it was given and did not get goes back to be given to another member

@@ -78,7 +78,8 @@ static enum nj_err enter(struct nj_session *session, const struct parts *parts,
 }
 
 static void store_subscription(struct nj_session *session, enum nj_store_op_kind kind,
-                               struct nj_bytes whole, const struct nj_sub_options *options)
+                               struct nj_bytes whole, const struct nj_sub_options *options,
+                               uint32_t share)
 {
     if (!session->is_stored) {
         return;
@@ -86,10 +87,8 @@ static void store_subscription(struct nj_session *session, enum nj_store_op_kind
     struct nj_store_op *op = nj_shard_op(session->shard, kind, session->id);
     if (op) {
         op->bytes = whole;
-        op->value = options ? (uint64_t)options->sub_id << 8 | options->qos |
-                                  (uint64_t)options->is_no_local << 2 |
-                                  (uint64_t)options->is_retain_as_published << 3
-                            : 0;
+        op->value = options ? nj_sub_options_value(options) : 0;
+        op->share = share;
     }
     if (session->link->mount_point.len) {
         /* The bytes are in a buffer that the packet's next filter uses again. */
@@ -119,7 +118,8 @@ uint8_t nj_session_subscribe(struct nj_session *session, const struct nj_subscri
     if (enter(session, &parts, &options, &is_new) != NJ_OK) {
         return code(session, NJ_RC_QUOTA_EXCEEDED);
     }
-    store_subscription(session, NJ_STORE_SUBSCRIBE, parts.whole, &options);
+    store_subscription(session, NJ_STORE_SUBSCRIBE, parts.whole, &options,
+                       parts.group.len ? nj_share_number(session, parts.group, parts.filter) : 0);
     bool wants_retained =
         !parts.group.len && (in->retain_handling == 0 || (in->retain_handling == 1 && is_new));
     if (wants_retained) {
@@ -144,12 +144,10 @@ uint8_t nj_session_unsubscribe(struct nj_session *session, struct nj_bytes filte
     }
     bool existed = parts.group.len ? nj_share_leave(session, parts.group, parts.filter)
                                    : nj_filters_remove(shard->filters, session, parts.filter);
-    if (!existed) {
-        return NJ_RC_NO_SUBSCRIPTION_EXISTED;
-    }
-    if (!parts.group.len) {
+    if (existed && !parts.group.len) {
         NJ_STAT_SUB(shard, subscriptions, 1);
     }
-    store_subscription(session, NJ_STORE_UNSUBSCRIBE, parts.whole, NULL);
-    return NJ_RC_SUCCESS;
+    /* Also when it is gone already: an earlier try may not have reached the store. */
+    store_subscription(session, NJ_STORE_UNSUBSCRIBE, parts.whole, NULL, 0);
+    return existed ? NJ_RC_SUCCESS : NJ_RC_NO_SUBSCRIPTION_EXISTED;
 }

@@ -1,10 +1,15 @@
 /* See store_door.h. */
 #include "front/store_door.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "broker/batch.h"
+#include "broker/boot.h"
 #include "broker/record.h"
 #include "front/front.h"
 #include "store/store.h"
@@ -54,14 +59,82 @@ static void on_expired(void *arg, const struct nj_store_expired *expired, uint32
     }
 }
 
-enum nj_err nj_front_open_store(struct nj_front *front, const struct nj_settings *settings)
+/* The store is a directory beside what Mosquitto would have written, never that file itself:
+ * `nj store import` reads it. */
+static char *store_path(const struct nj_settings *settings)
+{
+    const char *location = settings->persistence_location;
+    const char *file = settings->persistence_file;
+    bool needs_slash = location && location[0] && location[strlen(location) - 1] != '/';
+    char *path = NULL;
+    if (asprintf(&path, "%s%s%s.store", location ? location : "", needs_slash ? "/" : "",
+                 file ? file : "nightjar") < 0) {
+        return NULL;
+    }
+    return path;
+}
+
+static enum nj_err open_durable(struct nj_front *front, const struct nj_settings *settings,
+                                const struct nj_store_events *events)
+{
+    static const enum nj_store_durability durability[] = {
+        [NJ_DURABILITY_FSYNC] = NJ_STORE_FSYNC,
+        [NJ_DURABILITY_INTERVAL] = NJ_STORE_INTERVAL,
+        [NJ_DURABILITY_MEMORY] = NJ_STORE_MEMORY,
+    };
+    char *path = store_path(settings);
+    if (!path) {
+        return NJ_ENOMEM;
+    }
+    const struct nj_store_lmdb_options options = {
+        .path = path,
+        .durability = durability[settings->durability],
+        .interval_ms = settings->durability_interval_ms,
+        .skips_retained = !settings->retained_persistence,
+    };
+    enum nj_err err = nj_store_lmdb_open(front->worker_count, &options, events, &front->core.store);
+    if (err != NJ_OK) {
+        nj_log(NJ_LOG_ERROR,
+               "Error: Unable to open the store %s. Set persistence_location to a directory that "
+               "this account can write to, or persistence false to keep nothing over a restart.",
+               path);
+    } else {
+        nj_log(NJ_LOG_INFO, "Keeping state in %s.", path);
+    }
+    free(path);
+    return err;
+}
+
+static enum nj_err boot(struct nj_front *front)
+{
+    struct nj_booted booted;
+    uint64_t start_ms = nj_clock_mono_ms();
+    enum nj_err err = nj_core_boot(&front->core, start_ms, &booted);
+    if (err != NJ_OK) {
+        nj_log(NJ_LOG_ERROR, "Error: Unable to load what the store keeps: %s.", nj_err_text(err));
+        return err;
+    }
+    if (front->core.store->vtable->is_durable) {
+        nj_log(NJ_LOG_INFO,
+               "Loaded %" PRIu64 " sessions, %" PRIu64 " subscriptions, %" PRIu64
+               " retained messages and %" PRIu64 " wills in %" PRIu64 " ms; %" PRIu64
+               " messages are queued.",
+               booted.sessions, booted.subscriptions, booted.retained, booted.wills,
+               nj_clock_mono_ms() - start_ms, booted.queued);
+    }
+    return NJ_OK;
+}
+
+static enum nj_err open_any(struct nj_front *front, const struct nj_settings *settings)
 {
     const struct nj_store_events events = {
         .arg = front, .done = on_done, .rows = on_rows, .expired = on_expired};
-    struct nj_store *store = nj_store_ram_open(front->worker_count, &events);
-    (void)settings;
     /* For tests: every one of them also runs over a store that is late and sometimes fails. */
     const char *chaos = getenv("NIGHTJAR_STORE_CHAOS");
+    if (!chaos && settings->persistence) {
+        return open_durable(front, settings, &events);
+    }
+    struct nj_store *store = nj_store_ram_open(front->worker_count, &events);
     if (chaos) {
         struct nj_store_chaos_plan plan = {.seed = 1, .delay_max_ms = 20};
         plan.fail_per_mille = (unsigned)strtoul(chaos, NULL, 10);
@@ -69,4 +142,10 @@ enum nj_err nj_front_open_store(struct nj_front *front, const struct nj_settings
     }
     front->core.store = store;
     return store ? NJ_OK : NJ_ESYS;
+}
+
+enum nj_err nj_front_open_store(struct nj_front *front, const struct nj_settings *settings)
+{
+    enum nj_err err = open_any(front, settings);
+    return err == NJ_OK ? boot(front) : err;
 }

@@ -8,7 +8,8 @@
 struct nj_front;
 struct nj_settings;
 
-/* Opens the store that the settings ask for, as front->core.store. Logs what is wrong. */
+/* Opens the store that the settings ask for, as front->core.store, and loads what it kept. After
+ * going into the background and giving up rights, before the workers. Logs what is wrong. */
 enum nj_err nj_front_open_store(struct nj_front *front, const struct nj_settings *settings)
     NJ_NODISCARD;
 
