@@ -56,6 +56,7 @@ enum nj_err nj_lmdb_error(int code)
     case MDB_NOTFOUND:
         return NJ_ENOENT;
     case MDB_MAP_FULL:
+        return NJ_ELIMIT; /* the map may grow */
     case ENOSPC:
     case EDQUOT:
     case EFBIG:

@@ -43,6 +43,7 @@ struct nj_lmdb_env {
     uint64_t map_bytes;
     uint64_t map_max;
     uint32_t page_bytes;
+    uint64_t set_aside; /* records that a salvage could not take over, and 1 for the file */
     MDB_dbi dbi[NJ_LMDB_TABLE_COUNT];
     pthread_rwlock_t map_lock; /* held for reading while a read transaction is open */
 };

@@ -15,11 +15,12 @@
 #include "store/lmdb_check.h"
 #include "store/lmdb_priv.h"
 
-#define RECORDS_PER_TXN 10000u
+#define BYTES_PER_TXN (8u << 20)
 
 struct salvage {
     struct nj_lmdb_env *env;
     MDB_txn *txn;
+    uint64_t bytes; /* in the transaction */
     uint64_t taken;
     uint64_t refused;
     enum nj_err err;
@@ -88,7 +89,10 @@ static void take(void *arg, struct nj_bytes name, struct nj_bytes key, struct nj
         salvage->txn = NULL;
         return;
     }
-    if (++salvage->taken % RECORDS_PER_TXN == 0) {
+    salvage->taken++;
+    salvage->bytes += key.len + value.len;
+    if (salvage->bytes >= BYTES_PER_TXN) {
+        salvage->bytes = 0;
         commit(salvage);
     }
 }
@@ -131,6 +135,7 @@ enum nj_err nj_lmdb_salvage(struct nj_lmdb_env *env, enum nj_err (*open)(struct 
     (void)snprintf(from, sizeof(from), "%s/data.mdb", name);
     err = nj_lmdb_check_file(env->dir_fd, from, &check, take, &salvage);
     commit(&salvage);
+    env->set_aside = salvage.refused + 1;
     nj_log(NJ_LOG_ERROR,
            "Error: the store %s was damaged (%s). %" PRIu64 " records were taken over, %" PRIu64
            " could not be read, %" PRIu64 " pages are damaged. The old file is kept in %s/%s.",

@@ -20,7 +20,7 @@
 #define OPS_MAX_INTERVAL 20000u
 #define SPACING_NS       1000000ull
 #define MEMORY_MS        5000u /* durability memory: written so often */
-#define FULL_RETRY_MS    250u
+#define FULL_RETRY_MS    100u
 #define ROOM_CHECK_MS    100u
 #define TRIES_MAX        16
 #define NS_PER_MS        1000000ull
@@ -341,7 +341,7 @@ static enum nj_err attempt(struct nj_lmdb *db, bool with_keep, enum stage *stage
 static bool is_about_room(enum nj_err err)
 {
     /* liblmdb's answer to a short write is EIO; that of a sync was told apart before. */
-    return err == NJ_ENOSPC || err == NJ_EIO;
+    return err == NJ_ELIMIT || err == NJ_ENOSPC || err == NJ_EIO;
 }
 
 /* What to leave out of the next attempt. False: give all of it up. */
@@ -354,7 +354,7 @@ static bool give_way(struct nj_lmdb *db, enum nj_err err, enum stage stage,
     if (has_failed(db)) {
         return false;
     }
-    if (err == NJ_ENOSPC && nj_lmdb_env_grow(&db->env, true)) {
+    if (err == NJ_ELIMIT && nj_lmdb_env_grow(&db->env, true)) {
         return true;
     }
     if (stage == STAGE_KEEP) {
@@ -362,7 +362,7 @@ static bool give_way(struct nj_lmdb *db, enum nj_err err, enum stage stage,
         return true;
     }
     if (is_about_room(err)) {
-        fill_up(db, err == NJ_ENOSPC ? "no space left" : "it cannot be written");
+        fill_up(db, err == NJ_EIO ? "it cannot be written" : "no space left");
         return refuse_all(db, NJ_ENOSPC, true) > 0;
     }
     if (failed) {
@@ -391,7 +391,7 @@ static void write_chosen(struct nj_lmdb *db)
         }
     }
     if (err != NJ_OK) {
-        (void)refuse_all(db, err, false);
+        (void)refuse_all(db, err == NJ_ELIMIT ? NJ_ENOSPC : err, false);
     } else if (was_full && nj_clock_mono_ms() >= db->full_until_ms) {
         set_state(db, NJ_STORE_GOOD, "");
     }

@@ -216,6 +216,7 @@ enum nj_err nj_store_lmdb_open(unsigned lanes, const struct nj_store_lmdb_option
     db->options = *options;
     db->options.path = db->env.path;
     db->has_room = true;
+    atomic_store(&db->stats.quarantined, db->env.set_aside);
     db->job_tail = &db->jobs;
     make_lanes(db, lanes);
     make_locks(db);

@@ -307,6 +307,9 @@ static enum nj_err compare_session(void *arg, const struct nj_store_session *ses
     const struct model_owner *owner = find_owner(compare->model, session->owner);
     struct nj_store_backlog sum = {0};
     compare->sessions++;
+    if (!owner && session->owner >= compare->model->next_owner && compare->model->extra_sessions) {
+        return NJ_OK;
+    }
     if (!owner || owner->expiry_s != session->expiry_s) {
         return say(compare, "a session");
     }
@@ -323,7 +326,16 @@ static enum nj_err compare_session(void *arg, const struct nj_store_session *ses
     }
     bool is_same = sum.queued == backlog->queued && sum.flights == backlog->flights &&
                    sum.bytes == backlog->bytes && sum.incoming == backlog->incoming;
-    return is_same ? NJ_OK : say(compare, "a backlog");
+    if (!is_same) {
+        (void)fprintf(stderr,
+                      "session %llu: %u queued, %u in flight, %u incoming, %llu bytes; should be "
+                      "%u, %u, %u, %llu\n",
+                      (unsigned long long)session->owner, backlog->queued, backlog->flights,
+                      backlog->incoming, (unsigned long long)backlog->bytes, sum.queued,
+                      sum.flights, sum.incoming, (unsigned long long)sum.bytes);
+        return say(compare, "a backlog");
+    }
+    return NJ_OK;
 }
 
 static enum nj_err compare_sub(void *arg, uint64_t number, struct nj_bytes filter, uint64_t value,
@@ -370,7 +382,7 @@ static enum nj_err compare_retained(void *arg, struct nj_message *message,
 static void compare_counts(struct compare *compare)
 {
     const struct model *model = compare->model;
-    uint32_t sessions = 0;
+    uint32_t sessions = model->extra_sessions;
     uint32_t subs = 0;
     uint32_t wills = 0;
     uint32_t retained = 0;

@@ -43,7 +43,8 @@ struct model {
     uint64_t next_owner;
     uint32_t next_stamp;
     uint64_t random;
-    bool has_blobs; /* some payloads go beside the map */
+    bool has_blobs;          /* some payloads go beside the map */
+    uint32_t extra_sessions; /* of the test's own, with numbers that are not the model's */
 };
 
 void model_init(struct model *model, uint64_t seed);
