@@ -15,6 +15,10 @@
 #include "broker/session.h"
 #include "broker/shard.h"
 
+/* QoS 0 for a socket that takes nothing, when max_queued_bytes sets no bound: its other end may
+ * never read it. */
+#define SLOW_BYTES_MAX ((size_t)16 << 20)
+
 struct nj_message *nj_publication_keep(struct nj_publication *publication)
 {
     if (!publication->kept) {
@@ -207,13 +211,21 @@ static uint16_t reserve(struct nj_session *session, const struct nj_delivery *de
     return flight->packet_id;
 }
 
+/* The socket takes nothing, and as much as may wait waits already. */
+static bool is_too_slow(const struct nj_link *link)
+{
+    const struct nj_limits *limits = link->shard->limits;
+    size_t bytes_max = limits->max_queued_bytes ? limits->max_queued_bytes : SLOW_BYTES_MAX;
+    return link->is_blocked && ((limits->max_queued && link->out.frames >= limits->max_queued) ||
+                                link->out.pending >= bytes_max);
+}
+
 static void deliver_qos0(struct nj_session *session, struct nj_publication *publication,
                          const struct nj_delivery *delivery)
 {
     struct nj_link *link = session->link;
     struct nj_shard *shard = session->shard;
-    uint32_t frames_max = shard->limits->max_queued;
-    if (NJ_UNLIKELY(link->is_blocked && frames_max && link->out.frames >= frames_max)) {
+    if (NJ_UNLIKELY(is_too_slow(link))) {
         NJ_STAT_ADD(shard, dropped_slow, 1);
         drop(shard);
         return;

@@ -130,7 +130,9 @@ const struct nj_option nj_options[] = {
      .too_low = "Error: 'max_packet_size' must be >= 20.",
      .help = "Largest packet that is accepted, in bytes."},
     {"max_queued_bytes", INT(0, INT64_MAX), GLOBAL(max_queued_bytes), LIVE, .def = "0",
-     .help = "Payload bytes waiting for one client; 0 = no limit."},
+     .help =
+         "Payload bytes waiting for one client; 0 = no limit. Of QoS 0 messages for a connected "
+         "client that does not read, at most 16 MiB wait even then."},
     {"max_queued_messages", INT(0, I32), GLOBAL(max_queued_messages), LIVE, .def = "1000",
      .help = "Messages waiting for one client, above those in flight; 0 = no limit."},
     {"memory_limit", INT(0, INT64_MAX), GLOBAL(memory_limit), LIVE, .def = "0",

@@ -163,6 +163,36 @@ static void does_not_drop_qos_2_that_only_waits_for_its_record(void **state)
     assert_int_equal(RIG_STAT(&rig, publish_dropped), 0);
 }
 
+static void bounds_the_bytes_of_qos_0_to_a_socket_that_takes_no_more(void **state)
+{
+    static char payload[100001];
+    (void)state;
+    memset(payload, 'x', sizeof(payload) - 1);
+    rig.limits.max_queued = 0;
+    rig.limits.max_queued_bytes = 450000;
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
+    rig_sub(sub, "t", 0);
+    rig_block(sub);
+    for (int i = 0; i < 20; i++) {
+        rig_say(pub, "t", payload, 0, 0);
+    }
+    assert_int_equal(sub->link.out.frames, 5);
+    assert_int_equal(RIG_STAT(&rig, dropped_slow), 15);
+    assert_int_equal(RIG_STAT(&rig, publish_dropped), 15);
+    /* Where nothing is configured there is a bound all the same. */
+    rig.limits.max_queued_bytes = 0;
+    for (int i = 0; i < 300; i++) {
+        rig_say(pub, "t", payload, 0, 0);
+    }
+    assert_in_range(sub->link.out.pending, (16 << 20), (16 << 20) + 100100);
+    rig_unblock(sub);
+    rig_run(&rig);
+    assert_int_equal(sub->link.out.pending, 0);
+    rig_say(pub, "t", "again", 0, 0);
+    assert_true(RIG_STAT(&rig, dropped_slow) < 15 + 300);
+}
+
 static void drops_qos_0_to_a_socket_that_takes_no_more(void **state)
 {
     (void)state;
@@ -477,6 +507,7 @@ int main(void)
         TEST1(drops_what_exceeds_the_queued_bytes),
         TEST1(does_not_drop_qos_2_that_only_waits_for_its_record),
         TEST1(drops_qos_0_to_a_socket_that_takes_no_more),
+        TEST1(bounds_the_bytes_of_qos_0_to_a_socket_that_takes_no_more),
         TEST1(queues_qos_0_for_those_away_when_told_so),
         TEST1(does_not_let_qos_0_overtake_its_kind_in_the_queue),
         TEST1(holds_everything_back_until_the_connack_is_out),
