@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "broker/limits.h"
+#include "broker/retain.h"
 #include "config/config.h"
 #include "control/plane.h"
 #include "front/front.h"
@@ -273,11 +274,20 @@ static void feed_watchdog(struct nj_control *control, uint64_t now)
     }
 }
 
+/* The worker that removes expired messages may sleep when the first one is due. */
+static void wake_sweeper(struct nj_control *control, uint64_t now)
+{
+    if (nj_retain_next_due_ms(control->front->core.retain) <= now) {
+        nj_worker_wake(&control->front->workers[0]);
+    }
+}
+
 static void tick(struct nj_control *control)
 {
     uint64_t now = nj_clock_mono_ms();
     uint32_t interval = control->settings->sys_interval;
     feed_watchdog(control, now);
+    wake_sweeper(control, now);
     if (interval && now >= control->next_sys_ms) {
         nj_sys_publish(control->sys);
         control->next_sys_ms = now + interval * 1000ull;

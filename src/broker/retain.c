@@ -3,19 +3,29 @@
 
 #include <pthread.h>
 
+#include "base/list.h"
 #include "base/mem.h"
 #include "base/qsbr.h"
 #include "broker/message.h"
 #include "broker/origin.h"
+#include "broker/timers.h"
 #include "broker/tree.h"
 
 #define BUCKET_BITS 18
 
+/* What a node of the tree holds. */
+struct kept {
+    struct nj_retained retained; /* first */
+    struct nj_btimer expiry;     /* set when the message expires; writers only */
+};
+
 struct nj_retain {
     struct nj_qsbr *domain;
     _Atomic int64_t count;
-    pthread_mutex_t lock; /* guards writing the tree */
-    struct nj_tree *tree; /* values: struct nj_retained */
+    _Atomic uint64_t next_due_ms;
+    pthread_mutex_t lock; /* guards writing the tree, and what follows */
+    struct nj_tree *tree; /* values: struct kept */
+    struct nj_btimers expiries;
 };
 
 struct nj_retain *nj_retain_new(struct nj_qsbr *domain)
@@ -23,6 +33,7 @@ struct nj_retain *nj_retain_new(struct nj_qsbr *domain)
     struct nj_retain *retain = nj_zalloc(sizeof(*retain));
     retain->domain = domain;
     retain->tree = nj_tree_new(domain, BUCKET_BITS);
+    atomic_init(&retain->next_due_ms, UINT64_MAX);
     (void)pthread_mutex_init(&retain->lock, NULL);
     return retain;
 }
@@ -45,14 +56,33 @@ void nj_retain_free(struct nj_retain *retain)
         return;
     }
     nj_tree_free(retain->tree, value_free);
+    nj_btimers_fini(&retain->expiries);
     (void)pthread_mutex_destroy(&retain->lock);
     nj_free(retain);
+}
+
+static void note_next_due(struct nj_retain *retain)
+{
+    atomic_store_explicit(&retain->next_due_ms, nj_btimers_next_ms(&retain->expiries),
+                          memory_order_relaxed);
+}
+
+/* In the order in which the new value takes the old one's place. */
+static void change_expiry(struct nj_retain *retain, struct kept *old, struct kept *fresh)
+{
+    if (old) {
+        nj_btimer_clear(&retain->expiries, &old->expiry);
+    }
+    if (fresh && fresh->retained.message->expires_ms) {
+        nj_btimer_set(&retain->expiries, &fresh->expiry, fresh->retained.message->expires_ms);
+    }
+    note_next_due(retain);
 }
 
 enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
                           struct nj_origin *origin)
 {
-    struct nj_retained *fresh = nj_try_alloc(sizeof(*fresh));
+    struct kept *fresh = nj_try_zalloc(sizeof(*fresh));
     if (!fresh) {
         return NJ_ENOMEM;
     }
@@ -63,9 +93,10 @@ enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
         nj_free(fresh);
         return NJ_ENOMEM;
     }
-    fresh->message = nj_message_ref(message);
-    fresh->origin = origin ? nj_origin_ref(origin) : NULL;
-    struct nj_retained *old = atomic_exchange_explicit(&node->value, fresh, memory_order_acq_rel);
+    fresh->retained.message = nj_message_ref(message);
+    fresh->retained.origin = origin ? nj_origin_ref(origin) : NULL;
+    struct kept *old = atomic_exchange_explicit(&node->value, fresh, memory_order_acq_rel);
+    change_expiry(retain, old, fresh);
     (void)pthread_mutex_unlock(&retain->lock);
     if (old) {
         nj_qsbr_defer(retain->domain, value_free, old);
@@ -76,35 +107,53 @@ enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
     return NJ_OK;
 }
 
-/* Removes the value of `topic`, if `only` is NULL or is that value's message. */
-static bool take_away(struct nj_retain *retain, struct nj_bytes topic,
-                      const struct nj_message *only)
+/* Under the lock. Takes the value out of its node. */
+static void take_away(struct nj_retain *retain, struct nj_tree_node *node, struct kept *old)
 {
-    struct nj_retained *old = NULL;
+    atomic_store_explicit(&node->value, NULL, memory_order_release);
+    nj_tree_prune(retain->tree, node);
+    change_expiry(retain, old, NULL);
+    atomic_fetch_sub_explicit(&retain->count, 1, memory_order_relaxed);
+    nj_qsbr_defer(retain->domain, value_free, old);
+}
+
+bool nj_retain_clear(struct nj_retain *retain, struct nj_bytes topic)
+{
+    struct kept *old = NULL;
     (void)pthread_mutex_lock(&retain->lock);
     struct nj_tree_node *node = nj_tree_find(retain->tree, topic);
     if (node) {
         old = atomic_load_explicit(&node->value, memory_order_relaxed);
     }
-    if (old && (!only || old->message == only)) {
-        atomic_store_explicit(&node->value, NULL, memory_order_release);
-        nj_tree_prune(retain->tree, node);
-    } else {
-        old = NULL;
+    if (old) {
+        take_away(retain, node, old);
     }
     (void)pthread_mutex_unlock(&retain->lock);
-    if (!old) {
-        return false;
-    }
-    atomic_fetch_sub_explicit(&retain->count, 1, memory_order_relaxed);
-    nj_qsbr_defer(retain->domain, value_free, old);
     nj_qsbr_reclaim(retain->domain);
-    return true;
+    return old != NULL;
 }
 
-bool nj_retain_clear(struct nj_retain *retain, struct nj_bytes topic)
+uint64_t nj_retain_next_due_ms(const struct nj_retain *retain)
 {
-    return take_away(retain, topic, NULL);
+    return atomic_load_explicit(&retain->next_due_ms, memory_order_relaxed);
+}
+
+void nj_retain_sweep(struct nj_retain *retain, uint64_t now_ms, unsigned max,
+                     void (*removed)(void *arg, struct nj_bytes topic), void *arg)
+{
+    (void)pthread_mutex_lock(&retain->lock);
+    for (unsigned i = 0; i < max; i++) {
+        struct nj_btimer *timer = nj_btimers_take_due(&retain->expiries, now_ms);
+        if (!timer) {
+            break;
+        }
+        struct kept *old = NJ_CONTAINER(timer, struct kept, expiry);
+        struct nj_bytes topic = nj_message_topic(old->retained.message);
+        removed(arg, topic);
+        take_away(retain, nj_tree_find(retain->tree, topic), old);
+    }
+    (void)pthread_mutex_unlock(&retain->lock);
+    nj_qsbr_reclaim(retain->domain);
 }
 
 enum nj_err nj_retain_match(struct nj_retain *retain, struct nj_bytes filter, uint64_t now_ms,
@@ -129,8 +178,7 @@ enum nj_err nj_retain_match(struct nj_retain *retain, struct nj_bytes filter, ui
             continue;
         }
         if (value->message->expires_ms && value->message->expires_ms <= now_ms) {
-            (void)take_away(retain, nj_message_topic(value->message), value->message);
-            continue;
+            continue; /* the sweep takes it */
         }
         found[n].message = nj_message_ref(value->message);
         found[n].origin = value->origin ? nj_origin_ref(value->origin) : NULL;

@@ -24,7 +24,7 @@ void nj_retain_free(struct nj_retain *retain);
  * to publish is asked again at replay. Any thread. */
 enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
                           struct nj_origin *origin) NJ_NODISCARD;
-/* True when there was one. */
+/* True when there was one. Any thread, as all that follows. */
 bool nj_retain_clear(struct nj_retain *retain, struct nj_bytes topic);
 
 struct nj_retained {
@@ -32,13 +32,20 @@ struct nj_retained {
     struct nj_origin *origin;
 };
 /* All messages whose topic `filter` matches, as counted references in *out (nj_free it after
- * nj_retained_unref on each). Expired ones are left out and removed. */
+ * nj_retained_unref on each). Expired ones are left out. */
 enum nj_err nj_retain_match(struct nj_retain *retain, struct nj_bytes filter, uint64_t now_ms,
                             struct nj_tree_nodes scratch[2], struct nj_retained **out,
                             uint32_t *count) NJ_NODISCARD;
 void nj_retained_unref(struct nj_retained *retained);
 /* Whether `message` is still what is retained for its topic. */
 bool nj_retain_is_current(const struct nj_retain *retain, const struct nj_message *message);
+
+/* When the first message expires; UINT64_MAX = none does. */
+uint64_t nj_retain_next_due_ms(const struct nj_retain *retain);
+/* Removes expired messages, at most `max` of them. `removed` is called for each under the lock, so
+ * that whatever is retained for the topic from then on comes after it. */
+void nj_retain_sweep(struct nj_retain *retain, uint64_t now_ms, unsigned max,
+                     void (*removed)(void *arg, struct nj_bytes topic), void *arg);
 
 int64_t nj_retain_count(const struct nj_retain *retain);
 

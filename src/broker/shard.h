@@ -163,6 +163,10 @@ void nj_shard_recycle(struct nj_shard *shard, struct nj_batch *batch);
 /* Session timers that are due, a bounded number of them in one turn. */
 void nj_shard_run_timers(struct nj_shard *shard);
 
+/* Removes expired retained messages, a bounded number of them. True when more are due. For one
+ * worker, turn by turn. */
+bool nj_shard_sweep_retained(struct nj_shard *shard);
+
 void nj_shard_mark_dirty(struct nj_shard *shard, struct nj_link *link);
 void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link);
 

@@ -166,7 +166,7 @@ static bool has_work(const struct nj_worker *worker)
 {
     const struct nj_shard *shard = worker->shard;
     return shard->dirty_count || shard->late_count || !nj_list_is_empty(&worker->reread) ||
-           !nj_list_is_empty(&worker->closing);
+           !nj_list_is_empty(&worker->closing) || worker->must_sweep;
 }
 
 /* Acts for `target`, which sleeps, as long as its inbox has something. `mine` may be NULL; returns
@@ -268,6 +268,9 @@ static void turn(struct nj_worker *worker, unsigned events)
     handle_events(worker, events);
     (void)nj_timers_run(&worker->timers, shard->now_ms, worker);
     nj_shard_run_timers(shard);
+    if (worker->id == 0) {
+        worker->must_sweep = nj_shard_sweep_retained(shard);
+    }
     flush_dirty(worker);
     hand_over(worker, true);
     drain(worker);

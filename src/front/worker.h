@@ -43,6 +43,7 @@ struct nj_worker {
     struct nj_fd_reserve reserve;
     uint8_t *read_buf; /* NJ_READ_BYTES */
     uint32_t conn_count;
+    bool must_sweep;   /* more retained messages have expired than a turn removes */
     bool is_congested; /* another worker cannot keep up: publishers are not read */
     void *acceptors;   /* listener.c: one for each listening socket */
 };

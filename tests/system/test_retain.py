@@ -203,6 +203,26 @@ def test_L165_B177_ten_thousand_retained_messages(plain, uid):
     assert subscribed(plain.client(uid + "x"), f"{uid}/#") == []
 
 
+@pytest.mark.needs("nightjar")
+def test_expired_messages_go_although_nobody_asks(broker, uid):
+    one = broker("acl_file {dir}/acl\nsys_interval 1\n", mode="native",
+                 files={"acl": "topic readwrite #\ntopic read $SYS/#\n"})
+    conn, sender = one.client(uid), one.client(uid + "s")
+    conn.subscribe("$SYS/broker/retained messages/count")
+    base = int(conn.expect("PUBLISH").payload)
+    for i in range(200):
+        sender.publish(f"{uid}/{i}", b"m", retain=True,
+                       properties={"message_expiry_interval": 1})
+    sender.publish(f"{uid}/kept", b"m", 1, retain=True)
+    counts = [base]
+    while counts[-1] < base + 100:
+        counts.append(int(conn.expect("PUBLISH").payload))
+    while counts[-1] > base + 100:
+        counts.append(int(conn.expect("PUBLISH").payload))
+    conn.subscribe(f"{uid}/#", packet_id=2)
+    assert conn.receive(f"{uid}/kept").retain
+
+
 def test_retain_expiry_interval_is_known(shared_broker, uid):
     one = open_broker(shared_broker, extra="retain_expiry_interval 1\n")
     sender = one.client(uid + "s")

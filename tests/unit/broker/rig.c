@@ -152,6 +152,7 @@ static bool turn(struct rig *rig, struct nj_shard *shard)
     nj_shard_run(shard, batches);
     nj_shard_run_timers(shard);
     had_some |= nj_btimers_next_ms(&shard->timers) <= rig->now_ms;
+    had_some |= shard->id == 0 && nj_shard_sweep_retained(shard);
     had_some |= rig_flush(shard);
     had_some |= hand_over(rig, shard);
     /* Nobody leaves a group of the store open: its operations point into sessions and packets. */

@@ -226,6 +226,47 @@ static void interest_counts_workers_and_forgets_them(void **state)
     nj_qsbr_free(qsbr);
 }
 
+static void note_removed(void *arg, struct nj_bytes topic)
+{
+    char *all = arg;
+    (void)strncat(all, (const char *)topic.ptr, topic.len);
+}
+
+static void retained_is_swept_when_it_expires_and_not_before(void **state)
+{
+    (void)state;
+    struct nj_qsbr *qsbr = nj_qsbr_new(1);
+    struct nj_retain *retain = nj_retain_new(qsbr);
+    char removed[32] = "";
+    static const struct {
+        const char *topic;
+        uint64_t expires_ms;
+    } rows[] = {{"d", 40}, {"a", 10}, {"c", 30}, {"b", 20}, {"never", 0}, {"c", 50}, {"x", 5}};
+    assert_true(nj_retain_next_due_ms(retain) == UINT64_MAX);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct nj_message *message = message_of(rows[i].topic, rows[i].expires_ms);
+        assert_int_equal(nj_retain_put(retain, message, NULL), NJ_OK);
+        nj_message_unref(message);
+    }
+    assert_true(nj_retain_clear(retain, nj_bytes_of("x")));
+    assert_int_equal(nj_retain_next_due_ms(retain), 10);
+    nj_retain_sweep(retain, 9, 10, note_removed, removed);
+    assert_string_equal(removed, "");
+    nj_retain_sweep(retain, 45, 2, note_removed, removed); /* no more than asked for */
+    assert_string_equal(removed, "ab");
+    assert_int_equal(nj_retain_next_due_ms(retain), 40); /* c was replaced by one that lives on */
+    nj_retain_sweep(retain, 45, 10, note_removed, removed);
+    assert_string_equal(removed, "abd");
+    assert_int_equal(nj_retain_count(retain), 2);
+    nj_retain_sweep(retain, 50, 10, note_removed, removed);
+    assert_string_equal(removed, "abdc");
+    assert_true(nj_retain_next_due_ms(retain) == UINT64_MAX);
+    assert_int_equal(nj_retain_count(retain), 1);
+    nj_retain_free(retain);
+    nj_qsbr_free(qsbr);
+    assert_int_equal(nj_message_count(), 0);
+}
+
 static void retained_is_replaced_cleared_and_expired(void **state)
 {
     (void)state;
@@ -249,6 +290,7 @@ static void retained_is_replaced_cleared_and_expired(void **state)
     assert_int_equal(nj_retain_match(retain, nj_bytes_of("#"), 50, scratch, &found, &count), NJ_OK);
     assert_int_equal(count, 0);
     nj_free(found);
+    assert_true(nj_retain_clear(retain, nj_bytes_of("a")));
     assert_int_equal(nj_retain_count(retain), 0);
     assert_false(nj_retain_clear(retain, nj_bytes_of("a")));
     for (uint64_t n = 1; n <= 2; n++) {
@@ -272,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interest_counts_workers_and_forgets_them),
         cmocka_unit_test(retained_is_replaced_cleared_and_expired),
+        cmocka_unit_test(retained_is_swept_when_it_expires_and_not_before),
         cmocka_unit_test(interest_is_whole_under_readers_and_writers),
         cmocka_unit_test(retained_is_whole_under_readers_and_writers),
     };
