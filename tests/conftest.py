@@ -28,7 +28,9 @@ def pytest_addoption(parser):
                      choices=["native", "compat"],
                      help="mode of the tests that do not choose one themselves")
     parser.addoption("--store", default=os.environ.get("NJ_STORE"),
-                     help="store behind the broker: ram or chaos")
+                     choices=[None, "ram", "chaos", "lmdb"],
+                     help="store behind brokers whose configuration does not say: ram (default), "
+                          "chaos (late), lmdb (durable)")
 
 
 def pytest_configure(config):

@@ -91,7 +91,8 @@ class Broker:
         if os.getuid() == 0 and not re.search(r"^user ", text, re.M):
             text = "user root\n" + text
         if not Options.is_oracle() and not re.search(r"^persistence ", text, re.M):
-            text = "persistence false\n" + text
+            text = self.fill("persistence true\npersistence_location {dir}\n"
+                             if Options.store == "lmdb" else "persistence false\n") + text
         if self.mode == "compat" and not Options.is_oracle() and not re.search(
                 r"^compat ", text, re.M):
             text = "compat mosquitto\n" + text
