@@ -283,6 +283,7 @@ static const struct nj_control_arg envelope[] = {
 };
 
 const struct nj_control_api nj_dynsec_api = {
+    .is_module = true,
     .name = "dynamic-security/v1",
     .doc = "Clients, groups and roles, and what they may do.",
     .commands = commands,
