@@ -15,10 +15,13 @@
 #include "broker/retain.h"
 #include "config/config.h"
 #include "control/plane.h"
+#include "dynsec_setup.h"
 #include "front/front.h"
 #include "front/sys.h"
 #include "policy_build.h"
 #include "process.h"
+#include "restart.h"
+#include "security/dynsec.h"
 #include "security/policy.h"
 
 #define STATUS_OK     0
@@ -40,6 +43,8 @@ struct nj_control {
     struct nj_limits *limits;
     struct nj_sys *sys;
     struct nj_control_plane *plane;
+    struct nj_dynsec *dynsec; /* NULL = not configured */
+    struct nj_dynsec_module *module;
     struct graveyard old;
     uint64_t epoch;
     uint64_t next_sys_ms;
@@ -115,9 +120,10 @@ static enum nj_err try_reload(struct nj_control *control, char *why)
     if (nj_config_reload_explained(control->settings, &fresh, why) != NJ_OK) {
         return NJ_EINVAL;
     }
-    if (nj_policy_build(fresh, control->epoch + 1, &policy) != NJ_OK) {
-        (void)snprintf(why, NJ_CONFIG_ERROR_MAX, "a password or ACL file is broken; the log says "
-                                                 "where");
+    if (nj_policy_build(fresh, control->dynsec, control->epoch + 1, &policy) != NJ_OK) {
+        (void)snprintf(why, NJ_CONFIG_ERROR_MAX,
+                       "a password or ACL file is broken; the log says "
+                       "where");
         nj_settings_free(fresh);
         return NJ_EINVAL;
     }
@@ -135,6 +141,10 @@ static enum nj_err try_reload(struct nj_control *control, char *why)
     control->settings = fresh;
     control->limits = nj_limits_build(fresh);
     nj_front_set_settings(control->front, fresh);
+    if (control->module) {
+        const struct nj_dynsec_module_options options = nj_dynsec_setup_options(fresh);
+        nj_dynsec_module_configure(control->module, &options);
+    }
     nj_mem_set_limit((int64_t)fresh->memory_limit);
     nj_front_publish(control->front, policy, control->limits);
     return NJ_OK;
@@ -212,7 +222,80 @@ static struct nj_control_plane *make_plane(struct nj_control *control)
     };
     struct nj_control_plane *plane = nj_control_plane_new(control->front, &host);
     nj_control_plane_add_own(plane);
+    if (control->dynsec) {
+        const struct nj_dynsec_module_options options = nj_dynsec_setup_options(control->settings);
+        control->module = nj_dynsec_module_new(control->dynsec, &options);
+        nj_control_plane_add(plane, &nj_dynsec_api, control->module);
+    }
     return plane;
+}
+
+static enum nj_err put_dynsec(void *arg, struct nj_scope *scopes, size_t count)
+{
+    const struct nj_control *control = arg;
+    return nj_dynsec_setup_scopes(control->settings, control->dynsec, scopes, count);
+}
+
+enum nj_err nj_control_open_dynsec(struct nj_control *control)
+{
+    struct nj_policy *old = atomic_load(&control->front->core.policy);
+    struct nj_policy *fresh;
+    enum nj_err err = nj_dynsec_setup_open(control->settings, &control->dynsec);
+    if (err != NJ_OK || !control->dynsec) {
+        return err;
+    }
+    err = nj_policy_changed(old, control->epoch + 1, put_dynsec, control, &fresh);
+    if (err == NJ_OK) {
+        /* No worker runs: each takes it over in its first turn. */
+        control->epoch++;
+        atomic_store(&control->front->core.policy, fresh);
+        nj_policy_unref(old);
+    }
+    return err;
+}
+
+/* ---- restart: only when the new start is known to succeed */
+
+static void begin_restart(const struct nj_control *control)
+{
+    enum nj_err err = nj_restart_try(control->front);
+    if (err == NJ_OK) {
+        nj_log(NJ_LOG_INFO, "Restart asked for: trying the new start.");
+    } else if (err == NJ_EBUSY) {
+        nj_log(NJ_LOG_INFO, "Restart asked for, but one is being tried already.");
+    }
+}
+
+static void go_on_with_restart(struct nj_control *control)
+{
+    enum nj_err err = nj_restart_tried();
+    if (err == NJ_OK) {
+        control->is_stopping = true;
+        control->wants_restart = true;
+    } else if (err != NJ_EAGAIN) {
+        nj_log(NJ_LOG_ERROR, "Error: restart failed: the new start would not succeed; everything "
+                             "stays as it was.");
+    }
+}
+
+bool nj_control_wants_restart(const struct nj_control *control)
+{
+    return control->wants_restart;
+}
+
+/* What service manager and files have to know of the end. */
+static void say_end(const struct nj_control *control)
+{
+    if (control->wants_restart) {
+        nj_log(NJ_LOG_INFO, "nightjar version %s restarting", NJ_VERSION);
+        nj_process_notify("RELOADING=1");
+        return;
+    }
+    nj_log(NJ_LOG_INFO, "nightjar version %s terminating", NJ_VERSION);
+    nj_process_notify("STOPPING=1");
+    if (control->settings->pid_file) {
+        (void)unlink(control->settings->pid_file);
+    }
 }
 
 /* ---- the loop */
@@ -347,6 +430,8 @@ void nj_control_free(struct nj_control *control)
         nj_settings_free(control->old.settings[i]);
     }
     nj_control_plane_free(control->plane);
+    nj_dynsec_module_free(control->module);
+    nj_dynsec_close(control->dynsec);
     nj_free(control->old.limits);
     nj_free(control->old.settings);
     nj_free(control->limits);

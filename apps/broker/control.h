@@ -15,8 +15,13 @@ void nj_control_block_signals(void);
 /* Takes settings and limits over, and all that replace them. */
 struct nj_control *nj_control_new(struct nj_front *front, struct nj_settings *settings,
                                   struct nj_limits *limits);
+/* Opens dynamic security, when it is configured, before the workers run. Says in the log what is
+ * wrong. */
+enum nj_err nj_control_open_dynsec(struct nj_control *control) NJ_NODISCARD;
 /* Runs until SIGINT or SIGTERM; returns the exit status. */
 int nj_control_run(struct nj_control *control);
+/* Whether it ended in order to start anew (restart.h). */
+bool nj_control_wants_restart(const struct nj_control *control);
 /* After the front was stopped: nobody looks at settings and limits any more. */
 void nj_control_free(struct nj_control *control);
 

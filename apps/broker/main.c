@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "control.h"
 #include "control/plane.h"
+#include "dynsec_setup.h"
 #include "front/front.h"
 #include "front/store_door.h"
 #include "front/sys.h"
@@ -74,7 +75,8 @@ static void say_hello(const struct nj_settings *settings)
         nj_log(NJ_LOG_INFO, "%s", *line);
     }
     for (size_t i = 0; i < settings->listener_count; i++) {
-        if (!nj_settings_scope(settings, i)->acl_file && !settings->mode.acl_default_allow) {
+        const struct nj_scope_settings *scope = nj_settings_scope(settings, i);
+        if (!scope->acl_file && !scope->dynamic_security && !settings->mode.acl_default_allow) {
             nj_log(NJ_LOG_WARNING,
                    "Warning: no acl_file: clients may neither publish nor subscribe. "
                    "Set acl_file, or acl_default allow.");
@@ -87,9 +89,10 @@ static void say_hello(const struct nj_settings *settings)
 static enum nj_err try_files(const struct nj_settings *settings)
 {
     struct nj_policy *policy;
-    enum nj_err err = nj_policy_build(settings, 1, &policy);
+    enum nj_err err = nj_policy_build(settings, NULL, 1, &policy);
     if (err == NJ_OK) {
         nj_policy_unref(policy);
+        err = nj_dynsec_setup_test(settings);
     }
     return err;
 }
@@ -106,11 +109,33 @@ static enum nj_err become_service(const struct nj_settings *settings, struct nj_
     return nj_control_configure_log(settings, front);
 }
 
+/* Everything that a start needs but the store, the account and the threads. */
+static int try_start(struct nj_settings *settings)
+{
+    struct nj_policy *policy;
+    int status = STATUS_CONFIG;
+    if (try_files(settings) == NJ_OK && nj_policy_build(settings, NULL, 1, &policy) == NJ_OK) {
+        status = nj_front_try(settings, policy) == NJ_OK ? STATUS_OK : STATUS_TLS;
+        nj_policy_unref(policy);
+    }
+    nj_settings_free(settings);
+    return status;
+}
+
+static void say_unused(void *arg, const char *where)
+{
+    (void)arg;
+    nj_log(NJ_LOG_WARNING,
+           "Warning: the socket at %s was passed to the broker, but no listener "
+           "is configured for it; it is closed.",
+           where);
+}
+
 /* Takes the settings over. */
 static int run(struct nj_settings *settings)
 {
     struct nj_policy *policy;
-    if (nj_policy_build(settings, 1, &policy) != NJ_OK) {
+    if (nj_policy_build(settings, NULL, 1, &policy) != NJ_OK) {
         nj_settings_free(settings);
         return STATUS_CONFIG;
     }
@@ -124,11 +149,15 @@ static int run(struct nj_settings *settings)
     struct nj_limits *limits = nj_limits_build(settings);
     struct nj_control *control = nj_control_new(&front, settings, limits);
     int status = STATUS_TLS;
-    if (nj_front_open(&front, settings, policy, limits) == NJ_OK &&
-        become_service(settings, &front) == NJ_OK &&
+    bool is_open = nj_front_open(&front, settings, policy, limits) == NJ_OK;
+    nj_restart_adopt(&front);
+    nj_inherit_close(say_unused, NULL);
+    if (is_open && become_service(settings, &front) == NJ_OK &&
         nj_front_open_store(&front, settings) == NJ_OK) {
         nj_mem_set_limit((int64_t)settings->memory_limit);
-        if (nj_front_start(&front) == NJ_OK) {
+        if (nj_control_open_dynsec(control) != NJ_OK) {
+            status = STATUS_CONFIG;
+        } else if (nj_front_start(&front) == NJ_OK) {
             status = nj_control_run(control);
         }
     }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "broker/limits.h"
 #include "config/settings.h"
+#include "dynsec_setup.h"
 #include "security/acl.h"
 #include "security/password_file.h"
 #include "security/policy.h"
@@ -99,8 +100,8 @@ static enum nj_err fill_scope(const struct nj_settings *settings, size_t listene
     return err;
 }
 
-enum nj_err nj_policy_build(const struct nj_settings *settings, uint64_t epoch,
-                            struct nj_policy **out)
+enum nj_err nj_policy_build(const struct nj_settings *settings, const struct nj_dynsec *dynsec,
+                            uint64_t epoch, struct nj_policy **out)
 {
     size_t count = settings->listener_count;
     struct nj_scope *scopes = nj_zalloc(count * sizeof(*scopes));
@@ -108,6 +109,7 @@ enum nj_err nj_policy_build(const struct nj_settings *settings, uint64_t epoch,
     for (size_t i = 0; i < count && err == NJ_OK; i++) {
         err = fill_scope(settings, i, &scopes[i]);
     }
+    err = err == NJ_OK ? nj_dynsec_setup_scopes(settings, dynsec, scopes, count) : err;
     struct nj_policy *policy = nj_policy_new(epoch, scopes, count);
     nj_free(scopes);
     if (err != NJ_OK) {

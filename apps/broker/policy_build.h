@@ -6,14 +6,15 @@
 
 #include "base/err.h"
 
+struct nj_dynsec;
 struct nj_limits;
 struct nj_policy;
 struct nj_settings;
 
-/* Loads all password and ACL files. On an error it says in the log what is wrong and leaves nothing
- * behind. */
-enum nj_err nj_policy_build(const struct nj_settings *settings, uint64_t epoch,
-                            struct nj_policy **out) NJ_NODISCARD;
+/* Loads all password and ACL files; `dynsec` as in dynsec_setup.h. On an error it says in the log
+ * what is wrong and leaves nothing behind. */
+enum nj_err nj_policy_build(const struct nj_settings *settings, const struct nj_dynsec *dynsec,
+                            uint64_t epoch, struct nj_policy **out) NJ_NODISCARD;
 struct nj_limits *nj_limits_build(const struct nj_settings *settings);
 
 #endif

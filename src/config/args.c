@@ -28,6 +28,9 @@ void nj_args_print_usage(bool is_compat)
         " --tls-keylog      : write the secrets of TLS connections to a file, to read them with\n"
         "                     other programs. Not for production.\n"
         " --compat          : `mosquitto`: behave as Mosquitto 2.1.2 does; `none`: do not.\n"
+        " --recover         : start although the file of dynamic security is bad: with the last\n"
+        "                     good copy; `json`: with the file, without the journal; `journal`:\n"
+        "                     with the journal, without the file.\n"
         " --version         : print the version.\n");
 }
 
@@ -115,6 +118,14 @@ static enum nj_err take_compat(struct nj_command_line *line, const char *value, 
                             : NJ_OK;
 }
 
+/* Whether the value was one of its words, or the next option. */
+static bool take_recover(struct nj_command_line *line, const char *value)
+{
+    int word = value ? nj_parse_word(value, "last|json|journal") : -1;
+    line->recover = word < 0 ? 1 : 1 + word;
+    return word >= 0;
+}
+
 static const struct valued {
     const char *short_name;
     const char *long_name;
@@ -168,9 +179,12 @@ enum nj_err nj_args_read(int argc, char **argv, struct nj_command_line *line, ch
     *line = (struct nj_command_line){.compat = -1};
     for (int i = 1; i < argc; i++) {
         char *arg = normal_dashes(argv[i]);
-        bool is_switch = take_switch(line, arg);
-        enum nj_err err =
-            is_switch ? NJ_OK : take_valued(line, arg, i + 1 < argc ? argv[i + 1] : NULL, error);
+        bool is_recover = strcmp(arg, "--recover") == 0;
+        bool is_switch = is_recover ? !take_recover(line, i + 1 < argc ? argv[i + 1] : NULL)
+                                    : take_switch(line, arg);
+        enum nj_err err = is_switch || is_recover
+                              ? NJ_OK
+                              : take_valued(line, arg, i + 1 < argc ? argv[i + 1] : NULL, error);
         if (err == NJ_EDECLINED) {
             err = fail(error, "Error: Unknown option '%.200s'.", argv[i]);
             line->wants_help = true;

@@ -89,6 +89,8 @@ enum nj_plugin_kind {
     NJ_PLUGIN_NONE,
     NJ_PLUGIN_ACL_FILE,
     NJ_PLUGIN_PASSWORD_FILE,
+    NJ_PLUGIN_DYNSEC,
+    NJ_PLUGIN_HA,
     NJ_PLUGIN_CERTIFICATES,
     NJ_PLUGIN_OTHER /* refused at the end; its options are anybody's guess */
 };
@@ -205,7 +207,8 @@ struct nj_command_line {
     const char *keylog;
     int ports[NJ_PORTS_MAX];
     int port_count;
-    int compat; /* -1 = by the program's name or the file */
+    int compat;  /* -1 = by the program's name or the file */
+    int recover; /* 0 not, 1 last, 2 json, 3 journal */
     bool is_daemon;
     bool is_quiet;
     bool is_verbose;

@@ -13,8 +13,8 @@ static const struct {
 } modules[] = {
     {"mosquitto_acl_file.so", NJ_PLUGIN_ACL_FILE, NULL},
     {"mosquitto_password_file.so", NJ_PLUGIN_PASSWORD_FILE, NULL},
-    {"mosquitto_dynamic_security.so", NJ_PLUGIN_OTHER, "dynamic security"},
-    {"cedalo_ha.so", NJ_PLUGIN_OTHER, "high availability"},
+    {"mosquitto_dynamic_security.so", NJ_PLUGIN_DYNSEC, NULL},
+    {"cedalo_ha.so", NJ_PLUGIN_HA, NULL},
     {"cedalo_certificate_management.so", NJ_PLUGIN_CERTIFICATES, NULL},
     {"mosquitto_persist_sqlite.so", NJ_PLUGIN_OTHER, "the durable store"},
     {"mosquitto_sparkplug_aware.so", NJ_PLUGIN_OTHER, "Sparkplug awareness"},
@@ -38,15 +38,22 @@ enum nj_err nj_parser_plugin_done(struct nj_parser *parser)
 {
     enum nj_plugin_kind kind = parser->context.plugin;
     bool is_complete = parser->context.plugin_is_complete;
+    static const struct {
+        const char *plugin;
+        const char *option;
+    } needs[] = {
+        [NJ_PLUGIN_ACL_FILE] = {"mosquitto_acl_file.so", "plugin_opt_acl_file"},
+        [NJ_PLUGIN_PASSWORD_FILE] = {"mosquitto_password_file.so", "plugin_opt_password_file"},
+        [NJ_PLUGIN_DYNSEC] = {"mosquitto_dynamic_security.so", "plugin_opt_config_file"},
+        [NJ_PLUGIN_OTHER] = {NULL, NULL},
+    };
     parser->context.plugin = NJ_PLUGIN_NONE;
-    if (is_complete || (kind != NJ_PLUGIN_ACL_FILE && kind != NJ_PLUGIN_PASSWORD_FILE)) {
+    if (is_complete || !needs[kind].plugin) {
         return NJ_OK;
     }
     /* A module that was meant to close the broker and has no file must not leave it open. */
-    return nj_parser_fail(
-        parser, "Error: The plugin %s needs the option '%s'.",
-        kind == NJ_PLUGIN_ACL_FILE ? "mosquitto_acl_file.so" : "mosquitto_password_file.so",
-        kind == NJ_PLUGIN_ACL_FILE ? "plugin_opt_acl_file" : "plugin_opt_password_file");
+    return nj_parser_fail(parser, "Error: The plugin %s needs the option '%s'.", needs[kind].plugin,
+                          needs[kind].option);
 }
 
 static enum nj_err no_file(struct nj_parser *parser, const struct nj_option *option,
@@ -78,6 +85,21 @@ static enum nj_plugin_kind find_module(struct nj_parser *parser, const char *opt
     (void)snprintf(why, sizeof(why), "foreign plugins (%.150s) cannot be loaded yet", name);
     nj_parser_refuse(parser, option, why);
     return NJ_PLUGIN_OTHER;
+}
+
+/* High availability keeps dynamic security where everything else is kept. */
+static enum nj_err use_persistence_location(struct nj_parser *parser, bool is_global)
+{
+    int listener = parser->context.listener;
+    parser->context.listener = is_global ? -1 : listener;
+    struct nj_scope_settings *scope = nj_parser_scope(parser);
+    parser->context.listener = listener;
+    if (scope->dynamic_security) {
+        return nj_parser_fail(parser,
+                              "Error: Duplicate 'dynamic_security' value in configuration.");
+    }
+    nj_set_text(&scope->dynamic_security, "");
+    return NJ_OK;
 }
 
 /* Below a listener it is that listener's; before any, it is all of them's (finish.c). */
@@ -112,6 +134,8 @@ NJ_CUSTOM_PARSER(nj_parse_plugin)
     parser->context.plugin_is_complete = false;
     if (parser->context.plugin == NJ_PLUGIN_CERTIFICATES) {
         manage_certificates(parser, is_global);
+    } else if (parser->context.plugin == NJ_PLUGIN_HA) {
+        return use_persistence_location(parser, is_global);
     }
     return NJ_OK;
 }
@@ -161,6 +185,15 @@ enum nj_err nj_parse_plugin_pair(struct nj_parser *parser, const char *key, char
     }
     if (kind == NJ_PLUGIN_PASSWORD_FILE && strcmp(name, "password_file") == 0) {
         return take_file(parser, "password_file", value);
+    }
+    if (kind == NJ_PLUGIN_DYNSEC && strcmp(name, "config_file") == 0) {
+        return take_file(parser, "dynamic_security", value);
+    }
+    if (kind == NJ_PLUGIN_DYNSEC && strcmp(name, "password_init_file") == 0) {
+        bool is_complete = parser->context.plugin_is_complete;
+        enum nj_err err = take_file(parser, "dynamic_security_password_file", value);
+        parser->context.plugin_is_complete = is_complete;
+        return err;
     }
     return kind == NJ_PLUGIN_OTHER
                ? NJ_OK

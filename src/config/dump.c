@@ -109,11 +109,13 @@ static void print_policy(const struct nj_settings *settings, size_t place, FILE 
                       : listener->use_identity_as_username ? "certificate as name"
                       : listener->use_subject_as_username  ? "certificate subject as name"
                                                            : "certificate";
-    (void)fprintf(out, "%s: anonymous %s, passwords %s, rights %s%s, tls %s\n",
+    (void)fprintf(out, "%s: anonymous %s, %spasswords %s, rights %s%s, tls %s\n",
                   nj_listener_text(listener, where, sizeof(where)),
                   nj_settings_anonymous(settings, place) ? "yes" : "no",
+                  scope->dynamic_security ? "dynamic security, " : "",
                   or_none(scope->password_file),
                   scope->acl_file                    ? ""
+                  : scope->dynamic_security          ? "by its roles"
                   : settings->mode.acl_default_allow ? "everything"
                                                      : "nothing",
                   scope->acl_file ? scope->acl_file : "", tls);

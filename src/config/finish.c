@@ -215,8 +215,32 @@ static enum nj_err spread_global_plugin(struct nj_parser *parser)
             err = spread(parser, settings->scope.password_file, &scope->password_file,
                          "password_file");
         }
+        if (err == NJ_OK) {
+            err = spread(parser, settings->scope.dynamic_security, &scope->dynamic_security,
+                         "dynamic_security");
+        }
+        if (err == NJ_OK) {
+            err = spread(parser, settings->scope.dynamic_security_password_file,
+                         &scope->dynamic_security_password_file, "dynamic_security_password_file");
+        }
     }
     return err;
+}
+
+/* One module for the broker: every scope that has one has the same. */
+static enum nj_err check_dynamic_security(struct nj_parser *parser)
+{
+    const struct nj_settings *settings = parser->settings;
+    const char *first = NULL;
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        const char *path = nj_settings_scope(settings, i)->dynamic_security;
+        if (path && first && strcmp(path, first) != 0) {
+            return nj_parser_fail(parser, "Error: All 'dynamic_security' lines have to name the "
+                                          "same file.");
+        }
+        first = path ? path : first;
+    }
+    return NJ_OK;
 }
 
 /* Without a `listener`, `port` or `bind_address` line only this machine can connect. */
@@ -290,6 +314,9 @@ enum nj_err nj_parser_finish(struct nj_parser *parser)
     }
     if (err == NJ_OK) {
         err = check_certificate_management(parser);
+    }
+    if (err == NJ_OK) {
+        err = check_dynamic_security(parser);
     }
     if (err == NJ_OK) {
         err = tell_refusal(parser);

@@ -219,6 +219,7 @@ static struct nj_settings *settings_of(const struct nj_command_line *line, bool 
     struct nj_settings *settings = nj_settings_new(is_compat);
     settings->compat_is_forced = line->compat >= 0;
     settings->is_daemon = line->is_daemon;
+    settings->recover = line->recover;
     settings->is_quiet = line->is_quiet;
     settings->is_verbose = line->is_verbose;
     nj_set_text(&settings->tls_keylog, line->keylog);

@@ -42,6 +42,10 @@ static const struct mode_row {
      "SUBSCRIBE is always granted under an ACL file, deliveries are filtered"},
     {ROW(share_as_whole), false, true, "$share/group/filter is checked as filter",
      "$share/group/filter is checked as the whole string"},
+    {ROW(dynsec_knows_certificates), true, false,
+     "with dynamic_security the name of a certificate has to be an enabled client, or there is a "
+     "certificate group",
+     "a certificate's name logs in whatever dynamic_security knows of it; its roles decide"},
     {ROW(capath_by_content), true, false,
      "capath takes every *.pem and *.crt that is a CA certificate",
      "capath takes hashed names only"},

@@ -44,6 +44,16 @@ const struct nj_option nj_options[] = {
      .help = "File with the rights of users; an empty one denies everything."},
     {"password_file", TEXT, SCOPE(password_file), LIVE,
      .help = "File with user names and password hashes."},
+    {"dynamic_security", TEXT, SCOPE(dynamic_security), RESTART, OWN,
+     .help = "File with clients, groups and roles that are changed while the broker runs, in the "
+             "form of Mosquitto's dynamic security plugin. Made at the first start. Beside it the "
+             "broker keeps `FILE.journal` (changes that are not in it yet) and `FILE.last` (a copy "
+             "of it). There can be one for the broker."},
+    {"dynamic_security_password_file", TEXT, SCOPE(dynamic_security_password_file), RESTART, OWN,
+     .help = "For the first start with dynamic_security: the first line of this file is the "
+             "password of the client `admin`. Without it the environment variable "
+             "`MOSQUITTO_DYNSEC_PASSWORD` is used (at least 12 characters), else a password is "
+             "made and written to `FILE.pw`."},
     {"psk_file", TEXT, SCOPE(psk_file), LIVE,
      .help = "File with pre-shared keys for listeners with psk_hint: lines `identity:key`, the key "
              "in hexadecimal. When a key is removed or changed and the file is read again, the "
@@ -78,7 +88,9 @@ const struct nj_option nj_options[] = {
     {"plugin", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, RESTART, REPEATS,
      BY(nj_parse_plugin),
      .help = "Turns a built-in module on by the file name of Mosquitto's plugin: "
-             "`mosquitto_acl_file.so` or `mosquitto_password_file.so`. Others are not available "
+             "`mosquitto_dynamic_security.so`, `mosquitto_acl_file.so`, "
+             "`mosquitto_password_file.so`, `cedalo_certificate_management.so` or `cedalo_ha.so` "
+             "(dynamic security with its file in persistence_location). Others are not available "
              "yet."},
     {"global_plugin", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, RESTART, REPEATS,
      BY(nj_parse_plugin), .help = "As plugin, for every listener even with per_listener_settings."},
@@ -89,6 +101,12 @@ const struct nj_option nj_options[] = {
     {"plugin_opt_password_file", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, LIVE, REPEATS,
      BY(nj_parse_plugin_option),
      .help = "The password_file of the module `mosquitto_password_file.so`."},
+    {"plugin_opt_config_file", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, RESTART, REPEATS,
+     BY(nj_parse_plugin_option),
+     .help = "The dynamic_security of the module `mosquitto_dynamic_security.so`."},
+    {"plugin_opt_password_init_file", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, RESTART,
+     REPEATS, BY(nj_parse_plugin_option),
+     .help = "The dynamic_security_password_file of the module `mosquitto_dynamic_security.so`."},
     {"plugin_load", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_PLUGIN, NOWHERE,
      .flags = NJ_OPTION_UNBUILT | NJ_OPTION_REPEATS, BY(nj_parse_plugin_load),
      .help = "A plugin with a name, for plugin_use."},

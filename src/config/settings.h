@@ -38,9 +38,11 @@ enum nj_durability {
 struct nj_scope_settings {
     enum nj_tristate allow_anonymous;
     enum nj_tristate allow_zero_length_clientid;
-    char *acl_file;      /* an empty file denies everything; NULL = none configured */
-    char *password_file; /* NULL = none configured */
-    char *psk_file;      /* NULL = none configured */
+    char *acl_file;         /* an empty file denies everything; NULL = none configured */
+    char *password_file;    /* NULL = none configured */
+    char *dynamic_security; /* NULL = none; "" = a file in persistence_location */
+    char *dynamic_security_password_file; /* for its first start */
+    char *psk_file;                       /* NULL = none configured */
     char *auto_id_prefix;
 };
 
@@ -178,7 +180,8 @@ struct nj_mode_settings {
     bool doubtful_acl_as_text; /* see security/acl.h */
     bool checks_subscribe;
     bool share_as_whole;
-    bool capath_by_content; /* every CA file, not only hashed names */
+    bool dynsec_knows_certificates; /* see security/policy.h */
+    bool capath_by_content;         /* every CA file, not only hashed names */
     enum nj_rights_change rights_change;
     bool session_owner;
     bool will_checked_at_connect;
@@ -269,6 +272,7 @@ struct nj_settings {
     int rights_change;          /* as mode.rights_change once loaded */
 
     /* from the command line */
+    int recover; /* enum nj_dynsec_recover of security/dynsec.h */
     bool is_daemon;
     bool is_quiet;
     bool is_verbose;

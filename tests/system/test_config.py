@@ -99,7 +99,7 @@ def test_forms_that_are_fine(broker, text):
     "listener 18883\nprotocol http_api",
     "enable_control_api true", "plugin /usr/lib/other_plugin.so",
     "connection b\naddress 127.0.0.1\ntopic #", "plugin_load x /usr/lib/y.so",
-    "plugin /usr/lib/mosquitto_dynamic_security.so\nplugin_opt_config_file /tmp/x",
+    "plugin /usr/lib/mosquitto_persist_sqlite.so",
 ], ids=lambda t: t.replace("\n", ";")[:40])
 def test_L087_what_is_not_built_yet_ends_the_start(broker, option):
     """One clear line that names the option; never silently ignored."""

@@ -234,13 +234,18 @@ static void plugins_are_known_by_file_name(void **state)
         {"listener 1\nplugin_use a\n", "Error: Plugin 'a' not previously loaded.", 2},
         {"plugin_load a /x.so\nplugin_opt_any thing\nlistener 1\nplugin_use a\n",
          "Error: The 'plugin_load" UNBUILT "it is known, but not built yet.", 1},
-        {"plugin /usr/lib/mosquitto_dynamic_security.so\nplugin_opt_config_file /x\nlistener 1\n",
-         "Error: The 'plugin" UNBUILT
-         "mosquitto_dynamic_security.so (dynamic security) is not built yet.",
-         1},
-        {"global_plugin /usr/lib/cedalo_ha.so\n",
-         "Error: The 'global_plugin" UNBUILT "cedalo_ha.so (high availability) is not built yet.",
-         1},
+        {"plugin /usr/lib/mosquitto_dynamic_security.so\nlistener 1\n",
+         "Error: The plugin mosquitto_dynamic_security.so needs the option "
+         "'plugin_opt_config_file'.",
+         0},
+        {"plugin /usr/lib/mosquitto_dynamic_security.so\nplugin_opt_config_file /x\n"
+         "dynamic_security /y\n",
+         "Error: Duplicate 'dynamic_security' value in configuration.", 3},
+        {"global_plugin /usr/lib/cedalo_ha.so\ndynamic_security /y\n",
+         "Error: Duplicate 'dynamic_security' value in configuration.", 2},
+        {"per_listener_settings true\nlistener 1\ndynamic_security /x\nlistener 2\n"
+         "dynamic_security /y\n",
+         "Error: All 'dynamic_security' lines have to name the same file.", 0},
         {"listener 1\nplugin cedalo_certificate_management.so\n",
          "Error: The 'plugin" UNBUILT
          "cedalo_certificate_management.so (certificate management) is not built yet.",

@@ -31,6 +31,7 @@ static const char everything[] =
     "websockets_origin https://a\nwebsockets_origin https://b\n"
     "listener 1884 127.0.0.1 # comment\r\n"
     "allow_anonymous true\nallow_zero_length_clientid false\nauto_id_prefix x\nacl_file a b\n"
+    "dynamic_security ds\ndynamic_security_password_file pi\n"
     "socket_domain ipv4\naccept_protocol_versions 4, 5\nbind_interface lo\nmax_connections 4\n"
     "max_qos 1\nmax_topic_alias 2\nmax_topic_alias_broker 3\nmount_point m/\n"
     "use_username_as_clientid true\nlistener_allow_anonymous false\n"
@@ -41,7 +42,9 @@ static const char everything[] =
     "proxy_trusted 10.0.0.0/8\nproxy_protocol_v2_require_tls false\n"
     "tls_engine e\ntls_engine_kpass_sha1 00\ntls_keyform engine\npsk_file f\n"
     "listener 1885\npsk_hint h\npsk_file f\n"
-    "listener 0 /run/s\nplugin /y/mosquitto_acl_file.so\nauth_opt_acl_file z";
+    "listener 0 /run/s\nplugin /y/mosquitto_dynamic_security.so\n"
+    "plugin_opt_config_file ds\nplugin_opt_password_init_file pi\n"
+    "plugin /y/mosquitto_acl_file.so\nauth_opt_acl_file z";
 
 static const char bridges[] =
     "connection one\naddress a:1 b c:65535\n"
