@@ -8,7 +8,6 @@
 #include "broker/hold.h"
 #include "broker/link.h"
 #include "broker/replay.h"
-#include "broker/commit.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "broker/subscribe.h"
@@ -76,8 +75,7 @@ static json_t *unsubscribe(struct nj_session *session, struct nj_control_call *c
 {
     uint8_t code =
         nj_session_unsubscribe(session, nj_bytes_of(nj_control_call_string(call, "topic")));
-    enum nj_err err;
-    (void)nj_shard_commit(session->shard, &err);
+    (void)call;
     if (code == NJ_RC_NO_SUBSCRIPTION_EXISTED) {
         *error = "Subscription not found";
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "broker/commit.h"
 #include "broker/shard.h"
 #include "control/control_priv.h"
 #include "front/door.h"
@@ -12,6 +13,7 @@
 
 struct part {
     struct nj_front_task task; /* first */
+    struct nj_after after;     /* what the worker did is durable */
     struct gather *gather;
     void *slot;
 };
@@ -24,21 +26,51 @@ struct gather {
     void *arg;
     unsigned count;
     _Atomic unsigned left;
+    _Atomic int saved; /* enum nj_err: the first failure of the store */
     struct part *parts;
     void *slots;
 };
+
+static void end_part(struct gather *gather)
+{
+    struct nj_door *door = gather->plane->front->door;
+    /* The last one publishes all slots; after it the gather may be gone. */
+    if (atomic_fetch_sub_explicit(&gather->left, 1, memory_order_acq_rel) == 1) {
+        nj_door_ring(door);
+    }
+}
+
+static void note(struct gather *gather, enum nj_err err)
+{
+    if (err != NJ_OK) {
+        atomic_store_explicit(&gather->saved, (int)err, memory_order_relaxed);
+    }
+}
+
+static void on_saved(struct nj_shard *shard, struct nj_after *after, enum nj_err err)
+{
+    struct part *part = NJ_CONTAINER(after, struct part, after);
+    (void)shard;
+    note(part->gather, err);
+    end_part(part->gather);
+}
 
 static bool run_part(struct nj_front_task *task, struct nj_shard *shard)
 {
     struct part *part = (struct part *)task;
     struct gather *gather = part->gather;
-    struct nj_door *door = gather->plane->front->door;
+    uint64_t before = shard->submitted;
+    enum nj_err err;
     if (!gather->fn(shard, gather->arg, part->slot)) {
         return false;
     }
-    /* The last one publishes all slots; after it the gather may be gone. */
-    if (atomic_fetch_sub_explicit(&gather->left, 1, memory_order_acq_rel) == 1) {
-        nj_door_ring(door);
+    (void)nj_shard_commit(shard, &err);
+    note(gather, err);
+    if (shard->submitted > before && shard->submitted > shard->completed) {
+        part->after.run = on_saved;
+        nj_shard_after(shard, &part->after, shard->submitted);
+    } else {
+        end_part(gather);
     }
     return true;
 }
@@ -100,7 +132,8 @@ void nj_control_gather_run(struct nj_control_plane *plane)
     struct gather *gather;
     while ((gather = find_finished(plane))) {
         nj_list_remove(&gather->node); /* `done` may begin others */
-        gather->done(gather->arg, gather->slots, gather->count);
+        gather->done(gather->arg, gather->slots, gather->count,
+                     (enum nj_err)atomic_load_explicit(&gather->saved, memory_order_relaxed));
         free_gather(gather);
     }
 }
@@ -110,7 +143,7 @@ void nj_control_gather_abandon(struct nj_control_plane *plane)
     struct nj_list *node;
     while ((node = nj_list_pop_front(&plane->gathers))) {
         struct gather *gather = NJ_CONTAINER(node, struct gather, node);
-        gather->done(gather->arg, gather->slots, 0);
+        gather->done(gather->arg, gather->slots, 0, NJ_ECLOSED);
         free_gather(gather);
     }
 }

@@ -34,11 +34,12 @@ static bool kick_some(struct nj_shard *shard, void *arg, void *slot)
     return nj_walk_sessions(slot, shard, kick_one, arg);
 }
 
-static void kicked(void *arg, void *slots, unsigned count)
+static void kicked(void *arg, void *slots, unsigned count, enum nj_err saved)
 {
     struct kick *kick = arg;
     (void)slots;
     (void)count;
+    (void)saved;
     if (kick->done) {
         kick->done(kick->arg);
     }
@@ -95,11 +96,12 @@ static bool search_some(struct nj_shard *shard, void *arg, void *slot)
     return nj_walk_sessions(&finding->walk, shard, look_at, finding);
 }
 
-static void searched(void *arg, void *slots, unsigned count)
+static void searched(void *arg, void *slots, unsigned count, enum nj_err saved)
 {
     struct search *search = arg;
     struct finding *finding = slots;
     json_t *all = json_array();
+    (void)saved;
     for (unsigned i = 0; i < count; i++) {
         if (finding[i].rows) {
             (void)json_array_extend(all, finding[i].rows);

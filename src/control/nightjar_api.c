@@ -326,6 +326,13 @@ static const struct nj_control_command commands[] = {
      .args = retained_delete_args,
      .handler = nj_nightjar_delete_retained,
      .doc = "Deletes a retained message from a topic to which the sender may publish."},
+    {.name = "explain",
+     .args = question_args,
+     .handler = nj_nightjar_explain,
+     .doc = "Whether somebody may do something, the rule that decides, the rules nearest to it, and "
+            "the smallest change that would allow it.",
+     .answers = "allowed, why, rule, where, login, nearest: [{rule, where, why}], change: [{edit, "
+                "where, line, text}], caution"},
     {.name = "canI",
      .args = check_args,
      .handler = nj_nightjar_can_i,

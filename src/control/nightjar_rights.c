@@ -103,3 +103,59 @@ void nj_nightjar_can_i(struct nj_control_call *call)
     }
     nj_control_call_done(call, json_pack("{s:o}", "results", results));
 }
+
+/* ---- explain */
+
+static void put(json_t *object, const char *key, const struct nj_buf *text)
+{
+    if (text->len) {
+        (void)json_object_set_new(object, key, json_stringn((const char *)text->data, text->len));
+    }
+}
+
+static json_t *describe(const struct nj_explanation *explanation)
+{
+    json_t *data = json_pack("{s:b}", "allowed", explanation->verdict.allowed);
+    put(data, "why", &explanation->why);
+    put(data, "rule", &explanation->rule);
+    put(data, "where", &explanation->where);
+    put(data, "login", &explanation->login);
+    json_t *near = json_array();
+    for (size_t i = 0; i < explanation->near_count; i++) {
+        json_t *row = json_object();
+        put(row, "rule", &explanation->near[i].rule);
+        put(row, "where", &explanation->near[i].where);
+        put(row, "why", &explanation->near[i].why);
+        (void)json_array_append_new(near, row);
+    }
+    (void)json_object_set_new(data, "nearest", near);
+    json_t *edits = json_array();
+    for (size_t i = 0; i < explanation->edit_count; i++) {
+        const struct nj_explain_edit *edit = &explanation->edits[i];
+        json_t *row = json_pack("{s:s, s:i}", "edit", edit->is_removal ? "remove" : "add", "line",
+                                (int)edit->line);
+        put(row, "where", &edit->where);
+        put(row, "text", &edit->text);
+        (void)json_array_append_new(edits, row);
+    }
+    (void)json_object_set_new(data, "change", edits);
+    put(data, "caution", &explanation->caution);
+    return data;
+}
+
+void nj_nightjar_explain(struct nj_control_call *call)
+{
+    struct nj_explain_question question;
+    struct nj_explanation explanation;
+    const char *error = read_question(call, nj_control_call_args(call), &question);
+    if (error) {
+        nj_control_call_fail(call, NJ_FAULT_INVALID, error);
+        return;
+    }
+    if (nj_explain_decision(policy_of(call), &question, &explanation) == NJ_OK) {
+        nj_control_call_done(call, describe(&explanation));
+    } else {
+        nj_control_call_fail(call, NJ_FAULT_INTERNAL, "Out of memory");
+    }
+    nj_explanation_fini(&explanation);
+}

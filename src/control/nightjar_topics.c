@@ -12,7 +12,6 @@
 #include "broker/origin.h"
 #include "broker/publish.h"
 #include "broker/retain.h"
-#include "broker/commit.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "control/control_priv.h"
@@ -147,18 +146,19 @@ struct removal {
 static bool remove_retained(struct nj_shard *shard, void *arg, void *slot)
 {
     struct removal *removal = arg;
-    enum nj_err err;
     (void)slot;
     removal->was_there = nj_shard_retain_clear(shard, nj_bytes_of(removal->topic));
-    (void)nj_shard_commit(shard, &err);
     return true;
 }
 
-static void removed(void *arg, void *slots, unsigned workers)
+static void removed(void *arg, void *slots, unsigned workers, enum nj_err saved)
 {
     struct removal *removal = arg;
     (void)slots;
-    if (workers && removal->was_there) {
+    if (workers && removal->was_there && saved != NJ_OK) {
+        nj_control_call_failf(removal->call, NJ_FAULT_STORAGE, "Not saved: %s",
+                              nj_err_text(saved));
+    } else if (workers && removal->was_there) {
         nj_control_call_done(removal->call, NULL);
     } else if (workers) {
         nj_control_call_fail(removal->call, NJ_FAULT_NOT_FOUND, "Retained message not found");
@@ -224,12 +224,13 @@ static bool match(struct nj_shard *shard, void *arg, void *slot)
     return true;
 }
 
-static void matched(void *arg, void *slots, unsigned workers)
+static void matched(void *arg, void *slots, unsigned workers, enum nj_err saved)
 {
     struct question *question = arg;
     struct answer *answers = slots;
     json_t *all = json_array();
     uint64_t total = 0;
+    (void)saved;
     for (unsigned i = 0; i < workers; i++) {
         size_t place;
         json_t *row;

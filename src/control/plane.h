@@ -74,8 +74,9 @@ json_t *nj_control_describe_api(const struct nj_control_api *api);
  * (slot_size bytes, zeroed), nobody else touches it until `done`. Returns false to be called again
  * in a later turn of the worker (a long walk in parts). */
 typedef bool (*nj_control_worker_fn)(struct nj_shard *shard, void *arg, void *slot);
-/* On the control thread, after all of them. `slots`: one for each worker asked, in their order. */
-typedef void (*nj_control_gathered_fn)(void *arg, void *slots, unsigned count);
+/* On the control thread, after all of them, and after all that they gave the store is durable:
+ * `saved` says how that went. `slots`: one for each worker asked, in their order. */
+typedef void (*nj_control_gathered_fn)(void *arg, void *slots, unsigned count, enum nj_err saved);
 
 #define NJ_CONTROL_EVERY_WORKER UINT32_MAX
 /* `worker`: one, or all of them. `arg` belongs to the caller and must not change meanwhile. When the

@@ -196,10 +196,11 @@ static json_t *merge(const struct job *job, struct found *found, unsigned worker
     return data;
 }
 
-static void collected(void *arg, void *slots, unsigned workers)
+static void collected(void *arg, void *slots, unsigned workers, enum nj_err saved)
 {
     struct job *job = arg;
     struct found *found = slots;
+    (void)saved;
     if (workers) {
         json_t *data = merge(job, found, workers);
         if (data) {
@@ -250,7 +251,7 @@ static bool ask_one(struct nj_shard *shard, void *arg, void *slot)
     return true;
 }
 
-static void asked_one(void *arg, void *slots, unsigned workers)
+static void asked_one(void *arg, void *slots, unsigned workers, enum nj_err saved)
 {
     struct one *one = arg;
     (void)slots;
@@ -260,6 +261,9 @@ static void asked_one(void *arg, void *slots, unsigned workers)
         nj_control_call_fail(one->call, NJ_FAULT_NOT_FOUND, one->not_found);
     } else if (one->error) {
         nj_control_call_fail(one->call, NJ_FAULT_FORBIDDEN, one->error);
+    } else if (saved != NJ_OK) {
+        json_decref(one->data);
+        nj_control_call_failf(one->call, NJ_FAULT_STORAGE, "Not saved: %s", nj_err_text(saved));
     } else {
         nj_control_call_done(one->call, one->data);
     }

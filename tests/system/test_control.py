@@ -2,6 +2,7 @@
 about itself and its clients (ledger 2.1, catalogue B-290 – B-295; feature map C1, C8, E3, E4)."""
 import json
 import os
+import re
 
 import pytest
 
@@ -473,6 +474,32 @@ def test_many_questions_about_rights_are_answered_as_the_broker_decides(one):
     assert "error" in results[-4] and "error" in results[-3]
     assert results[-2]["allowed"] is False and "error" in results[-1]
     assert "acl:" in results[0]["why"]
+
+
+def test_a_denial_is_explained_with_the_smallest_change(one):
+    admin = admin_of(one)
+    said = admin.data(NIGHTJAR, "explain", username="nobody", action="publish", topic="u/x")
+    assert said["allowed"] is False and said["why"] and said["nearest"]
+    assert any("#" in row["rule"] for row in said["nearest"])
+    (change,) = [edit for edit in said["change"] if edit["edit"] == "add"]
+    assert "u/x" in change["text"] and "acl" in change["where"]
+    said = admin.data(NIGHTJAR, "explain", username="nobody", action="publish", topic="t/x")
+    assert said["allowed"] is True and "t/#" in said["rule"] and re.search(r":\d+$", said["where"])
+    for fields in ({"action": "fly", "topic": "t"}, {"action": "publish", "topic": "a/#"},
+                   {"action": "publish", "topic": "t", "listener": 9}, {"topic": "t"}):
+        admin.error(NIGHTJAR, "explain", username="nobody", **fields)
+
+
+def test_what_could_not_be_saved_is_not_called_done(broker):
+    """Over a store that fails: the answer tells."""
+    one = broker(CONFIG, mode="native", files={"pw": PW, "acl": ACL},
+                 env={"NIGHTJAR_STORE_CHAOS": "1000"})
+    admin = admin_of(one)
+    publisher = login(one, "admin")
+    publisher.send(mw.publish("helper/kept", b"x", 0, retain=True))
+    settle(publisher, login(one, "admin"))
+    answer = admin.error(NIGHTJAR, "deleteRetained", topic="helper/kept")
+    assert answer.startswith("Not saved: ")
 
 
 def test_a_reload_says_what_is_wrong_and_changes_nothing_then(broker):
