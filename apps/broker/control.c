@@ -53,6 +53,7 @@ struct nj_control {
     bool is_warned;       /* about one that does not */
     int exit_status;
     bool is_stopping;
+    bool wants_restart;
 };
 
 static sigset_t control_signals(void)
@@ -65,6 +66,8 @@ static sigset_t control_signals(void)
     (void)sigaddset(&set, SIGUSR1);
     (void)sigaddset(&set, SIGUSR2);
     (void)sigaddset(&set, SIGRTMIN);
+    (void)sigaddset(&set, SIGRTMIN + 1);
+    (void)sigaddset(&set, SIGCHLD);
     return set;
 }
 
@@ -130,8 +133,9 @@ static enum nj_err try_reload(struct nj_control *control, char *why)
     /* The last step that can fail; it takes effect as a whole or not at all. */
     if (nj_front_reload_tls(control->front, fresh, policy) != NJ_OK ||
         nj_control_configure_log(fresh, control->front) != NJ_OK) {
-        (void)snprintf(why, NJ_CONFIG_ERROR_MAX, "a certificate, a key or the log file cannot be "
-                                                 "used; the log says which");
+        (void)snprintf(why, NJ_CONFIG_ERROR_MAX,
+                       "a certificate, a key or the log file cannot be "
+                       "used; the log says which");
         nj_policy_unref(policy);
         nj_settings_free(fresh);
         return NJ_EINVAL;
@@ -310,6 +314,10 @@ static void on_signal(struct nj_control *control, int number)
         if (nj_log_reopen() != NJ_OK) {
             nj_log(NJ_LOG_ERROR, "Error: the log file cannot be opened again; the old one stays.");
         }
+    } else if (number == SIGRTMIN + 1) {
+        begin_restart(control);
+    } else if (number == SIGCHLD) {
+        go_on_with_restart(control);
     } else if (number == SIGUSR1) {
         nj_log(NJ_LOG_INFO, "Nothing to save: the store is in memory.");
     }
@@ -415,11 +423,7 @@ int nj_control_run(struct nj_control *control)
         }
     }
     (void)close(fds[0].fd);
-    nj_log(NJ_LOG_INFO, "nightjar version %s terminating", NJ_VERSION);
-    nj_process_notify("STOPPING=1");
-    if (control->settings->pid_file) {
-        (void)unlink(control->settings->pid_file);
-    }
+    say_end(control);
     return control->exit_status;
 }
 

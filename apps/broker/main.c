@@ -22,9 +22,11 @@
 #include "front/front.h"
 #include "front/store_door.h"
 #include "front/sys.h"
+#include "net/inherit.h"
 #include "net/tls.h"
 #include "policy_build.h"
 #include "process.h"
+#include "restart.h"
 #include "security/policy.h"
 
 /* Exit statuses (compat-contract). */
@@ -100,7 +102,9 @@ static enum nj_err try_files(const struct nj_settings *settings)
 /* Pid file, account, log: in this order, because each needs rights that the next takes away. */
 static enum nj_err become_service(const struct nj_settings *settings, struct nj_front *front)
 {
-    if (settings->pid_file && nj_process_write_pid(settings->pid_file) != NJ_OK) {
+    /* A successor has its process number, and so its pid file, from the one before. */
+    if (settings->pid_file && !nj_restart_is_successor() &&
+        nj_process_write_pid(settings->pid_file) != NJ_OK) {
         return NJ_ESYS;
     }
     if (nj_process_drop(settings) != NJ_OK) {
@@ -140,7 +144,7 @@ static int run(struct nj_settings *settings)
         return STATUS_CONFIG;
     }
     /* Before the first thread: threads do not survive the fork. */
-    if (settings->is_daemon && nj_process_daemonise() != NJ_OK) {
+    if (settings->is_daemon && !nj_restart_is_successor() && nj_process_daemonise() != NJ_OK) {
         nj_policy_unref(policy);
         nj_settings_free(settings);
         return STATUS_TLS;
@@ -163,15 +167,24 @@ static int run(struct nj_settings *settings)
     }
     const struct nj_log_settings quiet = {
         .types = NJ_LOG_DEFAULT, .to_stderr = settings->log_stderr, .timestamp = true};
+    bool is_restart = nj_control_wants_restart(control);
     (void)!nj_log_configure(&quiet); /* no line goes to a topic any more */
+    if (is_restart) {
+        nj_restart_keep(&front);
+    }
     nj_front_stop(&front);
     nj_control_free(control);
+    if (is_restart) {
+        nj_restart_exec();
+        status = STATUS_TLS;
+    }
     return status;
 }
 
 int main(int argc, char **argv)
 {
     struct nj_config_result config;
+    nj_restart_init(argv);
     /* One arena for all threads: memory stays low, and the hot paths do not allocate. */
     (void)mallopt(M_ARENA_MAX, 2);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -192,9 +205,15 @@ int main(int argc, char **argv)
         nj_settings_free(settings);
         return status;
     }
+    if (nj_restart_is_trial()) {
+        settings->log_types &= NJ_LOG_ERROR | NJ_LOG_WARNING;
+    }
     if (nj_control_configure_log(settings, NULL) != NJ_OK) {
         nj_settings_free(settings);
         return STATUS_CONFIG;
+    }
+    if (nj_restart_is_trial()) {
+        return try_start(settings);
     }
     nj_control_block_signals();
     say_hello(settings);

@@ -255,6 +255,10 @@ const struct nj_option nj_options[] = {
      BY(nj_parse_socket_domain), .help = "`ipv4` or `ipv6`. Default: both."},
     {"accept_protocol_versions", INT(0, 255), LISTENER(accept_versions), EXPLICIT, LIVE,
      BY(nj_parse_versions), .help = "MQTT versions that are accepted. Default: 3, 4, 5."},
+    {"socket_name", TEXT, LISTENER(socket_name), EXPLICIT, RESTART, OWN,
+     .help = "Takes the listening sockets that systemd passes under this name "
+             "(`FileDescriptorName=`). Without, the listener takes those that listen at its "
+             "address. When none is passed, it opens its own."},
     {"bind_interface", TEXT, LISTENER(bind_interface), DEFAULT, RESTART,
      .help = "Network interface to listen on. Default: all."},
     {"max_connections", INT(-1, I32), LISTENER(max_connections), DEFAULT, LIVE, .def = "-1",

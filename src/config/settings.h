@@ -50,6 +50,7 @@ struct nj_listener_settings {
     int port;
     char *host;      /* NULL = every address */
     char *unix_path; /* then port is 0 */
+    char *socket_name; /* the listener takes the sockets that were passed under this name */
     enum nj_protocol protocol;
     int socket_domain; /* 0 both, 4, 6 (never with unix_path) */
     char *bind_interface;
@@ -82,8 +83,8 @@ struct nj_listener_settings {
     bool disable_client_cert_date_checks;
     char *tls_engine; /* where the private key is, with tls_keyform 1 */
     char *tls_engine_kpass_sha1;
-    int tls_keyform; /* 0 pem, 1 engine */
-    char *psk_hint; /* TLS with the keys of the scope's psk_file instead of certificates */
+    int tls_keyform;    /* 0 pem, 1 engine */
+    char *psk_hint;     /* TLS with the keys of the scope's psk_file instead of certificates */
     int proxy_protocol; /* 0 off, 1, 2: enable_proxy_protocol */
     bool proxy_requires_tls;
     struct nj_cidr *proxy_trusted; /* who may speak it; none = nobody, or (mode) anybody */
@@ -213,7 +214,7 @@ struct nj_settings {
     struct nj_listener_settings *listeners;
     size_t listener_count;
     bool certificate_management; /* a plugin line for all listeners that have a capath */
-    bool is_local_only; /* no listener was configured */
+    bool is_local_only;          /* no listener was configured */
     struct nj_bridge_settings *bridges;
     size_t bridge_count;
 

@@ -164,6 +164,22 @@ enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *sett
     return NJ_OK;
 }
 
+enum nj_err nj_front_try(const struct nj_settings *settings, struct nj_policy *policy)
+{
+    struct nj_front front = {.listener_count = (unsigned)settings->listener_count};
+    enum nj_err err = NJ_OK;
+    atomic_store(&front.core.policy, policy);
+    front.listeners = nj_zalloc(front.listener_count * sizeof(*front.listeners));
+    for (unsigned i = 0; i < front.listener_count && err == NJ_OK; i++) {
+        err = nj_listener_open(&front.listeners[i], &front, i, settings);
+    }
+    for (unsigned i = 0; i < front.listener_count; i++) {
+        nj_listener_close(&front.listeners[i]);
+    }
+    nj_free(front.listeners);
+    return err;
+}
+
 enum nj_err nj_front_start(struct nj_front *front)
 {
     for (unsigned i = 0; i < front->worker_count; i++) {

@@ -26,7 +26,8 @@ struct nj_listener {
     unsigned scope; /* of its security settings */
     int fds[NJ_LISTEN_FDS_MAX];
     size_t fd_count;
-    uint16_t port; /* as bound */
+    uint16_t port;   /* as bound */
+    bool keeps_path; /* of its unix socket, which is somebody else's to remove */
     struct nj_ws_server_config ws;
     struct nj_bytes mount_point;
     pthread_mutex_t tls_lock; /* guards tls and tls_generation */
@@ -46,7 +47,7 @@ struct nj_front {
     struct nj_door *door;                         /* requests to $CONTROL, for the control thread */
     _Atomic(const struct nj_settings *) settings; /* replaced on reload, old ones are kept */
     _Atomic bool is_stopping;
-    _Atomic uint64_t pulse; /* number of the last question whether the workers turn */
+    _Atomic uint64_t pulse;          /* number of the last question whether the workers turn */
     _Atomic int connections;         /* open now, for global_max_connections */
     _Atomic uint64_t tls_generation; /* any listener's context changed */
     const char *tls_keylog;
@@ -57,6 +58,9 @@ struct nj_front {
  * over; settings and limits have to outlive the front. NJ_ETLS: a certificate or key. */
 enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *settings,
                           struct nj_policy *policy, const struct nj_limits *limits) NJ_NODISCARD;
+/* Opens the listeners as nj_front_open would, and closes them: whether a start would do. The policy
+ * stays the caller's. */
+enum nj_err nj_front_try(const struct nj_settings *settings, struct nj_policy *policy) NJ_NODISCARD;
 enum nj_err nj_front_start(struct nj_front *front) NJ_NODISCARD;
 /* Tells every connection goodbye, stops the workers and frees everything. */
 void nj_front_stop(struct nj_front *front);

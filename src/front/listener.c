@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "front/conn.h"
 #include "front/front.h"
+#include "net/inherit.h"
 #include "security/policy.h"
 #include "security/psk_file.h"
 
@@ -136,7 +137,11 @@ enum nj_err nj_listener_open(struct nj_listener *listener, struct nj_front *fron
         .unix_path = own->unix_path,
     };
     struct nj_net_error error;
-    if (nj_listen(&options, listener->fds, &listener->fd_count, &error) != NJ_OK) {
+    listener->fd_count = nj_inherit_take(&options, own->socket_name, listener->fds);
+    listener->keeps_path = listener->fd_count > 0;
+    if (listener->fd_count > 0) {
+        nj_log(NJ_LOG_INFO, "Taking over %zu listening sockets.", listener->fd_count);
+    } else if (nj_listen(&options, listener->fds, &listener->fd_count, &error) != NJ_OK) {
         nj_log(NJ_LOG_ERROR, "Error: %s", error.text);
         return NJ_ESYS;
     }
@@ -150,7 +155,7 @@ void nj_listener_close(struct nj_listener *listener)
     for (size_t i = 0; i < listener->fd_count; i++) {
         (void)close(listener->fds[i]);
     }
-    if (listener->fd_count && listener->settings->unix_path) {
+    if (listener->fd_count && listener->settings->unix_path && !listener->keeps_path) {
         (void)unlink(listener->settings->unix_path);
     }
     nj_tls_server_unref(listener->tls);

@@ -11,23 +11,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "net/socket_priv.h"
 #include "net/text_priv.h"
 
 static enum nj_err refuse(const char **why, const char *text)
 {
     *why = text;
     return NJ_EMALFORMED;
-}
-
-/* Proxies that listen on an IPv6 socket write IPv4 clients this way; it is the same host. */
-static void unmap(struct nj_addr *addr)
-{
-    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-    if (addr->family == AF_INET6 && memcmp(addr->ip, prefix, sizeof(prefix)) == 0) {
-        memmove(addr->ip, addr->ip + 12, 4);
-        memset(addr->ip + 4, 0, 12);
-        addr->family = AF_INET;
-    }
 }
 
 /* ---- version 1: "PROXY TCP4 192.0.2.1 192.0.2.2 56324 1883\r\n" */
@@ -124,8 +114,8 @@ static enum nj_err parse_v1(const uint8_t *data, size_t len, struct nj_proxy_hea
     }
     *used = at + 2;
     enum nj_err err = parse_line(nj_bytes(data + start_len, at - start_len), header, why);
-    unmap(&header->source);
-    unmap(&header->destination);
+    nj_addr_unmap(&header->source);
+    nj_addr_unmap(&header->destination);
     return err;
 }
 
@@ -310,7 +300,7 @@ static void take_address(struct nj_addr *out, int family, const uint8_t *ip, con
     out->family = (uint16_t)family;
     memcpy(out->ip, ip, family == AF_INET ? 4 : 16);
     out->port = (uint16_t)get_u16(port);
-    unmap(out);
+    nj_addr_unmap(out);
 }
 
 /* Sets the addresses and cuts them off. */

@@ -15,6 +15,16 @@
 
 #include "net/socket_priv.h"
 
+void nj_addr_unmap(struct nj_addr *addr)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+    if (addr->family == AF_INET6 && memcmp(addr->ip, prefix, sizeof(prefix)) == 0) {
+        memmove(addr->ip, addr->ip + 12, 4);
+        memset(addr->ip + 4, 0, 12);
+        addr->family = AF_INET;
+    }
+}
+
 void nj_addr_from_sockaddr(const struct sockaddr_storage *from, struct nj_addr *out)
 {
     memset(out, 0, sizeof(*out));
@@ -29,6 +39,7 @@ void nj_addr_from_sockaddr(const struct sockaddr_storage *from, struct nj_addr *
         out->port = ntohs(in6->sin6_port);
         out->scope = in6->sin6_scope_id;
         memcpy(out->ip, &in6->sin6_addr, 16);
+        nj_addr_unmap(out);
     } else if (from->ss_family == AF_UNIX) {
         out->family = AF_UNIX;
     }

@@ -7,6 +7,9 @@
 #include "net/socket.h"
 
 void nj_addr_from_sockaddr(const struct sockaddr_storage *from, struct nj_addr *out);
+/* An IPv4 address that is written as an IPv6 one (::ffff:192.0.2.1) becomes IPv4: sockets for both
+ * and proxies write it so, and it is the same host. */
+void nj_addr_unmap(struct nj_addr *addr);
 /* The length of the address; 0 when it is none that can be connected to. */
 socklen_t nj_addr_to_sockaddr(const struct nj_addr *from, struct sockaddr_storage *out);
 void nj_socket_set_nodelay(int fd);

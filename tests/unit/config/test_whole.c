@@ -41,7 +41,7 @@ static const char everything[] =
     "disable_client_cert_date_checks true\nenable_proxy_protocol 1\nproxy_trusted ::1\n"
     "proxy_trusted 10.0.0.0/8\nproxy_protocol_v2_require_tls false\n"
     "tls_engine e\ntls_engine_kpass_sha1 00\ntls_keyform engine\npsk_file f\n"
-    "listener 1885\npsk_hint h\npsk_file f\n"
+    "listener 1885\nsocket_name s\npsk_hint h\npsk_file f\n"
     "listener 0 /run/s\nplugin /y/mosquitto_dynamic_security.so\n"
     "plugin_opt_config_file ds\nplugin_opt_password_init_file pi\n"
     "plugin /y/mosquitto_acl_file.so\nauth_opt_acl_file z";
