@@ -74,7 +74,7 @@ static void on_record(struct nj_shard *shard, unsigned kind, const void *body)
         nj_login_adopt(adopt->conn, &front->workers[shard->id]);
         break;
     case NJ_RECORD_LOGIN:
-        nj_login_verified(login->login, login->ok);
+        nj_login_verified(login->login, login->ok, login->due_ms);
         break;
     case NJ_RECORD_REPLY:
         nj_petition_deliver(shard, body);

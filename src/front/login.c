@@ -59,13 +59,15 @@ void nj_login_drop(struct nj_conn *conn)
 
 /* ---- refused */
 
-static void refuse_later(struct nj_conn *conn, const char *why)
+/* On the first tick after `due_ms`, or after now. */
+static void refuse_later(struct nj_conn *conn, uint64_t due_ms, const char *why)
 {
     struct nj_login *login = conn->login;
     uint64_t now = conn->worker->shard->now_ms;
+    uint64_t due = due_ms > now ? due_ms : now;
     login->refusal = why;
     conn->state = NJ_CONN_LOGIN;
-    nj_conn_set_deadline(conn, REFUSAL_TICK_MS - now % REFUSAL_TICK_MS);
+    nj_conn_set_deadline(conn, due - now + REFUSAL_TICK_MS - due % REFUSAL_TICK_MS);
 }
 
 bool nj_login_timer(struct nj_conn *conn)
@@ -240,7 +242,7 @@ void nj_login_finished(struct nj_conn *conn)
 
 /* ---- the identity chain */
 
-static void on_verified(void *arg, bool ok)
+static void on_verified(void *arg, bool ok, uint64_t due_ms)
 {
     struct nj_login *login = arg;
     struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_login));
@@ -249,10 +251,11 @@ static void on_verified(void *arg, bool ok)
     NJ_ASSERT(record); /* a few bytes; without them nothing works any more */
     record->login = login;
     record->ok = ok;
+    record->due_ms = due_ms;
     nj_worker_push(login->worker, batch);
 }
 
-void nj_login_verified(struct nj_login *login, bool ok)
+void nj_login_verified(struct nj_login *login, bool ok, uint64_t due_ms)
 {
     struct nj_conn *conn = login->conn;
     login->is_at_pool = false;
@@ -261,9 +264,8 @@ void nj_login_verified(struct nj_login *login, bool ok)
         return;
     }
     if (!ok) {
-        refuse_later(conn, login->in_vain    ? login->in_vain
-                           : login->has_hash ? "wrong password"
-                                             : "unknown user");
+        const char *why = login->has_hash ? "wrong password" : "unknown user";
+        refuse_later(conn, due_ms, login->in_vain ? login->in_vain : why);
         return;
     }
     accept(conn, nj_bytes(login->user, login->user_len), login->credential);
@@ -329,7 +331,7 @@ static void identify(struct nj_conn *conn, const struct nj_mqtt_connect *packet)
     }
     const char *why = nj_login_certificate(conn, &identity, &request.certificate);
     if (why) {
-        refuse_later(conn, why);
+        refuse_later(conn, 0, why);
         nj_tls_identity_fini(&identity);
         return;
     }
@@ -344,7 +346,7 @@ static void identify(struct nj_conn *conn, const struct nj_mqtt_connect *packet)
         verify(conn, &request, &decision);
         break;
     default:
-        refuse_later(conn, decision.why);
+        refuse_later(conn, 0, decision.why);
         break;
     }
     nj_tls_identity_fini(&identity);

@@ -2,7 +2,7 @@
  *
  *   CONNECT ─ checks ─ identity chain ─┬─ accepted ──► session's worker ─ claim ─► CONNACK
  *                                      ├─ auth pool ─► (record) ─► as above, or refused
- *                                      └─ refused ───► on the next 200 ms tick ─► CONNACK, close */
+ *                                      └─ refused ───► on a tick of 200 ms ─► CONNACK, close */
 #ifndef NJ_FRONT_LOGIN_H
 #define NJ_FRONT_LOGIN_H
 
@@ -20,7 +20,7 @@ void nj_login_begin(struct nj_conn *conn, struct nj_bytes body);
 /* The connection's timer fired before it was active. False: it waited for CONNECT too long. */
 bool nj_login_timer(struct nj_conn *conn);
 /* From the auth pool, on the connection's worker. */
-void nj_login_verified(struct nj_login *login, bool ok);
+void nj_login_verified(struct nj_login *login, bool ok, uint64_t due_ms);
 /* From another worker: the connection is ours now. */
 void nj_login_adopt(struct nj_conn *conn, struct nj_worker *worker);
 /* CONNACK is out: logs the client and forgets the login. */

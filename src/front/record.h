@@ -24,6 +24,7 @@ struct nj_record_adopt {
 
 struct nj_record_login {
     struct nj_login *login;
+    uint64_t due_ms; /* a refusal must not be seen before */
     bool ok;
 };
 

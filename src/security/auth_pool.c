@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,16 +20,16 @@
 #define MEMORY_MAX_KIB (1u << 20) /* of all hashes that run; one alone may take it all */
 #define THREADS_MAX    32
 #define NICE_VALUE     10
-#define HOLD_MS        200
+/* What a hash is taken to cost before the first one was measured. */
+#define FIRST_COST_MS 100
 
 struct job {
-    struct nj_list node; /* of a lane, later of the held ones */
+    struct nj_list node; /* of a lane */
     nj_auth_done_fn done;
     void *arg;
     const _Atomic bool *is_abandoned;
     unsigned lane;
     uint32_t memory_kib;
-    uint64_t release_ms;
     uint32_t user_len;
     uint32_t password_len;
     uint32_t hash_len;
@@ -49,11 +48,11 @@ struct nj_auth_pool {
     unsigned thread_count;
     struct nj_thread threads[THREADS_MAX];
     _Atomic unsigned depth;
+    _Atomic uint64_t cost_ms; /* the longest that a hash took lately */
     pthread_cond_t wake;
     pthread_mutex_t lock; /* guards what follows */
     struct lane lanes[LANES];
     struct nj_list turn; /* lanes that have jobs; the first one is next */
-    struct nj_list held; /* refused jobs, by release_ms */
     unsigned waiting;
     size_t bytes;
     uint32_t busy_kib;
@@ -114,34 +113,6 @@ static struct job *take(struct nj_auth_pool *pool)
     return job;
 }
 
-static void hold(struct nj_auth_pool *pool, struct job *job)
-{
-    struct nj_list *place = pool->held.prev;
-    while (place != &pool->held &&
-           NJ_CONTAINER(place, struct job, node)->release_ms > job->release_ms) {
-        place = place->prev;
-    }
-    nj_list_insert_after(place, &job->node);
-}
-
-/* A held job whose time has come, or NULL; then *wait_ms says for how long (0 = nothing is held).
- */
-static struct job *take_held(struct nj_auth_pool *pool, uint64_t *wait_ms)
-{
-    *wait_ms = 0;
-    if (nj_list_is_empty(&pool->held)) {
-        return NULL;
-    }
-    struct job *job = NJ_CONTAINER(pool->held.next, struct job, node);
-    uint64_t now = nj_clock_mono_ms();
-    if (job->release_ms > now) {
-        *wait_ms = job->release_ms - now;
-        return NULL;
-    }
-    nj_list_remove(&job->node);
-    return job;
-}
-
 /* ---- threads */
 
 static struct nj_bytes part(const struct job *job, uint32_t at, uint32_t len)
@@ -154,85 +125,53 @@ static bool is_abandoned(const struct job *job)
     return job->is_abandoned && atomic_load_explicit(job->is_abandoned, memory_order_acquire);
 }
 
-static void finish(struct job *job, bool ok)
+static void finish(struct job *job, bool ok, uint64_t due_ms)
 {
-    job->done(job->arg, ok);
+    job->done(job->arg, ok, due_ms);
     job_free(job);
 }
 
-/* Leaves of a job only what the answer needs. */
-static struct job *strip(struct job *job)
+/* Follows a slower hash at once and a faster one slowly. Threads may overwrite each other's value:
+ * it is an estimate. */
+static void note_cost(struct nj_auth_pool *pool, uint64_t took_ms)
 {
-    nj_wipe(job->bytes, job_size(job) - sizeof(*job));
-    job->user_len = 0;
-    job->password_len = 0;
-    job->hash_len = 0;
-    struct job *less = nj_try_realloc(job, sizeof(*job));
-    return less ? less : job;
+    uint64_t old = atomic_load_explicit(&pool->cost_ms, memory_order_relaxed);
+    uint64_t decayed = old - old / 16;
+    atomic_store_explicit(&pool->cost_ms, took_ms > decayed ? took_ms : decayed,
+                          memory_order_relaxed);
 }
 
-/* Hashes. The job when it is refused and has to be held; else it is gone. */
-static struct job *run(struct nj_auth_pool *pool, struct job *job)
+static void run(struct nj_auth_pool *pool, struct job *job)
 {
     struct nj_bytes user = part(job, 0, job->user_len);
     struct nj_bytes password = part(job, job->user_len, job->password_len);
     struct nj_bytes hash = part(job, job->user_len + job->password_len, job->hash_len);
-    bool is_over = is_abandoned(job);
-    job->release_ms = nj_clock_mono_ms() + HOLD_MS;
-    bool ok = !is_over && hash.len && nj_password_verify(hash, password);
+    uint64_t begun_ms = nj_clock_mono_ms();
+    bool ok = false;
+    if (hash.len && !is_abandoned(job)) {
+        ok = nj_password_verify(hash, password);
+        note_cost(pool, nj_clock_mono_ms() - begun_ms);
+    }
     if (ok && pool->remembered) {
         nj_remembered_add(pool->remembered, user, password, hash, nj_clock_mono_ms());
     }
     atomic_fetch_sub_explicit(&pool->depth, 1, memory_order_relaxed);
-    if (ok || is_over) {
-        finish(job, ok);
-        return NULL;
-    }
-    return strip(job);
+    finish(job, ok, begun_ms + atomic_load_explicit(&pool->cost_ms, memory_order_relaxed));
 }
 
-static void wait_for_work(struct nj_auth_pool *pool, uint64_t wait_ms)
-{
-    if (wait_ms == 0) {
-        (void)pthread_cond_wait(&pool->wake, &pool->lock);
-        return;
-    }
-    /* The condition's own clock, only to wait by; what is due is decided by base/clock.h. */
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(wait_ms / 1000);
-    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    (void)pthread_cond_timedwait(&pool->wake, &pool->lock, &until);
-}
-
-/* One thing to do, or waiting for one. Holds the lock outside of jobs. */
+/* One job, or waiting for one. Holds the lock outside of jobs. */
 static void turn(struct nj_auth_pool *pool)
 {
-    uint64_t wait_ms;
-    struct job *job = take_held(pool, &wait_ms);
-    if (job) {
-        (void)pthread_mutex_unlock(&pool->lock);
-        finish(job, false);
-        (void)pthread_mutex_lock(&pool->lock);
-        return;
-    }
-    job = take(pool);
+    struct job *job = take(pool);
     if (!job) {
-        wait_for_work(pool, wait_ms);
+        (void)pthread_cond_wait(&pool->wake, &pool->lock);
         return;
     }
     uint32_t memory_kib = job->memory_kib;
     (void)pthread_mutex_unlock(&pool->lock);
-    job = run(pool, job);
+    run(pool, job);
     (void)pthread_mutex_lock(&pool->lock);
     pool->busy_kib -= memory_kib;
-    if (job) {
-        hold(pool, job);
-    }
     if (pool->waiting && memory_kib) {
         (void)pthread_cond_signal(&pool->wake); /* somebody may wait for the memory */
     }
@@ -275,19 +214,15 @@ static void start_threads(struct nj_auth_pool *pool, unsigned threads)
 struct nj_auth_pool *nj_auth_pool_new(unsigned threads, struct nj_remembered *remembered)
 {
     struct nj_auth_pool *pool = nj_zalloc(sizeof(*pool));
-    pthread_condattr_t attr;
     pool->remembered = remembered;
     nj_list_init(&pool->turn);
-    nj_list_init(&pool->held);
+    atomic_init(&pool->cost_ms, FIRST_COST_MS);
     for (unsigned i = 0; i < LANES; i++) {
         nj_list_init(&pool->lanes[i].jobs);
         nj_list_init(&pool->lanes[i].node);
     }
     (void)pthread_mutex_init(&pool->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&pool->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_cond_init(&pool->wake, NULL);
     start_threads(pool, threads);
     if (pool->thread_count == 0) {
         nj_auth_pool_free(pool);
@@ -300,7 +235,7 @@ static void refuse_all(struct nj_list *jobs)
 {
     struct nj_list *node;
     while ((node = nj_list_pop_front(jobs))) {
-        finish(NJ_CONTAINER(node, struct job, node), false);
+        finish(NJ_CONTAINER(node, struct job, node), false, 0);
     }
 }
 
@@ -319,7 +254,6 @@ void nj_auth_pool_free(struct nj_auth_pool *pool)
     for (unsigned i = 0; i < LANES; i++) {
         refuse_all(&pool->lanes[i].jobs);
     }
-    refuse_all(&pool->held);
     (void)pthread_cond_destroy(&pool->wake);
     (void)pthread_mutex_destroy(&pool->lock);
     nj_free(pool);

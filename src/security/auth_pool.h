@@ -1,17 +1,17 @@
 /* The threads that hash passwords: so that no worker ever does.
  *
- *   submit ─► lane of the source ─┐                ┌─ yes ─► done(true) at once
- *   submit ─► lane of the source ─┼─ in turn ─ hash┤
- *   (empty ticket)      …         ┘                └─ no ──► held until start + 200 ms ─►
- * done(false)
+ *   submit ─► lane of the source ─┐
+ *   submit ─► lane of the source ─┼─ in turn ─ hash ─► done(yes or no, from when on it may be seen)
+ *   (empty ticket)      …         ┘
  *
  * Low priority; bounded in jobs, bytes and hashing memory; fair between sources: lanes take turns,
  * and a lane may only wait with as many jobs as there are places left, so that one address that
  * tries a thousand passwords delays itself and not the others, and never fills the queue.
  *
  * A job without a hash (unknown user) takes the same way and costs nothing. What a refusal's time
- * could tell is how long its hash took; so each is held until a fixed time after it was *begun*,
- * with or without a hash. The caller then lets it leave on its own tick. */
+ * could tell is how long its hash took; so the answer says from when on it tells nothing: as long
+ * after the job was *begun* as hashes have taken lately, whether there was one or not. The caller
+ * lets the refusal leave on the first tick of its own after that. */
 #ifndef NJ_SECURITY_AUTH_POOL_H
 #define NJ_SECURITY_AUTH_POOL_H
 
@@ -25,13 +25,14 @@
 struct nj_auth_pool;
 struct nj_remembered;
 
-/* Runs on a pool thread; must not block. */
-typedef void (*nj_auth_done_fn)(void *arg, bool ok);
+/* Runs on a pool thread; must not block. `due_ms` (base/clock.h): a refusal must not be seen
+ * before. */
+typedef void (*nj_auth_done_fn)(void *arg, bool ok, uint64_t due_ms);
 
 /* threads = 0: half the processors, at least one. Verified credentials go into `remembered`, which
  * may be NULL and has to outlive the pool. NULL when no thread can be started. */
 struct nj_auth_pool *nj_auth_pool_new(unsigned threads, struct nj_remembered *remembered);
-/* Waits for the jobs that run; those that wait or are held are called back with false, on the
+/* Waits for the jobs that run; those that wait are called back with false, on the
  * calling thread. NULL is allowed. */
 void nj_auth_pool_free(struct nj_auth_pool *pool);
 
@@ -43,7 +44,7 @@ struct nj_auth_job {
     nj_auth_done_fn done;
     void *arg;
     /* NULL, or a flag that the owner of `arg` sets when nobody waits for the answer any more: then
-     * nothing is hashed and done(false) comes at once. Has to live until `done`. */
+     * nothing is hashed. Has to live until `done`. */
     const _Atomic bool *is_abandoned;
 };
 /* Copies the texts, which are wiped after use. NJ_EBUSY when too many jobs wait (then `done` is not
