@@ -68,6 +68,8 @@ static void say_hello(const struct nj_settings *settings)
     if (settings->is_local_only) {
         nj_log(NJ_LOG_INFO, "Starting in local only mode. Connections will only be possible from "
                             "clients running on this machine.");
+        nj_log(NJ_LOG_INFO, "Create a configuration file which defines a listener to allow remote "
+                            "access.");
     }
     nj_log(NJ_LOG_INFO, "%s",
            settings->mode.is_compat

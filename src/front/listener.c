@@ -1,6 +1,7 @@
 /* Listening sockets: opening them, accepting, and their TLS contexts. */
 #include "front/listener.h"
 
+#include <sys/socket.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -87,6 +88,16 @@ enum nj_err nj_listener_make_tls(const struct nj_listener *listener,
     return err;
 }
 
+static const char *family_of(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    (void)getsockname(fd, (struct sockaddr *)&address, &len);
+    return address.ss_family == AF_INET6 ? "ipv6" : "ipv4";
+}
+
+/* A line for each socket that is there, as the original's: of a name with addresses of both
+ * families or of every address, one of them may be missing on this machine. */
 static void log_open(const struct nj_listener *listener)
 {
     const struct nj_listener_settings *own = listener->settings;
@@ -94,8 +105,11 @@ static void log_open(const struct nj_listener *listener)
         nj_log(NJ_LOG_INFO, "Opening unix listen socket on path %s.", own->unix_path);
         return;
     }
-    const char *kind = own->protocol == NJ_PROTOCOL_WEBSOCKETS ? "websockets" : "ipv4/ipv6";
-    nj_log(NJ_LOG_INFO, "Opening %s listen socket on port %u.", kind, listener->port);
+    bool is_ws = own->protocol == NJ_PROTOCOL_WEBSOCKETS;
+    for (size_t i = 0; i < (is_ws ? 1 : listener->fd_count); i++) {
+        nj_log(NJ_LOG_INFO, "Opening %s listen socket on port %u.",
+               is_ws ? "websockets" : family_of(listener->fds[i]), listener->port);
+    }
     bool is_loopback =
         own->host && (strcmp(own->host, "localhost") == 0 || strncmp(own->host, "127.", 4) == 0 ||
                       strcmp(own->host, "::1") == 0);

@@ -1,6 +1,7 @@
 """Listener options, limits, and what happens before a login (feature map B2; ledger 2.5)."""
 import itertools
 import os
+import re
 import socket
 import stat
 import time
@@ -16,6 +17,13 @@ pytestmark = pytest.mark.needs("nightjar")
 OPEN = "acl_default allow\n"
 
 
+def opened(one):
+    """The sockets that the log says were opened: (kind, name of the port)."""
+    names = {str(number): name for name, number in one.ports.items()}
+    return [(kind, names[port]) for kind, port in re.findall(
+        r"Opening (\w+) listen socket on port (\d+)\.", one.log_text())]
+
+
 def test_ipv4_and_ipv6(broker):
     one = broker("listener {port} 127.0.0.1\nlistener {port2} ::1\nlistener {port3} localhost\n"
                  + OPEN, listener=False, mode="native")
@@ -25,12 +33,15 @@ def test_ipv4_and_ipv6(broker):
     conn.quiet()
     one.wait_log(r"New client connected from (::1|\[::1\]):\d+ as six")
     one.client("both", port="port3").quiet()
+    assert opened(one)[:2] == [("ipv4", "port"), ("ipv6", "port2")]
+    assert set(opened(one)[2:]) <= {("ipv4", "port3"), ("ipv6", "port3")}
 
 
 def test_a_listener_on_every_address(broker):
     one = broker("listener {port}\n" + OPEN, listener=False, mode="native")
     one.client("four").quiet()
     mw.Conn(mw.Endpoint("tcp", "::1", one.ports["port"])).connect("six")
+    assert sorted(opened(one)) == [("ipv4", "port"), ("ipv6", "port")]
 
 
 def test_socket_domain(broker):
@@ -38,6 +49,7 @@ def test_socket_domain(broker):
     one.client("four").quiet()
     with pytest.raises(OSError):
         mw.Conn(mw.Endpoint("tcp", "::1", one.ports["port"]))
+    assert opened(one) == [("ipv4", "port")]
 
 
 def test_unix_sockets(broker):
