@@ -8,6 +8,8 @@ static const struct nj_command_row COMMANDS[] = {
     {&NJ_MANUAL_RR, "nj rr", nj_cmd_rr},
     {&NJ_MANUAL_CTL, "nj ctl", nj_cmd_ctl},
     {&NJ_MANUAL_PASSWD, "nj passwd", nj_cmd_passwd},
+    {&NJ_MANUAL_CHECK, "nj check", nj_cmd_check},
+    {&NJ_MANUAL_EXPLAIN, "nj explain", nj_cmd_explain},
     {&NJ_MANUAL_SIGNAL, "nj signal", nj_cmd_signal},
 #ifdef NJ_HAVE_BENCH
     {&NJ_MANUAL_BENCH, "nj bench", nj_cmd_bench},

@@ -33,8 +33,7 @@ static bool is_control(const uint8_t *at, const uint8_t *end)
     return at[0] < 0x20 || at[0] == 0x7F || is_c1;
 }
 
-/* Text with control characters as \xNN. */
-static enum nj_err put_safe(struct nj_buf *out, struct nj_bytes text)
+enum nj_err nj_pretty_put_safe(struct nj_buf *out, struct nj_bytes text)
 {
     enum nj_err err = NJ_OK;
     const uint8_t *end = text.ptr + text.len;
@@ -98,7 +97,7 @@ static enum nj_err put_head(struct nj_buf *out, const struct nj_client_message *
         err = put(out, has_colour ? " \033[1;36m" : " ");
     }
     if (err == NJ_OK) {
-        err = put_safe(out, message->topic);
+        err = nj_pretty_put_safe(out, message->topic);
     }
     if (err == NJ_OK) {
         err = put(out, has_colour ? "\033[0m " : " ");
@@ -118,7 +117,7 @@ static enum nj_err put_lines(struct nj_buf *out, struct nj_bytes payload)
         }
         err = put(out, "\n  ");
         if (err == NJ_OK) {
-            err = put_safe(out, nj_bytes(payload.ptr, len));
+            err = nj_pretty_put_safe(out, nj_bytes(payload.ptr, len));
         }
         payload = nj_bytes(payload.ptr + used, payload.len - used);
     }
@@ -166,7 +165,7 @@ static enum nj_err put_payload(struct nj_buf *out, struct nj_bytes payload, bool
         return put_lines(out, payload);
     default:
         err = put(out, "  ");
-        return err == NJ_OK ? put_safe(out, payload) : err;
+        return err == NJ_OK ? nj_pretty_put_safe(out, payload) : err;
     }
 }
 

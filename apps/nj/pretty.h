@@ -13,6 +13,9 @@
 enum nj_err nj_pretty_message(struct nj_buf *out, const struct nj_client_message *message,
                               int64_t now_ns, bool has_colour) NJ_NODISCARD;
 
+/* Appends text with control characters as \xNN, so that it cannot steer a terminal. NJ_ENOMEM. */
+enum nj_err nj_pretty_put_safe(struct nj_buf *out, struct nj_bytes text) NJ_NODISCARD;
+
 /* True when colours are welcome on this terminal: NO_COLOR unset, TERM not "dumb". */
 bool nj_pretty_wants_colour(void);
 
