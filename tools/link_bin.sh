@@ -10,7 +10,7 @@ cd "$top/bin"
 ln -sfn "..${nightjar#"$top"}" nightjar
 ln -sfn nightjar mosquitto
 ln -sfn "..${nj#"$top"}" nj
-for name in pub sub rr ctrl passwd signal; do
+for name in pub sub rr ctrl passwd signal db_dump; do
     ln -sfn nj "mosquitto_$name"
 done
 : >"$top/${stamp##*/}"

@@ -25,6 +25,8 @@ int nj_cmd_check(const struct nj_command *command, int argc, char **argv);
 int nj_cmd_explain(const struct nj_command *command, int argc, char **argv);
 int nj_cmd_ctl(const struct nj_command *command, int argc, char **argv);
 int nj_cmd_passwd(const struct nj_command *command, int argc, char **argv);
+int nj_cmd_store(const struct nj_command *command, int argc, char **argv);
+int nj_cmd_db_dump(const struct nj_command *command, int argc, char **argv);
 int nj_cmd_bench(const struct nj_command *command, int argc, char **argv);
 
 #endif

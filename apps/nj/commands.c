@@ -11,6 +11,8 @@ static const struct nj_command_row COMMANDS[] = {
     {&NJ_MANUAL_CHECK, "nj check", nj_cmd_check},
     {&NJ_MANUAL_EXPLAIN, "nj explain", nj_cmd_explain},
     {&NJ_MANUAL_SIGNAL, "nj signal", nj_cmd_signal},
+    {&NJ_MANUAL_STORE, "nj store", nj_cmd_store},
+    {&NJ_MANUAL_DB_DUMP, "nj db-dump", nj_cmd_db_dump},
 #ifdef NJ_HAVE_BENCH
     {&NJ_MANUAL_BENCH, "nj bench", nj_cmd_bench},
 #endif

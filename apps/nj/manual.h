@@ -66,6 +66,8 @@ extern const struct nj_manual NJ_MANUAL_PASSWD;
 extern const struct nj_manual NJ_MANUAL_SIGNAL;
 extern const struct nj_manual NJ_MANUAL_CHECK;
 extern const struct nj_manual NJ_MANUAL_EXPLAIN;
+extern const struct nj_manual NJ_MANUAL_STORE;
+extern const struct nj_manual NJ_MANUAL_DB_DUMP;
 extern const struct nj_manual NJ_MANUAL_BENCH;
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "model.h"
+#include "store/tool.h"
 #include "support/test.h"
 
 static void submit_some(struct model *model, struct rig *rig, unsigned groups)
@@ -35,6 +36,9 @@ static void run(uint64_t seed, unsigned reopenings, unsigned groups, bool has_bl
     for (unsigned i = 0; i < reopenings; i++) {
         submit_some(&model, &rig, 1 + (unsigned)model_random(&model, groups));
         rig_close(&rig);
+        struct nj_store_check check;
+        assert_int_equal(nj_store_check(rig.path, &check), NJ_OK);
+        assert_true(check.records > 0);
         assert_int_equal(rig_open(&rig), NJ_OK);
         if (!model_equals(&model, &rig)) {
             (void)fprintf(stderr, "seed %llu, opening %u\n", (unsigned long long)seed, i);
