@@ -14,34 +14,20 @@
 #include "security/dynsec_file.h"
 #include "security/dynsec_principal.h"
 #include "security/policy.h"
+#include "security/scope_load.h"
 
-#define FILE_NAME         "dynamic-security.json"
 #define COMPAT_ITERATIONS 1000u
 
-/* The first scope that has it: they all name the same file. */
-static const struct nj_scope_settings *find_scope(const struct nj_settings *settings)
+/* The first scope that has it: they all name the same file. *path is the caller's to free. */
+static const struct nj_scope_settings *find_scope(const struct nj_settings *settings, char **path)
 {
     for (size_t i = 0; i < settings->listener_count; i++) {
-        const struct nj_scope_settings *scope = nj_settings_scope(settings, i);
-        if (scope->dynamic_security) {
-            return scope;
+        *path = nj_scope_dynsec_path(settings, i);
+        if (*path) {
+            return nj_settings_scope(settings, i);
         }
     }
     return NULL;
-}
-
-/* The caller's to free. */
-static char *path_of(const struct nj_settings *settings, const struct nj_scope_settings *scope)
-{
-    const char *place = settings->persistence_location ? settings->persistence_location : "";
-    size_t len = strlen(place);
-    if (scope->dynamic_security[0]) {
-        return nj_strdup(scope->dynamic_security);
-    }
-    size_t size = len + sizeof(FILE_NAME) + 1;
-    char *path = nj_alloc(size);
-    (void)snprintf(path, size, "%s%s%s", place, len && place[len - 1] != '/' ? "/" : "", FILE_NAME);
-    return path;
 }
 
 struct nj_dynsec_module_options nj_dynsec_setup_options(const struct nj_settings *settings)
@@ -62,13 +48,13 @@ struct nj_dynsec_module_options nj_dynsec_setup_options(const struct nj_settings
 enum nj_err nj_dynsec_setup_open(const struct nj_settings *settings, struct nj_dynsec **out)
 {
     char error[1024];
-    const struct nj_scope_settings *scope = find_scope(settings);
+    char *path = NULL;
+    const struct nj_scope_settings *scope = find_scope(settings, &path);
     const struct nj_mode_settings *mode = &settings->mode;
     *out = NULL;
     if (!scope) {
         return NJ_OK;
     }
-    char *path = path_of(settings, scope);
     const struct nj_dynsec_options options = {
         .path = path,
         .knows_all_keys = !mode->is_compat,
@@ -111,12 +97,12 @@ static enum nj_err try_text(const struct nj_settings *settings, const char *path
 
 enum nj_err nj_dynsec_setup_test(const struct nj_settings *settings)
 {
-    const struct nj_scope_settings *scope = find_scope(settings);
+    char *path = NULL;
+    const struct nj_scope_settings *scope = find_scope(settings, &path);
     struct nj_buf text = {NULL, 0, 0};
     if (!scope) {
         return NJ_OK;
     }
-    char *path = path_of(settings, scope);
     enum nj_err err =
         nj_file_read(path, NJ_DYNSEC_FILE_MAX, settings->mode.nofollow_credentials, &text);
     if (err == NJ_OK) {
@@ -138,7 +124,10 @@ enum nj_err nj_dynsec_setup_scopes(const struct nj_settings *settings,
                                    size_t count)
 {
     struct nj_dynsec_state *state = NULL;
-    if (!find_scope(settings)) {
+    char *path = NULL;
+    bool has_it = find_scope(settings, &path) != NULL;
+    nj_free(path);
+    if (!has_it) {
         return NJ_OK;
     }
     if (dynsec) {
