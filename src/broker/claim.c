@@ -51,11 +51,13 @@ static void take_over(struct nj_session *session, bool ends)
     nj_session_detach(session, with_will);
 }
 
+/* `*had_record`: the store knows of it, whatever becomes of it. */
 static struct nj_session *resume_or_end(struct nj_shard *shard, struct nj_session *session,
-                                        bool ends)
+                                        bool ends, bool *had_record)
 {
     struct nj_origin *origin = nj_origin_ref(session->origin);
     struct nj_bytes client_id = nj_origin_client_id(origin);
+    *had_record = session->has_record;
     take_over(session, ends);
     /* Detaching may have ended it. */
     session = nj_session_find(shard, client_id);
@@ -125,8 +127,10 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     if (claim->will && !will) {
         return no_memory(reason, why); /* nothing was touched yet */
     }
+    bool had_record = false;
     if (session) {
-        session = resume_or_end(shard, session, claim->is_clean_start || owner == OWNER_FREE);
+        bool ends = claim->is_clean_start || owner == OWNER_FREE;
+        session = resume_or_end(shard, session, ends, &had_record);
     }
     out->is_present = session != NULL;
     if (!session) {
@@ -138,7 +142,6 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     } else {
         nj_session_set_origin(session, claim->origin);
     }
-    bool was_stored = session->is_stored;
     session->version = (uint8_t)link->version;
     session->credential = claim->credential;
     nj_will_drop(session);
@@ -153,8 +156,8 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     }
     out->session = session;
     out->wait = nj_session_lane_wait(session);
-    if (was_stored) {
-        out->wait.group = shard->submitted; /* also when the session stops being stored */
+    if (had_record) {
+        out->wait.group = shard->submitted; /* also when it is no more, or stops being stored */
     }
     read_back(session, &out->wait);
     return NJ_OK;
