@@ -2,11 +2,10 @@
  * then a module, its command, and what that takes. See ctl.h. */
 #include "ctl.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <malloc.h>
 
 #include "base/mem.h"
 #include "manual.h"
@@ -144,7 +143,7 @@ static const struct nj_option_text *find_option(const char *arg)
 /* Those that are ours alone. True: it was one. */
 static bool take_own(struct nj_ctl *ctl, const char *arg, const char *value)
 {
-    if (strcmp(arg, "-f") == 0) {
+    if (value && strcmp(arg, "-f") == 0) {
         nj_opts_set(&ctl->data_file, value);
     } else if (strcmp(arg, "--json") == 0) {
         ctl->is_json = true;
@@ -173,13 +172,24 @@ static enum nj_opts_result take_option(struct nj_ctl *ctl, const struct nj_optio
     if (take_own(ctl, arg, value)) {
         return NJ_OPTS_OK;
     }
-    if (row->shorts && strcmp(row->shorts, "-L") == 0) {
+    if (value && row->shorts && strcmp(row->shorts, "-L") == 0) {
         with_topic(value, url, sizeof(url));
         value = url;
     }
     (void)snprintf(name, sizeof(name), "%s", arg);
     char *pair[] = {(char *)"", name, value, NULL};
-    return nj_opts_read_args(&ctl->opts, row->value ? 3 : 2, pair);
+    return nj_opts_read_args(&ctl->opts, value ? 3 : 2, pair);
+}
+
+/* An option at the end that wants a value: the shared table has the words for its own. */
+static enum nj_opts_result say_missing(struct nj_ctl *ctl, char *arg)
+{
+    char *alone[] = {(char *)"", arg, NULL};
+    if (arg && strcmp(arg, "-f") == 0) {
+        fprintf(stderr, "Error: -f argument given but no file specified.\n\n");
+        return NJ_OPTS_BAD;
+    }
+    return nj_opts_read_args(&ctl->opts, 2, alone);
 }
 
 /* Reads up to the module; *at is its place. */
@@ -197,22 +207,13 @@ static enum nj_opts_result read_options(struct nj_ctl *ctl, int argc, char **arg
             fprintf(stderr, "Error: Unknown option '%s'.\n", argv[i]);
             return NJ_OPTS_BAD;
         }
-        char *value = row->value && i + 1 < argc ? argv[i + 1] : NULL;
-        if (row->value && !value && take_own(ctl, "", "")) {
-            return NJ_OPTS_BAD;
+        if (row->value && i + 1 == argc) {
+            return say_missing(ctl, argv[i]);
         }
-        if (row->value && !value && strcmp(arg, "-f") == 0) {
-            fprintf(stderr, "Error: -f argument given but no file specified.\n\n");
-            return NJ_OPTS_BAD;
-        }
-        enum nj_opts_result result =
-            row->value && !value
-                ? nj_opts_read_args(&ctl->opts, 2, (char *[]){(char *)"", argv[i], NULL})
-                : take_option(ctl, row, arg, value);
+        enum nj_opts_result result = take_option(ctl, row, arg, row->value ? argv[++i] : NULL);
         if (result != NJ_OPTS_OK) {
             return result;
         }
-        i += row->value != NULL;
     }
     *at = i;
     return NJ_OPTS_OK;
@@ -251,8 +252,7 @@ static enum nj_opts_result read_defaults(struct nj_ctl *ctl)
 static enum nj_opts_result load(struct nj_ctl *ctl, int argc, char **argv, int *at)
 {
     const char *path = options_file(argc, argv);
-    enum nj_opts_result result =
-        path ? nj_opts_read_file(&ctl->opts, path) : read_defaults(ctl);
+    enum nj_opts_result result = path ? nj_opts_read_file(&ctl->opts, path) : read_defaults(ctl);
     if (result == NJ_OPTS_OK) {
         result = read_options(ctl, argc, argv, at);
     }

@@ -7,10 +7,9 @@
 #ifndef NJ_APPS_NJ_CTL_H
 #define NJ_APPS_NJ_CTL_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#include <jansson.h>
 
 #include "base/buf.h"
 #include "command.h"
@@ -23,8 +22,8 @@
 
 enum nj_ctl_status {
     NJ_CTL_OK = 0,
-    NJ_CTL_FAILED = 1,      /* an error reply, and what has no number of its own */
-    NJ_CTL_BAD_ARGS = 3,    /* as the original's */
+    NJ_CTL_FAILED = 1,   /* an error reply, and what has no number of its own */
+    NJ_CTL_BAD_ARGS = 3, /* as the original's */
     NJ_CTL_NO_MODULE = 10,
     NJ_CTL_NO_COMMAND = 13,
     NJ_CTL_TIMEOUT = 27

@@ -122,9 +122,8 @@ int nj_ctl_edit_file(struct nj_ctl *ctl, int argc, char **argv)
         fprintf(stderr, "Error: Invalid function arguments provided.\n");
         return NJ_CTL_BAD_ARGS;
     }
-    enum nj_err err =
-        nj_dynsec_set_file_password(ctl->data_file, nj_bytes_of(argv[1]), nj_bytes_of(argv[2]),
-                                    &cost, error, sizeof(error));
+    enum nj_err err = nj_dynsec_set_file_password(
+        ctl->data_file, nj_bytes_of(argv[1]), nj_bytes_of(argv[2]), &cost, error, sizeof(error));
     if (err == NJ_OK) {
         return 0;
     }

@@ -43,7 +43,8 @@ static void print_names(json_t *list, const char *key)
 {
     size_t i;
     json_t *item;
-    json_array_foreach (list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         put(json_is_string(item) ? json_string_value(item) : string(item, key));
         (void)putchar('\n');
     }
@@ -72,7 +73,8 @@ static void print_members(json_t *list, const char *label, const char *key, bool
 {
     size_t i;
     json_t *item;
-    json_array_foreach (list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         const json_t *priority = json_object_get(item, "priority");
         if (i == 0) {
             (void)fputs(label, stdout);
@@ -133,7 +135,8 @@ void nj_ctl_print_role(json_t *data)
     (void)fputs("Rolename: ", stdout);
     put(string(role, "rolename"));
     (void)putchar('\n');
-    json_array_foreach (json_object_get(role, "acls"), i, acl) {
+    json_array_foreach(json_object_get(role, "acls"), i, acl)
+    {
         printf("%s%-20s : %s : ", i == 0 ? "ACLs:     " : "          ", string(acl, "acltype"),
                json_is_true(json_object_get(acl, "allow")) ? "allow" : "deny ");
         put(string(acl, "topic"));
@@ -146,7 +149,8 @@ void nj_ctl_print_default_acl(json_t *data)
 {
     size_t i;
     json_t *acl;
-    json_array_foreach (json_object_get(data, "acls"), i, acl) {
+    json_array_foreach(json_object_get(data, "acls"), i, acl)
+    {
         printf("%-20s : %s\n", string(acl, "acltype"),
                json_is_true(json_object_get(acl, "allow")) ? "allow" : "deny");
     }
@@ -186,9 +190,11 @@ void nj_ctl_print_export(json_t *data)
     size_t i;
     json_t *name;
     nj_ctl_print_json(json_object_get(data, "config"));
-    json_array_foreach (without, i, name) {
-        fprintf(stderr, "Warning: client '%s' is exported without its password, which has no such "
-                        "form.\n",
+    json_array_foreach(without, i, name)
+    {
+        fprintf(stderr,
+                "Warning: client '%s' is exported without its password, which has no such "
+                "form.\n",
                 json_string_value(name));
     }
 }
@@ -199,12 +205,14 @@ void nj_ctl_print_plugins(json_t *data)
 {
     size_t i;
     json_t *plugin;
-    json_array_foreach (json_object_get(data, "plugins"), i, plugin) {
+    json_array_foreach(json_object_get(data, "plugins"), i, plugin)
+    {
         size_t j;
         json_t *endpoint;
         print_text(plugin, "name", "Plugin:            ");
         print_text(plugin, "version", "Version:           ");
-        json_array_foreach (json_object_get(plugin, "control-endpoints"), j, endpoint) {
+        json_array_foreach(json_object_get(plugin, "control-endpoints"), j, endpoint)
+        {
             (void)fputs(j == 0 ? "Control endpoints: " : "                   ", stdout);
             put(json_string_value(endpoint));
             (void)putchar('\n');
@@ -216,7 +224,8 @@ void nj_ctl_print_listeners(json_t *data)
 {
     size_t i;
     json_t *listener;
-    json_array_foreach (json_object_get(data, "listeners"), i, listener) {
+    json_array_foreach(json_object_get(data, "listeners"), i, listener)
+    {
         const json_t *id = json_object_get(listener, "id");
         printf("Listener %lld:\n", id ? (long long)json_integer_value(id) : (long long)i + 1);
         printf("  Port:         %lld\n",

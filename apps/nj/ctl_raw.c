@@ -6,7 +6,7 @@
 
 #include "ctl.h"
 
-#define FILE_MAX (1024 * 1024)
+#define FILE_MAX ((size_t)1024 * 1024)
 
 static json_t *read_text(const char *path)
 {

@@ -76,8 +76,7 @@ static bool is_ours(const struct nj_ctl *ctl, const json_t *response)
 
 static bool is_private(const struct nj_ctl *ctl, const struct nj_client_message *message)
 {
-    const struct nj_client_prop *prop =
-        nj_client_message_prop(message, NJ_CLIENT_CORRELATION_DATA);
+    const struct nj_client_prop *prop = nj_client_message_prop(message, NJ_CLIENT_CORRELATION_DATA);
     return prop && nj_bytes_equal(prop->text, nj_bytes_of(ctl->correlation));
 }
 
@@ -91,7 +90,8 @@ static void on_message(struct nj_client *client, const struct nj_client_message 
     json_t *responses = json_object_get(reply, "responses");
     size_t i;
     json_t *response;
-    json_array_foreach (responses, i, response) {
+    json_array_foreach(responses, i, response)
+    {
         if (!ctl->answer && (is_ours(ctl, response) || is_private(ctl, message))) {
             ctl->answer = json_incref(response);
         }
@@ -115,8 +115,8 @@ static void warn_of_clear_text(const struct nj_ctl *ctl)
 {
     const struct nj_opts *opts = &ctl->opts;
     const char *host = opts->host;
-    bool is_local = strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-                    strcmp(host, "::1") == 0;
+    bool is_local =
+        strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
     if (nj_opts_use_tls(opts) || opts->unix_path || (is_local && !ctl->command->is_compat)) {
         return;
     }
@@ -349,7 +349,8 @@ int nj_ctl_run(struct nj_ctl *ctl, const char *api, json_t *command, nj_ctl_prin
 {
     char name[128];
     json_t *answer = NULL;
-    (void)snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(command, "command")));
+    (void)snprintf(name, sizeof(name), "%s",
+                   json_string_value(json_object_get(command, "command")));
     int status = nj_ctl_ask(ctl, api, command, &answer);
     if (!answer) {
         return status;

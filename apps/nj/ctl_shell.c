@@ -29,7 +29,10 @@ static int split(char *line, char **words)
         if (count == WORDS_MAX) {
             return -1;
         }
-        char quote = *at == '"' || *at == '\'' ? *at++ : '\0';
+        char quote = '\0';
+        if (*at == '"' || *at == '\'') {
+            quote = *at++;
+        }
         words[count++] = at;
         at += quote ? strcspn(at, quote == '"' ? "\"" : "'") : strcspn(at, " \t\r\n");
         if (quote && !*at) {
@@ -68,7 +71,9 @@ static void connect_to(struct shell *shell, const char *url)
         const char *host = strstr(url, "://");
         bool has_path = host && strchr(host + 3, '/');
         (void)snprintf(with_topic, sizeof(with_topic), "%s%s", url,
-                       is_ws ? "" : has_path ? "" : "/-");
+                       is_ws      ? ""
+                       : has_path ? ""
+                                  : "/-");
         (void)nj_opts_read_url(opts, with_topic);
     }
     json_t *answer = NULL;

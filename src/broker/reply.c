@@ -21,8 +21,7 @@ static void send_straight(struct nj_session *session, struct nj_publication *pub
 static void send_subscribed(struct nj_session *session, struct nj_publication *publication)
 {
     struct nj_shard *shard = session->shard;
-    const struct nj_match *match =
-        nj_filters_match_own(shard->filters, publication->view.topic);
+    const struct nj_match *match = nj_filters_match_own(shard->filters, publication->view.topic);
     for (uint32_t f = 0; f < match->count; f++) {
         const struct nj_filter *filter = match->filters[f];
         for (uint32_t i = 0; i < filter->count; i++) {

@@ -10,7 +10,8 @@ struct nj_shard;
 
 enum nj_reply_way {
     NJ_REPLY_STRAIGHT, /* to the connection, whatever it subscribed and may receive (MQTT5 4.10) */
-    NJ_REPLY_SUBSCRIBED, /* to the connection, if its session subscribed the topic and may receive it
+    NJ_REPLY_SUBSCRIBED, /* to the connection, if its session subscribed the topic and may receive
+                          * it
                           */
     NJ_REPLY_ROUTED,     /* to every subscriber that may receive it (the original's way) */
 };

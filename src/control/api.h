@@ -16,11 +16,10 @@
 #ifndef NJ_CONTROL_API_H
 #define NJ_CONTROL_API_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <jansson.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -115,16 +114,16 @@ bool nj_control_caller_may(const struct nj_control_plane *plane,
 
 /* The number that goes beside `error` as `code`: stable, whatever the words are. */
 enum nj_control_fault {
-    NJ_FAULT_INVALID = 1,      /* the request or an argument */
-    NJ_FAULT_UNKNOWN_COMMAND,  /* 2 */
-    NJ_FAULT_NOT_FOUND,        /* 3 */
-    NJ_FAULT_EXISTS,           /* 4 */
-    NJ_FAULT_FORBIDDEN,        /* 5: the sender lacks a right, or nobody may */
-    NJ_FAULT_CONFLICT,         /* 6: something changed meanwhile (changeIndex) */
-    NJ_FAULT_LIMIT,            /* 7: too many, too large, too deep */
-    NJ_FAULT_STORAGE,          /* 8: could not be saved; nothing changed */
-    NJ_FAULT_INTERNAL,         /* 9 */
-    NJ_FAULT_CANCELLED,        /* 10: another command of an atomic request failed */
+    NJ_FAULT_INVALID = 1,     /* the request or an argument */
+    NJ_FAULT_UNKNOWN_COMMAND, /* 2 */
+    NJ_FAULT_NOT_FOUND,       /* 3 */
+    NJ_FAULT_EXISTS,          /* 4 */
+    NJ_FAULT_FORBIDDEN,       /* 5: the sender lacks a right, or nobody may */
+    NJ_FAULT_CONFLICT,        /* 6: something changed meanwhile (changeIndex) */
+    NJ_FAULT_LIMIT,           /* 7: too many, too large, too deep */
+    NJ_FAULT_STORAGE,         /* 8: could not be saved; nothing changed */
+    NJ_FAULT_INTERNAL,        /* 9 */
+    NJ_FAULT_CANCELLED,       /* 10: another command of an atomic request failed */
     NJ_FAULT_COUNT
 };
 
@@ -157,8 +156,7 @@ void nj_control_call_note(struct nj_control_call *call, const char *fmt, ...) NJ
 /* ---- within begin and end */
 
 json_t *nj_control_request_envelope(const struct nj_control_request *request);
-const struct nj_control_caller *
-nj_control_request_caller(const struct nj_control_request *request);
+const struct nj_control_caller *nj_control_request_caller(const struct nj_control_request *request);
 struct nj_control_plane *nj_control_request_plane(const struct nj_control_request *request);
 size_t nj_control_request_count(const struct nj_control_request *request);
 /* Commands answered with an error so far. */

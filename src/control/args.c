@@ -20,8 +20,8 @@ static bool is_of_type(const struct nj_control_arg *row, const json_t *value)
         return json_is_boolean(value);
     case NJ_ARG_INTEGER:
         return json_is_integer(value) &&
-               (row->min >= row->max || (json_integer_value(value) >= row->min &&
-                                         json_integer_value(value) <= row->max));
+               (row->min >= row->max ||
+                (json_integer_value(value) >= row->min && json_integer_value(value) <= row->max));
     case NJ_ARG_OBJECTS:
         return json_is_array(value);
     default:

@@ -72,8 +72,8 @@ static void list_listeners(struct nj_control_call *call)
     const struct nj_front *front = nj_control_plane_front(nj_control_call_plane(call));
     json_t *listeners = json_array();
     for (unsigned i = 0; i < front->listener_count; i++) {
-        (void)json_array_append_new(
-            listeners, describe_listener(settings_of(call), i, &front->listeners[i]));
+        (void)json_array_append_new(listeners,
+                                    describe_listener(settings_of(call), i, &front->listeners[i]));
     }
     nj_control_call_done(call, json_pack("{s:o}", "listeners", listeners));
 }

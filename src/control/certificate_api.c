@@ -114,8 +114,8 @@ static enum nj_err same_policy(void *arg, struct nj_scope *scopes, size_t count)
 static enum nj_err put_in_force(const struct target *target)
 {
     const struct nj_control_host *host = nj_control_plane_host(target->plane);
-    enum nj_err err = nj_front_reload_capath(nj_control_plane_front(target->plane),
-                                             target->listener->capath);
+    enum nj_err err =
+        nj_front_reload_capath(nj_control_plane_front(target->plane), target->listener->capath);
     return err == NJ_OK ? host->change_policy(host->arg, same_policy, NULL) : err;
 }
 
@@ -312,7 +312,7 @@ static bool is_last(const struct target *target)
     return info.ca_count <= 1;
 }
 
-static void delete(struct nj_control_call *call)
+static void delete (struct nj_control_call *call)
 {
     struct target target;
     struct nj_buf text;

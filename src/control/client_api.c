@@ -65,7 +65,7 @@ static json_t *subscribe(struct nj_session *session, struct nj_control_call *cal
     }
     if (code >= NJ_RC_UNSPECIFIED) {
         *error = code == NJ_RC_NOT_AUTHORIZED || code == 0x80 ? "The client may not subscribe this"
-                                                               : "The subscription was refused";
+                                                              : "The subscription was refused";
     }
     return NULL;
 }
@@ -91,8 +91,8 @@ static void subscribe_client(struct nj_control_call *call)
                                       NJ_ACTION_SUBSCRIBE, nj_bytes_of(filter))) {
         nj_control_call_fail(call, NJ_FAULT_FORBIDDEN, "You may not subscribe this yourself");
     } else {
-        nj_control_with_session(call, nj_control_call_string(call, "clientid"),
-                                "Client not found", subscribe);
+        nj_control_with_session(call, nj_control_call_string(call, "clientid"), "Client not found",
+                                subscribe);
     }
 }
 

@@ -58,7 +58,7 @@ struct nj_control_request {
     json_t *reply;     /* an object */
     json_t *responses; /* borrowed from it */
     size_t failures;
-    bool is_private; /* one of its answers is */
+    bool is_private;             /* one of its answers is */
     struct nj_control_call call; /* the one at work */
 };
 

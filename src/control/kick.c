@@ -47,8 +47,8 @@ static void kicked(void *arg, void *slots, unsigned count, enum nj_err saved)
 }
 
 void nj_control_kick(struct nj_control_plane *plane,
-                     bool (*concerns)(const void *arg, const struct nj_subject *subject),
-                     void *arg, uint8_t reason, void (*done)(void *arg))
+                     bool (*concerns)(const void *arg, const struct nj_subject *subject), void *arg,
+                     uint8_t reason, void (*done)(void *arg))
 {
     struct kick *kick = nj_alloc(sizeof(*kick));
     *kick = (struct kick){.concerns = concerns, .arg = arg, .reason = reason, .done = done};
@@ -81,8 +81,7 @@ static void look_at(void *arg, struct nj_session *session)
         nj_bytes_equal(user, nj_bytes(search->user, search->user_len))) {
         (void)json_array_append_new(
             finding->rows,
-            json_pack("{s:s}", "address",
-                      nj_conn_address(nj_conn_of(session->link), address)));
+            json_pack("{s:s}", "address", nj_conn_address(nj_conn_of(session->link), address)));
     }
 }
 

@@ -181,11 +181,11 @@ static void get_status(struct nj_control_call *call)
     const struct nj_front *front = nj_control_plane_front(nj_control_call_plane(call));
     uint64_t uptime = (nj_clock_mono_ms() - front->started_ms) / 1000;
     uint64_t epoch = nj_policy_epoch(atomic_load(&front->core.policy));
-    nj_control_call_done(
-        call, json_pack("{s:s, s:s, s:I, s:I, s:i}", "version", NJ_VERSION, "mode",
-                        host->settings(host->arg)->mode.is_compat ? "compat" : "native", "uptime",
-                        (json_int_t)uptime, "epoch", (json_int_t)epoch, "workers",
-                        (int)front->worker_count));
+    nj_control_call_done(call,
+                         json_pack("{s:s, s:s, s:I, s:I, s:i}", "version", NJ_VERSION, "mode",
+                                   host->settings(host->arg)->mode.is_compat ? "compat" : "native",
+                                   "uptime", (json_int_t)uptime, "epoch", (json_int_t)epoch,
+                                   "workers", (int)front->worker_count));
 }
 
 /* ---- the table */
@@ -287,7 +287,8 @@ static const struct nj_control_command commands[] = {
      .answers = "version, mode, uptime (s), epoch (of the rights), workers"},
     {.name = "listCommands",
      .handler = list_commands,
-     .doc = "The APIs that are turned on, with their commands and arguments, as this page has them.",
+     .doc =
+         "The APIs that are turned on, with their commands and arguments, as this page has them.",
      .answers = "apis: [{name, doc, envelope: [argument], commands: [{name, doc, changes, private, "
                 "answers, args: [argument]}]}]"},
     {.name = "getCounters",
@@ -308,12 +309,14 @@ static const struct nj_control_command commands[] = {
      .flags = NJ_COMMAND_CHANGES,
      .args = session_args,
      .handler = delete_session,
-     .doc = "Ends a session with its subscriptions and queue, and its connection without its will."},
+     .doc =
+         "Ends a session with its subscriptions and queue, and its connection without its will."},
     {.name = "listSubscriptions",
      .args = subscription_args,
      .handler = nj_nightjar_list_subscriptions,
-     .doc = "The subscriptions of a client, or those of all clients that cover a topic (shared ones "
-            "not).",
+     .doc =
+         "The subscriptions of a client, or those of all clients that cover a topic (shared ones "
+         "not).",
      .answers = "totalCount, subscriptions: [{clientid, topic, qos, …}]"},
     {.name = "listRetained",
      .args = retained_args,
@@ -329,8 +332,9 @@ static const struct nj_control_command commands[] = {
     {.name = "explain",
      .args = question_args,
      .handler = nj_nightjar_explain,
-     .doc = "Whether somebody may do something, the rule that decides, the rules nearest to it, and "
-            "the smallest change that would allow it.",
+     .doc =
+         "Whether somebody may do something, the rule that decides, the rules nearest to it, and "
+         "the smallest change that would allow it.",
      .answers = "allowed, why, rule, where, login, nearest: [{rule, where, why}], change: [{edit, "
                 "where, line, text}], caution"},
     {.name = "canI",

@@ -60,8 +60,7 @@ static const char *read_question(const struct nj_control_call *call, const json_
         }
         out->scope = (unsigned)id - 1;
     }
-    bool is_filter =
-        out->action == NJ_ACTION_SUBSCRIBE || out->action == NJ_ACTION_UNSUBSCRIBE;
+    bool is_filter = out->action == NJ_ACTION_SUBSCRIBE || out->action == NJ_ACTION_UNSUBSCRIBE;
     bool is_valid = is_filter ? nj_mqtt_subscription_is_valid(out->topic, LEVELS_MAX)
                               : nj_mqtt_topic_is_valid(out->topic, LEVELS_MAX);
     return is_valid ? NULL : "Invalid/missing topic";
@@ -82,9 +81,9 @@ static json_t *check(const struct nj_control_call *call, const json_t *object)
     nj_subject_init(&subject, question.user, question.client_id, question.scope);
     nj_authz(policy_of(call), &subject, question.action, question.topic, &verdict);
     nj_subject_fini(&subject);
-    return json_pack("{s:b, s:s}", "allowed", verdict.allowed, "why",
-                     nj_policy_describe(policy_of(call), question.scope, &verdict, why,
-                                        sizeof(why)));
+    return json_pack(
+        "{s:b, s:s}", "allowed", verdict.allowed, "why",
+        nj_policy_describe(policy_of(call), question.scope, &verdict, why, sizeof(why)));
 }
 
 void nj_nightjar_can_i(struct nj_control_call *call)
@@ -98,7 +97,8 @@ void nj_nightjar_can_i(struct nj_control_call *call)
         nj_control_call_fail(call, NJ_FAULT_LIMIT, "Too many checks");
         return;
     }
-    json_array_foreach (checks, i, object) {
+    json_array_foreach(checks, i, object)
+    {
         (void)json_array_append_new(results, check(call, object));
     }
     nj_control_call_done(call, json_pack("{s:o}", "results", results));

@@ -156,8 +156,7 @@ static void removed(void *arg, void *slots, unsigned workers, enum nj_err saved)
     struct removal *removal = arg;
     (void)slots;
     if (workers && removal->was_there && saved != NJ_OK) {
-        nj_control_call_failf(removal->call, NJ_FAULT_STORAGE, "Not saved: %s",
-                              nj_err_text(saved));
+        nj_control_call_failf(removal->call, NJ_FAULT_STORAGE, "Not saved: %s", nj_err_text(saved));
     } else if (workers && removal->was_there) {
         nj_control_call_done(removal->call, NULL);
     } else if (workers) {
@@ -234,7 +233,8 @@ static void matched(void *arg, void *slots, unsigned workers, enum nj_err saved)
     for (unsigned i = 0; i < workers; i++) {
         size_t place;
         json_t *row;
-        json_array_foreach (answers[i].rows, place, row) {
+        json_array_foreach(answers[i].rows, place, row)
+        {
             if (json_array_size(all) < question->max) {
                 (void)json_array_append(all, row);
             }
@@ -256,10 +256,10 @@ static json_t *of_client(struct nj_session *session, struct nj_control_call *cal
 {
     (void)error;
     json_int_t total = session->sub_count + session->shared_count;
-    return json_pack(
-        "{s:I, s:o}", "totalCount", total, "subscriptions",
-        nj_control_subscriptions_of(session, (size_t)nj_control_call_int(call, "offset", 0),
-                                    (size_t)nj_control_call_int(call, "count", 100)));
+    return json_pack("{s:I, s:o}", "totalCount", total, "subscriptions",
+                     nj_control_subscriptions_of(session,
+                                                 (size_t)nj_control_call_int(call, "offset", 0),
+                                                 (size_t)nj_control_call_int(call, "count", 100)));
 }
 
 void nj_nightjar_list_subscriptions(struct nj_control_call *call)

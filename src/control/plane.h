@@ -41,7 +41,8 @@ void nj_control_json_init(void);
 
 struct nj_control_plane *nj_control_plane_new(struct nj_front *front,
                                               const struct nj_control_host *host);
-/* Requests that are still waiting get no answer. After the workers have stopped. NULL is allowed. */
+/* Requests that are still waiting get no answer. After the workers have stopped. NULL is allowed.
+ */
 void nj_control_plane_free(struct nj_control_plane *plane);
 
 /* `api` and `ctx` have to outlive the plane. */
@@ -79,8 +80,8 @@ typedef bool (*nj_control_worker_fn)(struct nj_shard *shard, void *arg, void *sl
 typedef void (*nj_control_gathered_fn)(void *arg, void *slots, unsigned count, enum nj_err saved);
 
 #define NJ_CONTROL_EVERY_WORKER UINT32_MAX
-/* `worker`: one, or all of them. `arg` belongs to the caller and must not change meanwhile. When the
- * broker stops before, `done` is called with count 0. */
+/* `worker`: one, or all of them. `arg` belongs to the caller and must not change meanwhile. When
+ * the broker stops before, `done` is called with count 0. */
 void nj_control_gather(struct nj_control_plane *plane, unsigned worker, nj_control_worker_fn fn,
                        nj_control_gathered_fn done, void *arg, size_t slot_size);
 
@@ -88,8 +89,8 @@ void nj_control_gather(struct nj_control_plane *plane, unsigned worker, nj_contr
  * their wills (the original's kick). `concerns` runs on the workers; it and `arg` are immutable
  * until `done`, which may be NULL, is called on the control thread. */
 void nj_control_kick(struct nj_control_plane *plane,
-                     bool (*concerns)(const void *arg, const struct nj_subject *subject),
-                     void *arg, uint8_t reason, void (*done)(void *arg));
+                     bool (*concerns)(const void *arg, const struct nj_subject *subject), void *arg,
+                     uint8_t reason, void (*done)(void *arg));
 
 /* The connections of a user now, as [{"address":…}, …] (C2 getClient): a new reference. */
 void nj_control_connections_of(struct nj_control_plane *plane, struct nj_bytes user,

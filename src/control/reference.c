@@ -27,10 +27,10 @@ static json_t *describe_args(const struct nj_control_arg *rows)
     for (const struct nj_control_arg *row = rows; row && row->name; row++) {
         char error[160];
         (void)snprintf(error, sizeof(error), "Invalid/missing %s", row->name);
-        json_t *arg = json_pack("{s:s, s:s, s:b, s:s, s:s}", "name", row->name, "type",
-                                type_name(row->type), "required",
-                                (row->flags & NJ_ARG_REQUIRED) != 0, "error",
-                                row->error ? row->error : error, "doc", row->doc ? row->doc : "");
+        json_t *arg =
+            json_pack("{s:s, s:s, s:b, s:s, s:s}", "name", row->name, "type", type_name(row->type),
+                      "required", (row->flags & NJ_ARG_REQUIRED) != 0, "error",
+                      row->error ? row->error : error, "doc", row->doc ? row->doc : "");
         if (row->flags & NJ_ARG_NULLABLE) {
             (void)json_object_set_new(arg, "nullable", json_true());
         }
@@ -58,12 +58,12 @@ json_t *nj_control_describe_api(const struct nj_control_api *api)
     json_t *commands = json_array();
     for (size_t i = 0; i < api->command_count; i++) {
         const struct nj_control_command *row = &api->commands[i];
-        (void)json_array_append_new(
-            commands, json_pack("{s:s, s:s, s:b, s:b, s:s?, s:o}", "name", row->name, "doc",
-                                row->doc ? row->doc : "", "changes",
-                                (row->flags & NJ_COMMAND_CHANGES) != 0, "private",
-                                (row->flags & NJ_COMMAND_PRIVATE) != 0, "answers", row->answers,
-                                "args", describe_args(row->args)));
+        (void)json_array_append_new(commands,
+                                    json_pack("{s:s, s:s, s:b, s:b, s:s?, s:o}", "name", row->name,
+                                              "doc", row->doc ? row->doc : "", "changes",
+                                              (row->flags & NJ_COMMAND_CHANGES) != 0, "private",
+                                              (row->flags & NJ_COMMAND_PRIVATE) != 0, "answers",
+                                              row->answers, "args", describe_args(row->args)));
     }
     return json_pack("{s:s, s:s?, s:o, s:o}", "name", api->name, "doc", api->doc, "envelope",
                      describe_args(api->envelope), "commands", commands);
@@ -125,12 +125,14 @@ static void print_head(FILE *out)
         "answered with one entry for each command in their order:\n"
         "\n"
         "```json\n"
-        "{\"responses\": [{\"command\": \"getStatus\", \"data\": {}, \"correlationData\": \"1\"}]}\n"
+        "{\"responses\": [{\"command\": \"getStatus\", \"data\": {}, \"correlationData\": "
+        "\"1\"}]}\n"
         "```\n"
         "\n"
         "- An entry with `error` failed; `code` beside it says the kind of failure: 1 a bad\n"
         "  request or argument, 2 unknown command, 3 not found, 4 exists, 5 forbidden, 6 changed\n"
-        "  meanwhile, 7 a limit, 8 not saved and so not done, 9 internal, 10 another command of an\n"
+        "  meanwhile, 7 a limit, 8 not saved and so not done, 9 internal, 10 another command of "
+        "an\n"
         "  atomic request failed. (Compat mode: no `code`.)\n"
         "- With an MQTT 5 response topic the answer goes straight to the asking connection, under\n"
         "  that topic and with the correlation data, whatever it subscribed and may receive. Else\n"

@@ -52,7 +52,8 @@ void nj_control_request_fail(struct nj_control_request *request, enum nj_control
         nj_control_reply_add(request, "Unknown command", NULL, fault, text);
         return;
     }
-    json_array_foreach (request->responses, i, response) {
+    json_array_foreach(request->responses, i, response)
+    {
         if (!json_object_get(response, "error")) {
             (void)json_object_del(response, "data");
             put_error(request, response, fault, text);
@@ -104,8 +105,7 @@ void nj_control_reply_send(struct nj_control_request *request)
         .payload = nj_bytes_of(text),
         .way = way_of(request),
     };
-    if (!text || !reply.topic.len ||
-        nj_petition_answer(request->plane->front, &reply) != NJ_OK) {
+    if (!text || !reply.topic.len || nj_petition_answer(request->plane->front, &reply) != NJ_OK) {
         nj_log(NJ_LOG_WARNING, "Warning: out of memory; the answer to %s (%.*s) is lost.",
                request->caller.address, (int)from->client_id.len,
                (const char *)from->client_id.ptr);

@@ -161,8 +161,7 @@ bool nj_control_call_bool(const struct nj_control_call *call, const char *name, 
     return json_is_boolean(value) ? json_is_true(value) : otherwise;
 }
 
-int64_t nj_control_call_int(const struct nj_control_call *call, const char *name,
-                            int64_t otherwise)
+int64_t nj_control_call_int(const struct nj_control_call *call, const char *name, int64_t otherwise)
 {
     const json_t *value = json_object_get(call->args, name);
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
@@ -358,8 +357,7 @@ static void begin(struct nj_control_request *request)
     if (!request->entry) {
         json_object_del(request->reply, "responses");
         request->responses = NULL;
-        (void)json_object_set_new(request->reply, "error",
-                                  json_string("endpoint not available"));
+        (void)json_object_set_new(request->reply, "error", json_string("endpoint not available"));
         return;
     }
     const char *text = open_envelope(request, error, sizeof(error));

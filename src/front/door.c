@@ -177,7 +177,7 @@ struct nj_request *nj_door_take(struct nj_door *door)
 static struct nj_bytes copy(char **at, struct nj_bytes from)
 {
     struct nj_bytes to = nj_bytes(from.ptr ? *at : NULL, from.len);
-    if (from.len) {
+    if (from.ptr && from.len) {
         memcpy(*at, from.ptr, from.len);
     }
     *at += from.len;

@@ -11,6 +11,7 @@
 #define NJ_FRONT_DOOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -18,11 +19,11 @@
 #include "base/list.h"
 
 /* A longer payload is not read: the control thread says so to the sender. */
-#define NJ_REQUEST_BYTES_MAX (1024u * 1024u)
+#define NJ_REQUEST_BYTES_MAX ((size_t)1024 * 1024)
 #define NJ_DOOR_LANE_MAX     256u
-#define NJ_DOOR_LANE_BYTES   (8u * 1024u * 1024u)
+#define NJ_DOOR_LANE_BYTES   ((size_t)8 * 1024 * 1024)
 #define NJ_DOOR_MAX          8192u
-#define NJ_DOOR_BYTES        (64u * 1024u * 1024u)
+#define NJ_DOOR_BYTES        ((size_t)64 * 1024 * 1024)
 
 struct nj_door;
 struct nj_session;
@@ -35,7 +36,7 @@ struct nj_request {
     uint32_t connection;
     unsigned worker;
     unsigned scope;
-    uint8_t version; /* enum nj_mqtt_version */
+    uint8_t version;     /* enum nj_mqtt_version */
     bool by_certificate; /* who the user is was said by a certificate */
     bool is_too_large;
     struct nj_bytes user; /* ptr NULL = anonymous */

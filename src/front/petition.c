@@ -94,7 +94,7 @@ enum nj_mqtt_reason nj_petition_take(struct nj_session *session, struct nj_bytes
 
 static uint8_t *put(uint8_t *at, struct nj_bytes bytes)
 {
-    if (bytes.len) {
+    if (bytes.ptr && bytes.len) {
         memcpy(at, bytes.ptr, bytes.len);
     }
     return at + bytes.len;

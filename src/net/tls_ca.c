@@ -5,7 +5,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +33,7 @@ static enum nj_err parse(struct nj_bytes pem, STACK_OF(X509_INFO) * *out,
                          struct nj_net_error *error)
 {
     if (pem.len > NJ_TLS_CA_PEM_MAX) {
-        nj_net_error_set(error, "more than %u bytes", NJ_TLS_CA_PEM_MAX);
+        nj_net_error_set(error, "more than %zu bytes", NJ_TLS_CA_PEM_MAX);
         return NJ_ETOOBIG;
     }
     BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);

@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "net/error.h"
 
-#define NJ_TLS_CA_PEM_MAX   (256u * 1024u)
+#define NJ_TLS_CA_PEM_MAX   ((size_t)256 * 1024)
 #define NJ_TLS_CA_CERTS_MAX 16
 
 /* The first certificate of a PEM text. */

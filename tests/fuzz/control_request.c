@@ -26,12 +26,14 @@ static unsigned depth_of(const json_t *value)
     const char *key;
     json_t *item;
     if (json_is_array(value)) {
-        json_array_foreach (value, i, item) {
+        json_array_foreach(value, i, item)
+        {
             unsigned depth = depth_of(item);
             deepest = depth > deepest ? depth : deepest;
         }
     } else if (json_is_object(value)) {
-        json_object_foreach ((json_t *)value, key, item) {
+        json_object_foreach((json_t *)value, key, item)
+        {
             unsigned depth = depth_of(item);
             deepest = depth > deepest ? depth : deepest;
         }
@@ -60,10 +62,8 @@ static void check_command(const struct nj_control_command *row, json_t *object)
         if (is_good && !is_absent && arg->type == NJ_ARG_INTEGER) {
             need(json_is_integer(value));
         }
-        if (arg->flags & NJ_ARG_SECRET && json_is_string(value) &&
-            json_string_length(value) > 12) {
-            need(!memmem(text.data, text.len, json_string_value(value),
-                         json_string_length(value)));
+        if (arg->flags & NJ_ARG_SECRET && json_is_string(value) && json_string_length(value) > 12) {
+            need(!memmem(text.data, text.len, json_string_value(value), json_string_length(value)));
         }
     }
     nj_buf_fini(&text);
@@ -94,7 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     need(again && json_equal(value, again));
     json_decref(again);
     free(text);
-    json_array_foreach (json_object_get(value, "commands"), i, item) {
+    json_array_foreach(json_object_get(value, "commands"), i, item)
+    {
         if (json_is_object(item)) {
             check_object(item);
         }

@@ -140,8 +140,8 @@ static void an_envelope_is_json_without_doubt_and_not_deep(void **state)
 static void refuses_each_wrong_argument(const struct nj_control_arg *all,
                                         const struct nj_control_arg *row)
 {
-    json_t *wrong[] = {json_integer(1), json_string("x"), json_true(), json_array(), json_object(),
-                       json_real(1.5)};
+    json_t *wrong[] = {json_integer(1), json_string("x"), json_true(),
+                       json_array(),    json_object(),    json_real(1.5)};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         bool fits = (row->type == NJ_ARG_STRING && json_is_string(wrong[i])) ||
                     (row->type == NJ_ARG_BOOL && json_is_boolean(wrong[i])) ||
