@@ -3,34 +3,7 @@
 
 #include "broker/deliver.h"
 #include "broker/flow.h"
-#include "rig.h"
-#include "support/test.h"
-
-static struct rig rig;
-
-static int open_one(void **state)
-{
-    (void)state;
-    rig_open(&rig, 1);
-    return 0;
-}
-
-static int open_two(void **state)
-{
-    (void)state;
-    rig_open(&rig, 2);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
-
-#define TEST1(name) cmocka_unit_test_setup_teardown(name, open_one, close_rig)
-#define TEST2(name) cmocka_unit_test_setup_teardown(name, open_two, close_rig)
+#include "fixture.h"
 
 static void say_many(struct rig_client *pub, const char *topic, unsigned count, uint8_t qos)
 {

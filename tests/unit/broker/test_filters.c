@@ -10,6 +10,7 @@
 #include "broker/tree.h"
 #include "mqtt/topic.h"
 #include "support/test.h"
+#include "texts.h"
 
 #define SESSIONS 20
 #define FILTERS  60
@@ -23,21 +24,6 @@ struct model {
 static char filter_text[FILTERS][40];
 static char topic_text[TOPICS][40];
 static struct nj_session sessions[SESSIONS];
-
-static void random_text(char *out, bool is_filter)
-{
-    static const char *const levels[] = {"a", "b", "", "c", "$s"};
-    int depth = 1 + rand() % 4;
-    out[0] = 0;
-    for (int i = 0; i < depth; i++) {
-        strcat(out, i ? "/" : "");
-        bool is_wild = is_filter && rand() % 3 == 0;
-        strcat(out, !is_wild ? levels[rand() % 5] : i == depth - 1 && rand() % 2 ? "#" : "+");
-    }
-    if (!out[0]) {
-        strcpy(out, "a");
-    }
-}
 
 static void make_texts(void)
 {

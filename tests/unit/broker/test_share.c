@@ -5,33 +5,7 @@
 #include "broker/flow.h"
 #include "broker/hold.h"
 #include "broker/share.h"
-#include "rig.h"
-#include "support/test.h"
-
-static struct rig rig;
-
-static int open_one(void **state)
-{
-    rig_open(&rig, 1);
-    *state = &rig;
-    return 0;
-}
-
-static int open_four(void **state)
-{
-    rig_open(&rig, 4);
-    *state = &rig;
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    rig_close(*state);
-    return 0;
-}
-
-#define TEST1(name) cmocka_unit_test_setup_teardown(name, open_one, close_rig)
-#define TEST4(name) cmocka_unit_test_setup_teardown(name, open_four, close_rig)
+#include "fixture.h"
 
 static void gives_each_member_its_turn(void **state)
 {

@@ -7,6 +7,7 @@
 #include "broker/tree.h"
 #include "mqtt/topic.h"
 #include "support/test.h"
+#include "texts.h"
 
 #define TEXTS_MAX 300
 /* One thread: a sanitizer makes it slow and finds what it can in a tenth. */
@@ -21,29 +22,6 @@ struct text {
     char bytes[TEXT_MAX];
     bool is_there;
 };
-
-/* Few different levels, so that paths share nodes and wildcards match often. */
-static void random_text(char *out, bool is_filter)
-{
-    static const char *const levels[] = {"a", "b", "", "cc", "$x", "d"};
-    int depth = 1 + rand() % 5;
-    out[0] = 0;
-    for (int i = 0; i < depth; i++) {
-        if (i) {
-            strcat(out, "/");
-        }
-        if (is_filter && i == depth - 1 && rand() % 4 == 0) {
-            strcat(out, "#");
-        } else if (is_filter && rand() % 3 == 0) {
-            strcat(out, "+");
-        } else {
-            strcat(out, levels[rand() % 6]);
-        }
-    }
-    if (!out[0]) {
-        strcpy(out, "a");
-    }
-}
 
 static bool is_among(const struct text *texts, int count, const char *bytes)
 {

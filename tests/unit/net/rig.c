@@ -260,3 +260,26 @@ void rig_send(struct nj_stream *from, struct nj_stream *to, const void *data, si
     assert_int_equal(sent, len);
     assert_int_equal(got, len);
 }
+
+struct rig_ws rig_ws_begin(const struct nj_ws_server_config *config, bool is_small)
+{
+    int fds[2];
+    rig_pair(fds, is_small);
+    struct nj_stream *tcp = NULL;
+    struct rig_ws ws = {NULL, fds[1]};
+    assert_int_equal(nj_stream_tcp_new(fds[0], &tcp), NJ_OK);
+    assert_int_equal(nj_stream_ws_server_new(tcp, config, &ws.stream), NJ_OK);
+    return ws;
+}
+
+void rig_ws_finish(struct rig_ws *ws)
+{
+    nj_stream_close(ws->stream);
+    nj_stream_free(ws->stream);
+    (void)close(ws->raw);
+}
+
+void rig_ws_say(const struct rig_ws *ws, const void *data, size_t len)
+{
+    assert_int_equal(send(ws->raw, data, len, MSG_NOSIGNAL), len);
+}

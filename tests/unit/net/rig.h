@@ -59,6 +59,17 @@ struct nj_stream *rig_ssl_connect(struct rig_ssl *client, struct nj_tls_server *
                                   enum nj_err *err, char why[512]);
 void rig_ssl_disconnect(struct rig_ssl *client);
 
+/* A WebSocket server's stream and the raw end of its client. */
+struct rig_ws {
+    struct nj_stream *stream;
+    int raw;
+};
+/* Nothing was sent yet. */
+struct rig_ws rig_ws_begin(const struct nj_ws_server_config *config, bool is_small);
+void rig_ws_finish(struct rig_ws *ws);
+/* Bytes of the client. */
+void rig_ws_say(const struct rig_ws *ws, const void *data, size_t len);
+
 /* Writes all of it / reads exactly `len` bytes, in turns with the other end. */
 void rig_send(struct nj_stream *from, struct nj_stream *to, const void *data, size_t len,
               void *received);

@@ -18,36 +18,15 @@ static const char request[] = "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade:
 
 static const struct nj_ws_server_config any_origin;
 
-struct end {
-    struct nj_stream *stream; /* the server, its upgrade done */
-    int raw;
-};
-
-static struct end begin(bool is_small)
+/* The server's stream, its upgrade done. */
+static struct rig_ws begin(bool is_small)
 {
-    int fds[2];
-    rig_pair(fds, is_small);
-    struct nj_stream *tcp = NULL;
-    struct end end = {NULL, fds[1]};
-    assert_int_equal(nj_stream_tcp_new(fds[0], &tcp), NJ_OK);
-    assert_int_equal(nj_stream_ws_server_new(tcp, &any_origin, &end.stream), NJ_OK);
-    assert_int_equal(send(end.raw, request, sizeof(request) - 1, 0), sizeof(request) - 1);
-    assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
+    struct rig_ws ws = rig_ws_begin(&any_origin, is_small);
+    rig_ws_say(&ws, request, sizeof(request) - 1);
+    assert_int_equal(nj_stream_handshake(ws.stream), NJ_OK);
     char answer[1024];
-    assert_true(recv(end.raw, answer, sizeof(answer), 0) > 0);
-    return end;
-}
-
-static void finish(struct end *end)
-{
-    nj_stream_close(end->stream);
-    nj_stream_free(end->stream);
-    (void)close(end->raw);
-}
-
-static void say(const struct end *end, const void *data, size_t len)
-{
-    assert_int_equal(send(end->raw, data, len, MSG_NOSIGNAL), len);
+    assert_true(recv(ws.raw, answer, sizeof(answer), 0) > 0);
+    return ws;
 }
 
 /* A client's frame; returns its length. */
@@ -76,11 +55,11 @@ static size_t frame(uint8_t *out, uint8_t first, const void *payload, size_t len
     return at;
 }
 
-static void say_frame(const struct end *end, uint8_t first, const void *payload, size_t len)
+static void say_frame(const struct rig_ws *end, uint8_t first, const void *payload, size_t len)
 {
     uint8_t *out = malloc(len + 14);
     size_t total = frame(out, first, payload, len);
-    say(end, out, total);
+    rig_ws_say(end, out, total);
     free(out);
 }
 
@@ -107,8 +86,8 @@ static enum nj_err drain(struct nj_stream *stream, uint8_t *buf, size_t size, si
 static void expect_end(const void *data, size_t len, unsigned code, enum nj_err wanted,
                        size_t payload_len)
 {
-    struct end end = begin(false);
-    say(&end, data, len);
+    struct rig_ws end = begin(false);
+    rig_ws_say(&end, data, len);
     uint8_t buf[256];
     size_t sum = 0;
     enum nj_err err = drain(end.stream, buf, sizeof(buf), &sum);
@@ -138,7 +117,7 @@ static void expect_end(const void *data, size_t len, unsigned code, enum nj_err 
 static void data_goes_both_ways_in_binary_frames(void **state)
 {
     (void)state;
-    struct end end = begin(false);
+    struct rig_ws end = begin(false);
     say_frame(&end, 0x82, "hello", 5);
     uint8_t buf[64];
     size_t sum = 0;
@@ -158,13 +137,13 @@ static void data_goes_both_ways_in_binary_frames(void **state)
                         7);
     assert_int_equal(nj_stream_writev(end.stream, iov, 0, &written), NJ_OK);
     assert_int_equal(written, 0);
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 static void B_219_frames_in_one_byte_pieces_and_one_byte_frames_work(void **state)
 {
     (void)state;
-    struct end end = begin(false);
+    struct rig_ws end = begin(false);
     uint8_t payload[700];
     for (size_t i = 0; i < sizeof(payload); i++) {
         payload[i] = (uint8_t)i;
@@ -183,7 +162,7 @@ static void B_219_frames_in_one_byte_pieces_and_one_byte_frames_work(void **stat
     uint8_t got_bytes[800];
     size_t sum = 0;
     for (size_t i = 0; i < len; i++) {
-        say(&end, raw + i, 1);
+        rig_ws_say(&end, raw + i, 1);
         assert_int_equal(drain(end.stream, got_bytes, sizeof(got_bytes), &sum), NJ_EAGAIN);
     }
     assert_int_equal(sum, sizeof(payload));
@@ -218,7 +197,7 @@ static void B_219_frames_in_one_byte_pieces_and_one_byte_frames_work(void **stat
     uint8_t *back = malloc(sizeof(large));
     for (size_t at = 0; at < len;) {
         size_t part = len - at < 7001 ? len - at : 7001;
-        say(&end, raw + at, part);
+        rig_ws_say(&end, raw + at, part);
         at += part;
         assert_int_equal(drain(end.stream, back, sizeof(large), &sum), NJ_EAGAIN);
     }
@@ -226,7 +205,7 @@ static void B_219_frames_in_one_byte_pieces_and_one_byte_frames_work(void **stat
     assert_memory_equal(back, large, sizeof(large));
     free(back);
     free(raw);
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 static void B_211_an_unmasked_frame_is_1002(void **state)
@@ -308,7 +287,7 @@ static void B_220_a_flood_of_empty_fragments_ends_it(void **state)
     (void)state;
     struct nj_clock_fake clock = {.mono_ns = 1000000000000, .wall_ns = 1000};
     nj_clock_set_fake(&clock);
-    struct end end = begin(false);
+    struct rig_ws end = begin(false);
     uint8_t raw[64];
     uint8_t buf[64];
     size_t sum = 0;
@@ -316,14 +295,14 @@ static void B_220_a_flood_of_empty_fragments_ends_it(void **state)
     enum nj_err err = NJ_EAGAIN;
     int frames = 0;
     while (err == NJ_EAGAIN && frames < 1000) {
-        say(&end, raw, len);
+        rig_ws_say(&end, raw, len);
         len = frame(raw, 0x00, NULL, 0);
         err = drain(end.stream, buf, sizeof(buf), &sum);
         frames++;
     }
     assert_int_equal(err, NJ_ELIMIT);
     assert_true(frames > 50 && frames < 200);
-    finish(&end);
+    rig_ws_finish(&end);
 
     /* At a normal pace nothing happens. */
     end = begin(false);
@@ -332,14 +311,14 @@ static void B_220_a_flood_of_empty_fragments_ends_it(void **state)
         say_frame(&end, 0x82, NULL, 0);
         assert_int_equal(drain(end.stream, buf, sizeof(buf), &sum), NJ_EAGAIN);
     }
-    finish(&end);
+    rig_ws_finish(&end);
     nj_clock_set_fake(NULL);
 }
 
 static void B_221_pings_are_answered_coalesced_and_limited(void **state)
 {
     (void)state;
-    struct end end = begin(false);
+    struct rig_ws end = begin(false);
     uint8_t raw[2048];
     uint8_t buf[2048];
     size_t sum = 0;
@@ -356,7 +335,7 @@ static void B_221_pings_are_answered_coalesced_and_limited(void **state)
         len += frame(raw + len, 0x89, text, 3);
         len += frame(raw + len, 0x82, "d", 1);
     }
-    say(&end, raw, len);
+    rig_ws_say(&end, raw, len);
     assert_int_equal(drain(end.stream, buf, sizeof(buf), &sum), NJ_EAGAIN);
     assert_int_equal(sum, 20);
     assert_int_equal(recv(end.raw, buf, sizeof(buf), MSG_DONTWAIT), 5);
@@ -368,7 +347,7 @@ static void B_221_pings_are_answered_coalesced_and_limited(void **state)
     say_frame(&end, 0x8a, "x", 1);
     assert_int_equal(drain(end.stream, buf, sizeof(buf), &sum), NJ_EAGAIN);
     assert_int_equal(recv(end.raw, buf, sizeof(buf), MSG_DONTWAIT), -1);
-    finish(&end);
+    rig_ws_finish(&end);
 
     struct nj_clock_fake clock = {.mono_ns = 1000000000000, .wall_ns = 1000};
     nj_clock_set_fake(&clock);
@@ -382,7 +361,7 @@ static void B_221_pings_are_answered_coalesced_and_limited(void **state)
     }
     assert_int_equal(err, NJ_ELIMIT);
     assert_true(pings < 200);
-    finish(&end);
+    rig_ws_finish(&end);
     nj_clock_set_fake(NULL);
 }
 
@@ -422,7 +401,7 @@ static void B_222_close_frames(void **state)
 static void a_close_of_ours_says_1000_and_an_abrupt_end_of_theirs_is_an_end(void **state)
 {
     (void)state;
-    struct end end = begin(false);
+    struct rig_ws end = begin(false);
     nj_stream_close(end.stream);
     uint8_t buf[16];
     assert_int_equal(recv(end.raw, buf, sizeof(buf), MSG_DONTWAIT), 4);
@@ -444,7 +423,7 @@ static void short_writes_keep_the_frame_and_hold_control_frames_back(void **stat
     enum {
         TOTAL = 300000
     };
-    struct end end = begin(true);
+    struct rig_ws end = begin(true);
     uint8_t *data = malloc(TOTAL);
     uint8_t *raw = malloc(TOTAL * 2);
     for (size_t i = 0; i < TOTAL; i++) {
@@ -518,13 +497,13 @@ static void short_writes_keep_the_frame_and_hold_control_frames_back(void **stat
     assert_int_equal(nj_stream_committed(end.stream), 0);
     free(data);
     free(raw);
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 static void a_frame_that_did_not_leave_at_all_is_forgotten(void **state)
 {
     (void)state;
-    struct end end = begin(true);
+    struct rig_ws end = begin(true);
     static uint8_t data[65536];
     struct iovec iov = {data, sizeof(data)};
     size_t written = 0;
@@ -545,7 +524,7 @@ static void a_frame_that_did_not_leave_at_all_is_forgotten(void **state)
         }
         assert_int_equal(nj_stream_committed(end.stream), committed);
     }
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 /* ---- both roles, over TLS, too ---- */

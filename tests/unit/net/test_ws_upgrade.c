@@ -24,36 +24,8 @@ static const char answer_101[] = "HTTP/1.1 101 Switching Protocols\r\n"
                                  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
                                  "Sec-WebSocket-Protocol: mqtt\r\n\r\n";
 
-struct end {
-    struct nj_stream *stream;
-    int raw; /* the client's side */
-};
-
-static struct end begin(const struct nj_ws_server_config *config)
-{
-    int fds[2];
-    rig_pair(fds, false);
-    struct nj_stream *tcp = NULL;
-    struct end end = {NULL, fds[1]};
-    assert_int_equal(nj_stream_tcp_new(fds[0], &tcp), NJ_OK);
-    assert_int_equal(nj_stream_ws_server_new(tcp, config, &end.stream), NJ_OK);
-    return end;
-}
-
-static void finish(struct end *end)
-{
-    nj_stream_close(end->stream);
-    nj_stream_free(end->stream);
-    (void)close(end->raw);
-}
-
-static void say(const struct end *end, const void *data, size_t len)
-{
-    assert_int_equal(send(end->raw, data, len, MSG_NOSIGNAL), len);
-}
-
 /* What the client has got so far, as a string. */
-static size_t hear(const struct end *end, char *out, size_t size)
+static size_t hear(const struct rig_ws *end, char *out, size_t size)
 {
     ssize_t got = recv(end->raw, out, size - 1, MSG_DONTWAIT);
     out[got > 0 ? got : 0] = '\0';
@@ -63,12 +35,12 @@ static size_t hear(const struct end *end, char *out, size_t size)
 /* Sends one request; the status that comes back, 0 = none yet. */
 static int status_of(const struct nj_ws_server_config *config, const void *request, size_t len)
 {
-    struct end end = begin(config);
+    struct rig_ws end = rig_ws_begin(config, false);
     enum nj_err err = NJ_EAGAIN;
     /* In pieces that a socket takes. */
     for (size_t at = 0; at < len && err == NJ_EAGAIN;) {
         size_t part = len - at < 50000 ? len - at : 50000;
-        say(&end, (const char *)request + at, part);
+        rig_ws_say(&end, (const char *)request + at, part);
         at += part;
         err = nj_stream_handshake(end.stream);
     }
@@ -86,7 +58,7 @@ static int status_of(const struct nj_ws_server_config *config, const void *reque
         /* Refused is refused, whatever is asked afterwards. */
         assert_int_equal(nj_stream_handshake(end.stream), NJ_EPROTOCOL);
     }
-    finish(&end);
+    rig_ws_finish(&end);
     return status;
 }
 
@@ -113,15 +85,15 @@ static void the_answer_is_the_originals_byte_for_byte(void **state)
 {
     (void)state;
     const struct nj_ws_server_config config = {0};
-    struct end end = begin(&config);
-    say(&end, GOOD MQTT "\r\n", strlen(GOOD MQTT "\r\n"));
+    struct rig_ws end = rig_ws_begin(&config, false);
+    rig_ws_say(&end, GOOD MQTT "\r\n", strlen(GOOD MQTT "\r\n"));
     assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
     assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
     char answer[1024];
     (void)hear(&end, answer, sizeof(answer));
     assert_string_equal(answer, answer_101);
     assert_true(nj_stream_is_websocket(end.stream));
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 static void B_200_without_a_known_subprotocol_it_is_400(void **state)
@@ -153,10 +125,10 @@ static void B_201_the_subprotocol_is_chosen(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct nj_ws_server_config config = {0};
-        struct end end = begin(&config);
+        struct rig_ws end = rig_ws_begin(&config, false);
         char request[1024];
         int len = snprintf(request, sizeof(request), GOOD "%s\r\n", rows[i].offer);
-        say(&end, request, (size_t)len);
+        rig_ws_say(&end, request, (size_t)len);
         assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
         char answer[1024];
         char wanted[128];
@@ -164,7 +136,7 @@ static void B_201_the_subprotocol_is_chosen(void **state)
         (void)snprintf(wanted, sizeof(wanted), "\r\nSec-WebSocket-Protocol: %s\r\n\r\n",
                        rows[i].chosen);
         assert_non_null(strstr(answer, wanted));
-        finish(&end);
+        rig_ws_finish(&end);
     }
 }
 
@@ -174,18 +146,18 @@ static void B_202_another_version_is_426_with_13(void **state)
     static const char *const versions[] = {"8", "0", "99", "013", "13.0", "13, 8", ""};
     for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
         const struct nj_ws_server_config config = {0};
-        struct end end = begin(&config);
+        struct rig_ws end = rig_ws_begin(&config, false);
         char request[1024];
         int len = snprintf(request, sizeof(request),
                            START HOST UPGRADE KEYLINE MQTT "Sec-WebSocket-Version: %s\r\n\r\n",
                            versions[i]);
-        say(&end, request, (size_t)len);
+        rig_ws_say(&end, request, (size_t)len);
         assert_int_equal(nj_stream_handshake(end.stream), NJ_EPROTOCOL);
         char answer[1024];
         (void)hear(&end, answer, sizeof(answer));
         assert_non_null(strstr(answer, "HTTP/1.1 426 Upgrade Required\r\n"));
         assert_non_null(strstr(answer, "\r\nSec-WebSocket-Version: 13\r\n"));
-        finish(&end);
+        rig_ws_finish(&end);
     }
     static const struct row rows[] = {
         {"no version", START HOST UPGRADE KEYLINE MQTT "\r\n", 400},
@@ -343,14 +315,14 @@ static void B_210_bytes_behind_the_request_are_frames(void **state)
 {
     (void)state;
     const struct nj_ws_server_config config = {0};
-    struct end end = begin(&config);
+    struct rig_ws end = rig_ws_begin(&config, false);
     static const uint8_t frame[] = {0x82,    0x85,    1,       2,       3,      4,
                                     'h' ^ 1, 'e' ^ 2, 'l' ^ 3, 'l' ^ 4, 'o' ^ 1};
     char all[1024];
     size_t len = strlen(GOOD MQTT "\r\n");
     memcpy(all, GOOD MQTT "\r\n", len);
     memcpy(all + len, frame, sizeof(frame));
-    say(&end, all, len + sizeof(frame));
+    rig_ws_say(&end, all, len + sizeof(frame));
     assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
     assert_true(nj_stream_has_pending(end.stream));
     char buf[64];
@@ -364,62 +336,62 @@ static void B_210_bytes_behind_the_request_are_frames(void **state)
     }
     assert_int_equal(sum, 5);
     assert_memory_equal(buf, "hello", 5);
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 static void bytes_behind_a_bad_frame_are_not_pending_for_ever(void **state)
 {
     (void)state;
     const struct nj_ws_server_config config = {0};
-    struct end end = begin(&config);
+    struct rig_ws end = rig_ws_begin(&config, false);
     static const char all[] = GOOD MQTT "\r\n\x82\x05hello, and a lot more after it";
-    say(&end, all, sizeof(all) - 1);
+    rig_ws_say(&end, all, sizeof(all) - 1);
     assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
     char buf[8];
     size_t got = 0;
     assert_int_equal(nj_stream_read(end.stream, buf, sizeof(buf), &got), NJ_EPROTOCOL);
     assert_false(nj_stream_has_pending(end.stream));
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 static void B_207_a_request_in_one_byte_pieces_works_and_waits(void **state)
 {
     (void)state;
     const struct nj_ws_server_config config = {0};
-    struct end end = begin(&config);
+    struct rig_ws end = rig_ws_begin(&config, false);
     static const char request[] = GOOD MQTT "\r\n";
     for (size_t i = 0; i + 1 < sizeof(request); i++) {
-        say(&end, request + i, 1);
+        rig_ws_say(&end, request + i, 1);
         assert_int_equal(nj_stream_handshake(end.stream),
                          i + 2 < sizeof(request) ? NJ_EAGAIN : NJ_OK);
     }
     char answer[1024];
     (void)hear(&end, answer, sizeof(answer));
     assert_string_equal(answer, answer_101);
-    finish(&end);
+    rig_ws_finish(&end);
 
-    end = begin(&config);
-    say(&end, request, 40);
+    end = rig_ws_begin(&config, false);
+    rig_ws_say(&end, request, 40);
     assert_int_equal(nj_stream_handshake(end.stream), NJ_EAGAIN);
     (void)shutdown(end.raw, SHUT_WR);
     assert_int_equal(nj_stream_handshake(end.stream), NJ_ECLOSED);
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 static void B_224_B_225_extensions_and_forwarded_addresses_are_not_taken(void **state)
 {
     (void)state;
     const struct nj_ws_server_config config = {0};
-    struct end end = begin(&config);
+    struct rig_ws end = rig_ws_begin(&config, false);
     static const char request[] =
         GOOD MQTT "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
                   "X-Forwarded-For: 10.0.0.1, \"><script>\r\n\r\n";
-    say(&end, request, sizeof(request) - 1);
+    rig_ws_say(&end, request, sizeof(request) - 1);
     assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
     char answer[1024];
     (void)hear(&end, answer, sizeof(answer));
     assert_string_equal(answer, answer_101);
-    finish(&end);
+    rig_ws_finish(&end);
 }
 
 static void the_client_side_agrees_and_checks_what_comes_back(void **state)
@@ -468,8 +440,8 @@ static void the_client_side_agrees_and_checks_what_comes_back(void **state)
             ssize_t len = recv(fds[0], request, sizeof(request), 0);
             assert_true(len > 0);
             static const struct nj_ws_server_config server_config = {0};
-            struct end end = begin(&server_config);
-            say(&end, request, (size_t)len);
+            struct rig_ws end = rig_ws_begin(&server_config, false);
+            rig_ws_say(&end, request, (size_t)len);
             assert_int_equal(nj_stream_handshake(end.stream), NJ_OK);
             char good[1024];
             (void)hear(&end, good, sizeof(good));
@@ -482,7 +454,7 @@ static void the_client_side_agrees_and_checks_what_comes_back(void **state)
                                  mark != NULL ? accept : "", mark != NULL ? mark + 2 : "");
             total = total > 0 ? total : 1;
             assert_int_equal(send(fds[0], answer, (size_t)total, 0), total);
-            finish(&end);
+            rig_ws_finish(&end);
         }
         enum nj_err err = nj_stream_handshake(client);
         assert_int_equal(err, rows[i].why == NULL ? NJ_OK : NJ_EPROTOCOL);
