@@ -19,7 +19,7 @@ struct nj_json_out {
     bool is_pretty;
     bool needs_comma;
     bool is_after_key;
-    unsigned depth;   /* of objects: arrays do not indent */
+    unsigned depth;   /* tabs before a key: arrays count, too */
     uint64_t objects; /* bit n: what is open at nesting n is an object */
     unsigned nesting; /* at most 64 */
     enum nj_err err;

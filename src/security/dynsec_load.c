@@ -515,7 +515,9 @@ static enum nj_err fill_groups(struct loader *loader)
         i = next;
     }
     /* What was not given away. */
-    memmove(list, list + i, (total - i) * sizeof(*list));
+    if (i < total) {
+        memmove(list, list + i, (total - i) * sizeof(*list));
+    }
     loader->memberships.len = (total - i) * sizeof(*list);
     return err;
 }

@@ -329,6 +329,21 @@ static enum nj_err recall_all(struct recall *recall, bool *is_dirty)
     return err == NJ_OK ? choose(recall, is_dirty) : err;
 }
 
+/* A file that could be read is the last good one from now on, before anybody can spoil it. */
+static void keep_copy(const struct recall *recall)
+{
+    struct nj_buf old = {NULL, 0, 0};
+    const char *path = recall->dynsec->last_path;
+    bool is_same = nj_file_read(path, NJ_DYNSEC_FILE_MAX, true, &old) == NJ_OK &&
+                   nj_bytes_equal(nj_buf_bytes(&old), nj_buf_bytes(&recall->file.text));
+    if (!is_same && nj_file_replace(path, recall->file.text.data, recall->file.text.len,
+                                    NJ_DYNSEC_FILE_MODE) != NJ_OK) {
+        nj_log(NJ_LOG_WARNING, "Warning: %s cannot be written: %s.", path, strerror(errno));
+    }
+    nj_wipe(old.data, old.len);
+    nj_buf_fini(&old);
+}
+
 enum nj_err nj_dynsec_recall(struct nj_dynsec *dynsec, const struct nj_dynsec_options *options,
                              bool *is_dirty, char *error, size_t error_size)
 {
@@ -336,6 +351,9 @@ enum nj_err nj_dynsec_recall(struct nj_dynsec *dynsec, const struct nj_dynsec_op
         .dynsec = dynsec, .options = options, .error = error, .error_size = error_size};
     *is_dirty = false;
     enum nj_err err = recall_all(&recall, is_dirty);
+    if (err == NJ_OK && recall.file.state && !recall.last.text.data) {
+        keep_copy(&recall);
+    }
     nj_dynsec_look_at(dynsec->path, &dynsec->look);
     source_fini(&recall.file);
     source_fini(&recall.last);
