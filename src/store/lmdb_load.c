@@ -1,12 +1,9 @@
 /* The start: what the store itself has to know (owners, tails, limits), when it is opened, and then
  * what the broker wants to know, when it asks. Messages of queues are not touched. See lmdb_priv.h.
  */
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/lmdb_priv.h"
-
-#define NS_PER_MS 1000000
 
 /* What each owner has, counted while its rows are read anyway, until the broker has asked. */
 struct nj_lmdb_backlogs {
@@ -60,7 +57,6 @@ struct walk {
     struct nj_lmdb *db;
     MDB_txn *txn;
     const struct nj_store_loader *loader;
-    int64_t wall_offset_ms;
 };
 
 typedef enum nj_err (*walk_fn)(struct walk *walk, struct nj_bytes key, struct nj_bytes value);
@@ -340,10 +336,10 @@ static enum nj_err load_retained(struct walk *walk, struct nj_bytes key, struct 
     struct nj_record_origin origin;
     bool has_origin;
     enum nj_err err = nj_record_get_retained(key, value, &record, &origin, &has_origin);
-    uint64_t now_ms = nj_clock_mono_ms() + (uint64_t)walk->wall_offset_ms;
-    if (err != NJ_OK || (record.expires_ms && record.expires_ms <= now_ms)) {
+    if (err != NJ_OK) {
         return err;
     }
+    /* One that has expired meanwhile is told, too: the broker clears it. */
     struct nj_message *message = nj_lmdb_message_load(walk->db, walk->txn, &record, false, &err);
     if (message) {
         const struct nj_store_origin from = {
@@ -358,11 +354,7 @@ enum nj_err nj_lmdb_load(struct nj_store *store, const struct nj_store_loader *l
                          struct nj_store_highest *highest)
 {
     struct nj_lmdb *db = (struct nj_lmdb *)store;
-    struct walk walk = {
-        .db = db,
-        .loader = loader,
-        .wall_offset_ms = nj_clock_wall_ns() / NS_PER_MS - (int64_t)nj_clock_mono_ms(),
-    };
+    struct walk walk = {.db = db, .loader = loader};
     (void)pthread_rwlock_rdlock(&db->env.map_lock);
     enum nj_err err = nj_lmdb_error(mdb_txn_begin(db->env.env, NULL, MDB_RDONLY, &walk.txn));
     if (err == NJ_OK) {

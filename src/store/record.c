@@ -206,6 +206,19 @@ static enum nj_err seal(struct writer *writer, enum nj_record_table table,
     return writer->err;
 }
 
+enum nj_err nj_record_seal(struct nj_buf *out, enum nj_record_table table, struct nj_bytes key,
+                           struct nj_bytes fields)
+{
+    struct nj_record_key copy = {.len = (uint32_t)key.len};
+    struct writer writer = start(out);
+    if (key.len > sizeof(copy.bytes)) {
+        return NJ_EINVAL;
+    }
+    memcpy(copy.bytes, key.ptr, key.len);
+    put_raw(&writer, fields.ptr, fields.len);
+    return seal(&writer, table, &copy);
+}
+
 /* ---- reading a value: whatever is wrong sticks, and the reads give zeros from then on */
 
 struct reader {

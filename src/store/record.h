@@ -127,6 +127,10 @@ struct nj_record_blob {
 enum nj_err nj_record_check(enum nj_record_table table, struct nj_bytes key,
                             struct nj_bytes value) NJ_NODISCARD;
 
+/* Any fields behind a right head: for tests of the decoding. */
+enum nj_err nj_record_seal(struct nj_buf *out, enum nj_record_table table, struct nj_bytes key,
+                           struct nj_bytes fields) NJ_NODISCARD;
+
 /* Encoding: into `out`, whose old content goes. NJ_ENOMEM only. */
 enum nj_err nj_record_put_number(struct nj_buf *out, enum nj_record_table table,
                                  const struct nj_record_key *key, uint64_t number) NJ_NODISCARD;

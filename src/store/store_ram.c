@@ -246,13 +246,33 @@ static enum nj_err ram_read(struct nj_store *store, unsigned lane_index,
     return err;
 }
 
-/* Calls what is due. */
+/* The array that takes the place of the present one has room for what is blocked, too. */
+static bool can_swap(struct lane *lane)
+{
+    unsigned needed = blocked_count(lane);
+    if (lane->called_cap >= needed) {
+        return true;
+    }
+    struct outcome *grown = nj_try_realloc(lane->called, needed * sizeof(*grown));
+    if (grown) {
+        lane->called = grown;
+        lane->called_cap = needed;
+    }
+    return grown != NULL;
+}
+
+/* Calls what is due; where memory is short, at the next flush. */
 static void call(struct store_ram *ram, unsigned lane_index)
 {
     struct lane *lane = &ram->lanes[lane_index];
     (void)pthread_mutex_lock(&lane->calling);
     (void)pthread_mutex_lock(&ram->lock);
     unblock(ram, lane);
+    if (!can_swap(lane)) {
+        (void)pthread_mutex_unlock(&ram->lock);
+        (void)pthread_mutex_unlock(&lane->calling);
+        return;
+    }
     unsigned count = lane->count;
     unsigned cap = lane->cap;
     struct outcome *outcomes = lane->outcomes;
