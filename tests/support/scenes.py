@@ -49,6 +49,14 @@ def endpoint_of(one, kind):
                         context=context if kind in ("tls", "wss") else None)
 
 
+def routed(sender, topic, packet_id=65002):
+    """Returns when everything that `sender` has published so far, answered or not, has reached the
+    stored sessions that subscribe to `topic`: they get a message more (b"routed"), and what goes to
+    a stored session is acknowledged only when it is there. (A PINGREQ would not do: its answer may
+    be out before another thread of the broker has what was published.)"""
+    sender.publish(topic, b"routed", 1, packet_id)
+
+
 _marks = itertools.count(1)
 
 

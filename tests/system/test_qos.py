@@ -4,7 +4,7 @@ import pytest
 import mqttwire as mw
 from mqttwire import V5
 from brokerproc import Options
-from scenes import open_broker, settle
+from scenes import open_broker, routed, settle
 
 KEEP = {"session_expiry_interval": 1000}
 
@@ -165,11 +165,11 @@ def test_messages_wait_for_a_session_that_is_away(plain, version, uid, qos):
     for number in range(30):
         sender.publish(f"{uid}/{number}", f"m{number}", qos, packet_id=number + 1)
     sender.publish(f"{uid}/zero", b"not kept", 0)
-    sender.quiet()  # unacknowledged: only now it was certainly routed, while nobody was there
-    sender.quiet()
+    routed(sender, f"{uid}/end")  # while nobody is there
     second = stored(plain, uid, version)
     for number in range(30):
         second.receive(f"{uid}/{number}", f"m{number}".encode(), qos, dup=False)
+    second.receive(f"{uid}/end", b"routed")
     second.quiet()
 
 
@@ -179,9 +179,10 @@ def test_qos0_messages_wait_only_when_told_to(shared_broker, version, uid):
     first.subscribe(uid, qos=0)
     first.disconnect()
     sender.publish(uid, b"kept", 0)
-    sender.quiet()
+    routed(sender, uid)
     second = stored(one, uid, version)
     second.receive(uid, b"kept", 0)
+    second.receive(uid, b"routed", 0)
     second.quiet()
 
 
