@@ -2,12 +2,14 @@
 #include "broker/commit.h"
 
 #include "base/mem.h"
+#include "broker/link.h"
 #include "broker/rows.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 
 #define FIRST_OPS   16
 #define FIRST_UNDOS 64
+#define LOOK_MS     200
 
 /* A row that was appended in a group whose fate is not known. */
 struct nj_undo {
@@ -177,6 +179,31 @@ uint64_t nj_shard_commit_joint(struct nj_shard *shard, struct nj_store_joint *jo
     return group;
 }
 
+/* ---- the store's health */
+
+void nj_shard_look_at_store(struct nj_shard *shard)
+{
+    struct nj_store *store = shard->core->store;
+    if (NJ_LIKELY(shard->now_ms < shard->store_look_ms) || !store || !store->vtable->status) {
+        return;
+    }
+    struct nj_store_status status;
+    nj_store_status(store, &status);
+    shard->store_look_ms = shard->now_ms + LOOK_MS;
+    shard->store_state = (uint8_t)status.state;
+    struct nj_list *node = shard->held_back.next;
+    while (status.state == NJ_STORE_GOOD && node != &shard->held_back) {
+        struct nj_link *link = NJ_CONTAINER(node, struct nj_link, held_back_node);
+        node = node->next;
+        nj_link_read_on(link);
+    }
+}
+
+uint64_t nj_shard_next_look_ms(const struct nj_shard *shard)
+{
+    return nj_list_is_empty(&shard->held_back) ? UINT64_MAX : shard->store_look_ms;
+}
+
 /* ---- completion */
 
 /* Almost always for the newest group, hence the search from the end. */
@@ -199,6 +226,9 @@ static struct nj_after *first_after(const struct nj_shard *shard)
 
 void nj_commit_completed(struct nj_shard *shard, uint64_t group, enum nj_err err)
 {
+    if (NJ_UNLIKELY(err != NJ_OK)) {
+        shard->store_look_ms = 0; /* something is wrong: look at once */
+    }
     while (shard->undo_count && shard->undos[shard->undo_head].group <= group) {
         struct nj_undo undo = shard->undos[shard->undo_head];
         shard->undo_head = (shard->undo_head + 1) & (shard->undo_cap - 1);

@@ -40,6 +40,12 @@ struct nj_after {
 /* Those of one group run in the order of these calls. */
 void nj_shard_after(struct nj_shard *shard, struct nj_after *after, uint64_t group);
 
+/* At the beginning of a turn: asks the store how it is, now and then, and lets go of links that
+ * were held back when it is well again. */
+void nj_shard_look_at_store(struct nj_shard *shard);
+/* When that has to happen next for somebody's sake; UINT64_MAX = never. */
+uint64_t nj_shard_next_look_ms(const struct nj_shard *shard);
+
 /* From nj_shard_completed. */
 void nj_commit_completed(struct nj_shard *shard, uint64_t group, enum nj_err err);
 void nj_commit_fini(struct nj_shard *shard);

@@ -67,8 +67,21 @@ static void ticket_remove(struct nj_shard *shard, struct nj_hold *hold)
     *at = hold->ticket_next;
 }
 
+/* The publisher was too far ahead of the store and is not any more. */
+static void let_go(struct nj_session *session)
+{
+    session->held_count--;
+    if (session->link && session->link->is_held_back && session->held_count <= NJ_HELD_MAX / 2 &&
+        session->shard->store_state == NJ_STORE_GOOD) {
+        nj_link_read_on(session->link);
+    }
+}
+
 static void hold_free(struct nj_shard *shard, struct nj_hold *hold)
 {
+    if (hold->session) {
+        let_go(hold->session);
+    }
     nj_list_remove(&hold->in_session);
     nj_list_remove(&hold->in_waiting);
     if (hold->tickets_left) {
@@ -204,6 +217,7 @@ void nj_session_ack(struct nj_session *session, enum nj_hold_kind kind, uint16_t
         return;
     }
     hold->session = session;
+    session->held_count++;
     hold->packet_id = packet_id;
     hold->reason = reason;
     if (kind == NJ_HOLD_PUBACK) {
@@ -223,6 +237,7 @@ void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const
         return;
     }
     hold->session = session;
+    session->held_count++;
     hold->replay = replay;
     memcpy(hold->frame, frame, len);
     if (kind == NJ_HOLD_SUBACK || kind == NJ_HOLD_UNSUBACK) {

@@ -62,6 +62,9 @@ struct nj_wait {
     uint32_t parts;  /* of a joint group, that were submitted for it here */
 };
 
+/* With more answers waiting than this a connection is not read (nj_session_must_wait). */
+#define NJ_HELD_MAX 1000u
+
 /* Commits the open group. What an answer waits for that follows all that the session has submitted:
  * the last group of the lane. */
 struct nj_wait nj_session_lane_wait(struct nj_session *session);

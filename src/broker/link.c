@@ -8,6 +8,7 @@ void nj_link_init(struct nj_link *link, struct nj_shard *shard)
 {
     *link = (struct nj_link){.shard = shard, .max_qos = 2, .version = NJ_MQTT_311};
     nj_list_init(&link->blocked_node);
+    nj_list_init(&link->held_back_node);
 }
 
 void nj_link_fini(struct nj_link *link)
@@ -15,6 +16,7 @@ void nj_link_fini(struct nj_link *link)
     NJ_ASSERT(!link->session);
     nj_out_clear(&link->shard->chunks, &link->out);
     nj_list_remove(&link->blocked_node);
+    nj_list_remove(&link->held_back_node);
     for (uint16_t i = 0; link->alias_out && i < link->alias_out->count; i++) {
         nj_free(link->alias_out->entry[i].topic);
     }
@@ -25,6 +27,22 @@ void nj_link_fini(struct nj_link *link)
     nj_free(link->alias_in);
     link->alias_out = NULL;
     link->alias_in = NULL;
+}
+
+void nj_link_hold_back(struct nj_link *link)
+{
+    link->is_held_back = true;
+    nj_list_remove(&link->held_back_node);
+    nj_list_push_back(&link->shard->held_back, &link->held_back_node);
+}
+
+void nj_link_read_on(struct nj_link *link)
+{
+    if (link->is_held_back) {
+        link->is_held_back = false;
+        nj_list_remove(&link->held_back_node);
+        link->shard->core->link_ops->read_on(link);
+    }
 }
 
 uint8_t *nj_link_frame(struct nj_link *link, size_t len)

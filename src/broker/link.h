@@ -40,6 +40,8 @@ struct nj_link {
     struct nj_session *session; /* NULL until the session is attached, and after it is detached */
     struct nj_out out;
     struct nj_list blocked_node; /* in shard->blocked while the socket takes no more */
+    struct nj_list
+        held_back_node; /* in shard->held_back while it is not read for the store's sake */
     struct nj_alias_out *alias_out;
     struct nj_alias_in *alias_in;
     struct nj_bytes mount_point; /* the listener's, or empty */
@@ -53,10 +55,11 @@ struct nj_link {
     uint8_t max_qos;         /* of the listener */
     enum nj_mqtt_version version;
     bool wants_problem_info;
-    bool is_dirty;   /* in shard->dirty or shard->dirty_late */
-    bool is_blocked; /* waits for the socket */
-    bool is_closing; /* no more input or output for it */
-    bool is_ready;   /* CONNACK is out: messages may follow */
+    bool is_dirty;     /* in shard->dirty or shard->dirty_late */
+    bool is_blocked;   /* waits for the socket */
+    bool is_closing;   /* no more input or output for it */
+    bool is_ready;     /* CONNACK is out: messages may follow */
+    bool is_held_back; /* not read: the store is behind, or full */
     bool is_bridge;
 };
 
@@ -73,6 +76,9 @@ void nj_link_fini(struct nj_link *link);
 /* Room for one whole frame to this peer; marks the link for the flush at the end of the turn.
  * NULL when memory is short or the link is closing. */
 uint8_t *nj_link_frame(struct nj_link *link, size_t len) NJ_NODISCARD;
+/* Not to be read until the store has caught up / it may be read again. */
+void nj_link_hold_back(struct nj_link *link);
+void nj_link_read_on(struct nj_link *link);
 /* Memory is short in a place where the connection cannot go on: it is closed. */
 void nj_link_fail_memory(struct nj_link *link);
 /* For acknowledgements to publishers: flushed after everything else. */

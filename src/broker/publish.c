@@ -321,6 +321,29 @@ static enum nj_err check(struct nj_session *session, const struct nj_publish_in 
     return NJ_OK;
 }
 
+/* A bound on what is given up, not a decision: the listener's mount point and aliases do not count,
+ * which only MQTT 5 has. */
+static bool needs_store(struct nj_session *session, const struct nj_publish_in *in)
+{
+    return (in->qos == 2 && session->is_stored) || in->is_retain ||
+           session->link->mount_point.len || nj_route_reaches_stored(session->shard, in->topic);
+}
+
+bool nj_session_must_wait(struct nj_session *session, const struct nj_publish_in *in)
+{
+    struct nj_link *link = session->link;
+    if (NJ_LIKELY(in->qos == 0)) {
+        return false;
+    }
+    bool is_behind = session->held_count >= NJ_HELD_MAX;
+    bool is_mute = session->shard->store_state != NJ_STORE_GOOD && link->version != NJ_MQTT_5;
+    if (NJ_UNLIKELY(is_behind || (is_mute && needs_store(session, in)))) {
+        nj_link_hold_back(link);
+        return true;
+    }
+    return false;
+}
+
 enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publish_in *in,
                                enum nj_mqtt_reason *reason)
 {

@@ -27,6 +27,10 @@ struct nj_publish_in {
     bool says_utf8; /* payload format indicator 1 */
 };
 
+/* Whether the packet has to be left for later: too much waits for the store already, or the store
+ * takes no more and the client's version knows no answer that says so. It is called again when that
+ * has changed (nj_link_ops.read_on). */
+bool nj_session_must_wait(struct nj_session *session, const struct nj_publish_in *in);
 /* NJ_OK, or an error with *reason: the connection has to be closed with it. */
 enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publish_in *in,
                                enum nj_mqtt_reason *reason) NJ_NODISCARD;

@@ -43,6 +43,8 @@ struct nj_link_ops {
     size_t (*committed)(struct nj_link *link);
     /* CONNACK is out: the connection reads on. */
     void (*ready)(struct nj_link *link);
+    /* It was held back (link.h) and need not be any more. */
+    void (*read_on)(struct nj_link *link);
 };
 
 /* Denials are told to whoever writes the log (front). */
@@ -125,6 +127,9 @@ struct nj_shard {
     struct nj_list afters;         /* what runs when a group is complete, in order of these */
     struct nj_handover *handovers; /* sessions that ended with messages for others */
     uint64_t next_joint;           /* number of the last joint group that began here */
+    struct nj_list held_back;      /* links that are not read until the store has caught up */
+    uint64_t store_look_ms;        /* when its state is asked for next */
+    uint8_t store_state;           /* enum nj_store_state */
     struct nj_list waiting;        /* holds that wait for a group, in order of its number */
     struct nj_hold_table *tickets; /* holds that wait for other workers */
     uint64_t next_ticket;

@@ -323,8 +323,9 @@ static bool write_out(struct nj_conn *conn)
 
 static bool wants_pump(const struct nj_session *session)
 {
-    return session && (session->replay || session->backlog.count ||
-                       (session->flow && (session->flow->queue_count || session->flow->unsent_count)));
+    return session &&
+           (session->replay || session->backlog.count ||
+            (session->flow && (session->flow->queue_count || session->flow->unsent_count)));
 }
 
 /* The stream may not be written to or read from yet. */
@@ -436,8 +437,11 @@ static uint32_t handle_packets(struct nj_conn *conn, const uint8_t *data, uint32
             *need = total;
             return at;
         }
-        NJ_STAT_ADD(conn->link.shard, messages_received, 1);
         bool goes_on = nj_conn_handle_packet(conn, data + at, frame.header_len, frame.body_len);
+        if (NJ_UNLIKELY(conn->link.is_held_back)) {
+            return at; /* the packet has its turn again when it is read on */
+        }
+        NJ_STAT_ADD(conn->link.shard, messages_received, 1);
         at += total;
         if (!goes_on) {
             return at;
@@ -448,7 +452,8 @@ static uint32_t handle_packets(struct nj_conn *conn, const uint8_t *data, uint32
 
 static bool is_reading(const struct nj_conn *conn)
 {
-    return conn->state == NJ_CONN_CONNECT || conn->state == NJ_CONN_ACTIVE;
+    return conn->state == NJ_CONN_CONNECT ||
+           (conn->state == NJ_CONN_ACTIVE && !conn->link.is_held_back);
 }
 
 /* What is read goes behind the bytes kept from before: in the worker's buffer, or in the packet's
@@ -692,6 +697,9 @@ static void on_timer(struct nj_timer *timer, void *turn)
         }
         return;
     }
+    if (conn->link.is_held_back) {
+        conn->last_in_ms = conn->worker->shard->now_ms; /* it is not its fault */
+    }
     if (conn->worker->shard->now_ms >= keep_alive_due_ms(conn)) {
         nj_conn_close(conn, NJ_RC_KEEP_ALIVE_TIMEOUT, "exceeded timeout");
     } else if (nj_conn_recheck_certificate(conn)) {
@@ -725,8 +733,18 @@ static void ops_ready(struct nj_link *link)
     nj_list_push_back(&conn->worker->reread, &conn->reread_node);
 }
 
+static void ops_read_on(struct nj_link *link)
+{
+    struct nj_conn *conn = nj_conn_of(link);
+    if (conn->state != NJ_CONN_CLOSING) {
+        nj_list_remove(&conn->reread_node);
+        nj_list_push_back(&conn->worker->reread, &conn->reread_node);
+    }
+}
+
 const struct nj_link_ops nj_conn_link_ops = {
     .close = ops_close,
     .committed = ops_committed,
     .ready = ops_ready,
+    .read_on = ops_read_on,
 };

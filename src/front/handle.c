@@ -86,6 +86,9 @@ static bool on_publish(struct nj_conn *conn, struct nj_bytes body, uint8_t flags
                (int)id.len, (const char *)id.ptr, in.is_dup, in.qos, in.is_retain, in.packet_id,
                (int)in.topic.len, (const char *)in.topic.ptr, in.payload.len);
     }
+    if (nj_session_must_wait(session, &in)) {
+        return false;
+    }
     if (nj_session_publish(session, &in, &reason) != NJ_OK) {
         return bad(conn, reason);
     }

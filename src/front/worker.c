@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/qsbr.h"
+#include "broker/commit.h"
 #include "broker/shard.h"
 #include "front/conn.h"
 #include "front/front.h"
@@ -102,6 +103,7 @@ static void begin(struct nj_worker *worker)
 {
     struct nj_shard *shard = worker->shard;
     shard->now_ms = nj_clock_mono_ms();
+    nj_shard_look_at_store(shard);
     struct nj_policy *old = nj_shard_adopt(shard);
     if (NJ_UNLIKELY(old)) {
         nj_front_recheck(worker, old);
@@ -159,7 +161,9 @@ static uint64_t next_due_ms(const struct nj_worker *worker)
 {
     uint64_t conns = nj_timers_next_ms(&worker->timers);
     uint64_t sessions = nj_btimers_next_ms(&worker->shard->timers);
-    return conns < sessions ? conns : sessions;
+    uint64_t look = nj_shard_next_look_ms(worker->shard);
+    uint64_t first = conns < sessions ? conns : sessions;
+    return first < look ? first : look;
 }
 
 static bool has_work(const struct nj_worker *worker)
