@@ -18,6 +18,7 @@
 #include "dynsec_setup.h"
 #include "front/front.h"
 #include "front/sys.h"
+#include "http/http.h"
 #include "policy_build.h"
 #include "process.h"
 #include "restart.h"
@@ -45,6 +46,7 @@ struct nj_control {
     struct nj_control_plane *plane;
     struct nj_dynsec *dynsec; /* NULL = not configured */
     struct nj_dynsec_module *module;
+    struct nj_http *http; /* NULL = no such listener */
     struct graveyard old;
     uint64_t epoch;
     uint64_t next_sys_ms;
@@ -350,14 +352,19 @@ static void ask_pulse(struct nj_control *control, uint64_t now)
  * worker that hangs is no better than none, and is started anew. */
 static void feed_watchdog(struct nj_control *control, uint64_t now)
 {
-    if (!control->watchdog_ms || now < control->asked_ms + pulse_ms(control)) {
+    bool is_watched = control->watchdog_ms != 0;
+    /* /health wants to know, too. */
+    if ((!is_watched && !control->http) || now < control->asked_ms + pulse_ms(control)) {
         return;
     }
     unsigned silent = nj_front_silent_worker(control->front);
     if (silent == control->front->worker_count) {
-        nj_process_notify("WATCHDOG=1");
+        if (is_watched) {
+            nj_process_notify("WATCHDOG=1");
+        }
         ask_pulse(control, now);
-    } else if (!control->is_warned && now >= control->asked_ms + control->watchdog_ms) {
+    } else if (is_watched && !control->is_warned &&
+               now >= control->asked_ms + control->watchdog_ms) {
         control->is_warned = true;
         nj_log(NJ_LOG_WARNING,
                "Warning: worker %u has not turned its loop for %llu ms; the watchdog waits for it.",
@@ -407,6 +414,10 @@ int nj_control_run(struct nj_control *control)
         nj_log(NJ_LOG_ERROR, "Error: no descriptor left for signals.");
         return STATUS_SYSTEM;
     }
+    if (nj_http_start(control->front, &control->http) != NJ_OK) {
+        (void)close(fds[0].fd);
+        return STATUS_SYSTEM;
+    }
     control->plane = make_plane(control);
     fds[1].fd = nj_control_plane_fd(control->plane);
     control->sys = nj_sys_new(control->front);
@@ -423,6 +434,7 @@ int nj_control_run(struct nj_control *control)
         }
     }
     (void)close(fds[0].fd);
+    nj_http_stop(control->http);
     say_end(control);
     return control->exit_status;
 }

@@ -31,7 +31,6 @@ enum nj_err nj_parse_plugin_pair(struct nj_parser *parser, const char *key, char
 NJ_CUSTOM_PARSER(nj_parse_listener);
 NJ_CUSTOM_PARSER(nj_parse_port);
 NJ_CUSTOM_PARSER(nj_parse_bind_address);
-NJ_CUSTOM_PARSER(nj_parse_protocol);
 NJ_CUSTOM_PARSER(nj_parse_socket_domain);
 NJ_CUSTOM_PARSER(nj_parse_versions);
 NJ_CUSTOM_PARSER(nj_parse_mount_point);

@@ -104,16 +104,6 @@ NJ_CUSTOM_PARSER(nj_parse_bind_address)
     return NJ_OK;
 }
 
-NJ_CUSTOM_PARSER(nj_parse_protocol)
-{
-    int place = nj_parse_word(value, option->words);
-    if (place == 2) {
-        nj_parser_refuse(parser, "protocol http_api", "the HTTP API is not built yet");
-        return NJ_OK;
-    }
-    return nj_option_set(parser, option, current(parser), value);
-}
-
 NJ_CUSTOM_PARSER(nj_parse_socket_domain)
 {
     int place = nj_parse_word(value, "ipv4|ipv6");

@@ -156,6 +156,31 @@ static enum nj_err check_proxy(struct nj_parser *parser,
     return NJ_OK;
 }
 
+/* What an http_api listener cannot do is refused rather than left out. */
+static enum nj_err check_http(struct nj_parser *parser, const struct nj_listener_settings *listener)
+{
+    char text[256];
+    (void)nj_listener_text(listener, text, sizeof(text));
+    if (listener->protocol != NJ_PROTOCOL_HTTP_API) {
+        if (listener->http_dir) {
+            nj_parser_refuse(parser, "http_dir", "files are served by `protocol http_api` only");
+        }
+        return NJ_OK;
+    }
+    const char *option = listener->require_certificate ? "require_certificate"
+                         : listener->psk_hint          ? "psk_hint"
+                         : listener->proxy_protocol    ? "enable_proxy_protocol"
+                         : listener->tls_keyform       ? "tls_keyform engine"
+                         : listener->ciphers           ? "ciphers"
+                         : listener->ciphers_tls13     ? "ciphers_tls1.3"
+                                                       : NULL;
+    if (option) {
+        return nj_parser_fail(parser, "Error: %s cannot be used with `protocol http_api` (%s).",
+                              option, text);
+    }
+    return NJ_OK;
+}
+
 static enum nj_err check_listener(struct nj_parser *parser, size_t place)
 {
     const struct nj_settings *settings = parser->settings;
@@ -182,6 +207,9 @@ static enum nj_err check_listener(struct nj_parser *parser, size_t place)
                nj_listener_text(listener, text, sizeof(text)));
     }
     enum nj_err err = check_proxy(parser, listener);
+    if (err == NJ_OK) {
+        err = check_http(parser, listener);
+    }
     return err == NJ_OK ? check_tls(parser, listener) : err;
 }
 

@@ -99,6 +99,10 @@ static const struct mode_row {
      "payloads that are said to be UTF-8 are passed on unchecked"},
     {ROW(nofollow_credentials), false, true, "credential files may be symbolic links",
      "credential files may not be symbolic links (MOSQUITTO_UNSAFE_ALLOW_SYMLINKS changes that)"},
+    {ROW(http_as_original), false, true,
+     "a path of the HTTP API needs the right to receive its topic below $SYS",
+     "a path of the HTTP API needs the right to receive the path itself, and pages of any origin "
+     "may ask"},
     {ROW(proxy_needs_trusted), true, false,
      "the PROXY protocol is taken from the peers that proxy_trusted lists",
      "the PROXY protocol is taken from any peer (`proxy_trusted` changes that)"},

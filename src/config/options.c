@@ -249,8 +249,9 @@ const struct nj_option nj_options[] = {
      .label = "default listener bind_address", BY(nj_parse_bind_address),
      .help = "Address of the default listener."},
     {"protocol", WORDS("mqtt|websockets|http_api"), LISTENER(protocol), DEFAULT, RESTART,
-     .def = "mqtt", BY(nj_parse_protocol),
-     .help = "`mqtt` or `websockets`; `http_api` is not available yet."},
+     .def = "mqtt",
+     .help = "`mqtt`, `websockets`, or `http_api` for status, metrics and health over HTTP "
+             "(docs/http.md)."},
     {"socket_domain", INT(4, 6), LISTENER(socket_domain), DEFAULT, RESTART,
      BY(nj_parse_socket_domain), .help = "`ipv4` or `ipv6`. Default: both."},
     {"accept_protocol_versions", INT(0, 255), LISTENER(accept_versions), EXPLICIT, LIVE,
@@ -332,8 +333,8 @@ const struct nj_option nj_options[] = {
      .help = "Address or range (`10.0.0.0/8`) of proxies whose headers are believed; repeatable. "
              "Connections from elsewhere are refused. enable_proxy_protocol needs at least one, "
              "except on a unix socket (compat: none means any)."},
-    {"http_dir", TEXT, LISTENER(http_dir), NOWHERE, UNBUILT,
-     .help = "Directory of static files for browsers."},
+    {"http_dir", TEXT, LISTENER(http_dir), RESTART,
+     .help = "Directory of static files that an `http_api` listener serves, to those who log in."},
     {"psk_hint", TEXT, LISTENER(psk_hint), DEFAULT, LIVE,
      .help = "Turns TLS with the pre-shared keys of psk_file on, instead of certificates; the text "
              "is told to clients of TLS 1.2. With use_identity_as_username the identity of the key "

@@ -18,7 +18,8 @@ enum nj_tristate {
 
 enum nj_protocol {
     NJ_PROTOCOL_MQTT,
-    NJ_PROTOCOL_WEBSOCKETS
+    NJ_PROTOCOL_WEBSOCKETS,
+    NJ_PROTOCOL_HTTP_API
 };
 
 enum nj_rights_change {
@@ -48,8 +49,8 @@ struct nj_scope_settings {
 
 struct nj_listener_settings {
     int port;
-    char *host;      /* NULL = every address */
-    char *unix_path; /* then port is 0 */
+    char *host;        /* NULL = every address */
+    char *unix_path;   /* then port is 0 */
     char *socket_name; /* the listener takes the sockets that were passed under this name */
     enum nj_protocol protocol;
     int socket_domain; /* 0 both, 4, 6 (never with unix_path) */
@@ -89,8 +90,7 @@ struct nj_listener_settings {
     bool proxy_requires_tls;
     struct nj_cidr *proxy_trusted; /* who may speak it; none = nobody, or (mode) anybody */
     size_t proxy_trusted_count;
-    /* not built yet: checked, then the start is refused; never set in loaded settings */
-    char *http_dir;
+    char *http_dir; /* static files of an http_api listener; NULL = none */
 };
 
 /* Bridges are read and checked like the original does; as they are not built yet, a configuration
@@ -198,6 +198,7 @@ struct nj_mode_settings {
     bool sends_response_info;
     bool checks_payload_format;
     bool nofollow_credentials;
+    bool http_as_original;    /* rights by path, 401 for want of them, answers for any origin */
     bool proxy_needs_trusted; /* enable_proxy_protocol only together with proxy_trusted */
     bool proxy_v2_before_tls; /* `enable_proxy_protocol 2` on a listener with TLS of its own */
 };

@@ -29,6 +29,7 @@
 #include "security/policy.h"
 
 #define REMEMBERED_ENTRIES     65536
+#define PULSE_HANGS_MS         10000
 #define REMEMBERED_LIFETIME_MS (3600ull * 1000)
 
 /* ---- what the core tells us */
@@ -129,6 +130,7 @@ enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *sett
 {
     *front = (struct nj_front){.worker_count = worker_count(settings)};
     atomic_store(&front->settings, settings);
+    (void)pthread_mutex_init(&front->policy_lock, NULL);
     atomic_store(&front->core.policy, policy);
     atomic_store(&front->core.limits, limits);
     front->started_ms = nj_clock_mono_ms();
@@ -357,8 +359,7 @@ void nj_front_recheck(struct nj_worker *worker, const struct nj_policy *old)
     }
     worker->tls_generations = generations;
     nj_list_each_safe (node, &worker->conns) {
-        recheck_conn(NJ_CONTAINER(node, struct nj_conn, node), old,
-                     settings->rights_change);
+        recheck_conn(NJ_CONTAINER(node, struct nj_conn, node), old, settings->rights_change);
     }
 }
 
@@ -366,6 +367,7 @@ void nj_front_recheck(struct nj_worker *worker, const struct nj_policy *old)
 
 void nj_front_ask_pulse(struct nj_front *front)
 {
+    atomic_store_explicit(&front->pulse_asked_ms, nj_clock_mono_ms(), memory_order_relaxed);
     atomic_fetch_add_explicit(&front->pulse, 1, memory_order_relaxed);
     for (unsigned i = 0; i < front->worker_count; i++) {
         nj_worker_wake(&front->workers[i]);
@@ -383,12 +385,27 @@ unsigned nj_front_silent_worker(const struct nj_front *front)
     return i;
 }
 
+bool nj_front_hangs(const struct nj_front *front)
+{
+    uint64_t asked_ms = atomic_load_explicit(&front->pulse_asked_ms, memory_order_relaxed);
+    return nj_front_silent_worker(front) != front->worker_count &&
+           nj_clock_mono_ms() > asked_ms + PULSE_HANGS_MS;
+}
+
 void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings)
 {
     for (unsigned i = 0; i < front->listener_count; i++) {
         atomic_store(&front->listeners[i].settings, &settings->listeners[i]);
     }
     atomic_store(&front->settings, settings);
+}
+
+struct nj_policy *nj_front_policy(struct nj_front *front)
+{
+    (void)pthread_mutex_lock(&front->policy_lock);
+    struct nj_policy *policy = nj_policy_ref(atomic_load(&front->core.policy));
+    (void)pthread_mutex_unlock(&front->policy_lock);
+    return policy;
 }
 
 void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
@@ -399,7 +416,9 @@ void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
     if (limits) {
         atomic_store(&front->core.limits, limits);
     }
+    (void)pthread_mutex_lock(&front->policy_lock);
     atomic_store_explicit(&front->core.policy, policy, memory_order_release);
+    (void)pthread_mutex_unlock(&front->policy_lock);
     for (unsigned i = 0; i < front->worker_count; i++) {
         nj_worker_wake(&front->workers[i]);
     }

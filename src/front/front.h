@@ -47,9 +47,12 @@ struct nj_front {
     struct nj_door *door;                         /* requests to $CONTROL, for the control thread */
     _Atomic(const struct nj_settings *) settings; /* replaced on reload, old ones are kept */
     _Atomic bool is_stopping;
-    _Atomic uint64_t pulse;          /* number of the last question whether the workers turn */
-    _Atomic int connections;         /* open now, for global_max_connections */
-    _Atomic uint64_t tls_generation; /* any listener's context changed */
+    _Atomic uint64_t pulse;           /* number of the last question whether the workers turn */
+    _Atomic uint64_t pulse_asked_ms;  /* when it was asked */
+    _Atomic uint64_t clients_maximum; /* that were connected at once */
+    pthread_mutex_t policy_lock;      /* taken to reference or replace core.policy */
+    _Atomic int connections;          /* open now, for global_max_connections */
+    _Atomic uint64_t tls_generation;  /* any listener's context changed */
     const char *tls_keylog;
     uint64_t started_ms;
 };
@@ -69,6 +72,8 @@ void nj_front_stop(struct nj_front *front);
  * more (user gone, password changed, certificate revoked) are closed, and with `rights_change
  * kick` those whose rights are not what they were under `old`. */
 void nj_front_recheck(struct nj_worker *worker, const struct nj_policy *old);
+/* A reference to the policy in force, for threads that are no workers. */
+struct nj_policy *nj_front_policy(struct nj_front *front);
 /* Publishes a new policy and limits and waits until every worker has taken them over. The old
  * policy is released. Control thread. */
 void nj_front_publish(struct nj_front *front, struct nj_policy *policy,
@@ -88,6 +93,8 @@ void nj_front_ask_pulse(struct nj_front *front);
 /* The number of a worker that has not answered the last question yet; worker_count when all have.
  * Any thread. */
 unsigned nj_front_silent_worker(const struct nj_front *front);
+/* Whether some worker has not answered for so long that it must hang. Any thread. */
+bool nj_front_hangs(const struct nj_front *front);
 
 /* New settings take effect for what is decided from here on. They have to outlive the front. */
 void nj_front_set_settings(struct nj_front *front, const struct nj_settings *settings);

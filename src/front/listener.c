@@ -105,10 +105,11 @@ static void log_open(const struct nj_listener *listener)
         nj_log(NJ_LOG_INFO, "Opening unix listen socket on path %s.", own->unix_path);
         return;
     }
-    bool is_ws = own->protocol == NJ_PROTOCOL_WEBSOCKETS;
-    for (size_t i = 0; i < (is_ws ? 1 : listener->fd_count); i++) {
+    static const char *const kinds[] = {NULL, "websockets", "http_api"};
+    const char *kind = kinds[own->protocol];
+    for (size_t i = 0; i < (kind ? 1 : listener->fd_count); i++) {
         nj_log(NJ_LOG_INFO, "Opening %s listen socket on port %u.",
-               is_ws ? "websockets" : family_of(listener->fds[i]), listener->port);
+               kind ? kind : family_of(listener->fds[i]), listener->port);
     }
     bool is_loopback =
         own->host && (strcmp(own->host, "localhost") == 0 || strncmp(own->host, "127.", 4) == 0 ||
@@ -134,7 +135,8 @@ enum nj_err nj_listener_open(struct nj_listener *listener, struct nj_front *fron
     listener->ws.origins_count = own->websockets_origin_count;
     listener->ws.header_max_bytes = settings->websockets_headers_size;
     (void)pthread_mutex_init(&listener->tls_lock, NULL);
-    if (nj_settings_uses_tls(own)) {
+    /* src/http has TLS of its own. */
+    if (nj_settings_uses_tls(own) && own->protocol != NJ_PROTOCOL_HTTP_API) {
         enum nj_err err = nj_listener_make_tls(listener, settings, atomic_load(&front->core.policy),
                                                NULL, &listener->tls);
         if (err != NJ_OK) {
@@ -224,17 +226,23 @@ static void on_accept(struct nj_loop_source *source, unsigned ready, void *turn)
     }
 }
 
+static bool is_for_workers(const struct nj_listener *listener)
+{
+    return listener->settings->protocol != NJ_PROTOCOL_HTTP_API;
+}
+
 enum nj_err nj_listeners_watch(struct nj_worker *worker)
 {
     struct nj_front *front = worker->front;
     size_t count = 0;
     for (unsigned i = 0; i < front->listener_count; i++) {
-        count += front->listeners[i].fd_count;
+        count += is_for_workers(&front->listeners[i]) ? front->listeners[i].fd_count : 0;
     }
-    struct acceptor *acceptors = nj_zalloc(count * sizeof(*acceptors));
+    struct acceptor *acceptors = nj_zalloc((count + 1) * sizeof(*acceptors));
     worker->acceptors = acceptors;
     for (unsigned i = 0; i < front->listener_count; i++) {
-        for (size_t j = 0; j < front->listeners[i].fd_count; j++) {
+        size_t fd_count = is_for_workers(&front->listeners[i]) ? front->listeners[i].fd_count : 0;
+        for (size_t j = 0; j < fd_count; j++) {
             acceptors->listener = &front->listeners[i];
             acceptors->fd = front->listeners[i].fds[j];
             nj_loop_source_init(&acceptors->source, on_accept);

@@ -11,24 +11,17 @@
 #include "broker/retain.h"
 #include "front/front.h"
 #include "front/record.h"
+#include "front/totals.h"
 #include "security/auth_pool.h"
 
 #define VALUES_MAX 128
 #define LOADS      9
 #define WINDOWS    3
 
-/* Counters added up over all workers. */
-struct totals {
-#define TOTAL(name) uint64_t name;
-    NJ_STATS_LIST(TOTAL)
-#undef TOTAL
-};
-
 struct nj_sys {
     struct nj_front *front;
     uint64_t last_ms;
-    uint64_t clients_maximum;
-    struct totals last;
+    struct nj_totals last;
     double load[LOADS][WINDOWS]; /* exponentially damped, per minute */
     unsigned count;
     char shown[VALUES_MAX][32]; /* what was published last, to publish changes only */
@@ -93,9 +86,9 @@ static void show_number(struct nj_sys *sys, const char *name, uint64_t value)
     show(sys, name, text);
 }
 
-static void add_up(const struct nj_front *front, struct totals *totals)
+void nj_front_add_up(const struct nj_front *front, struct nj_totals *totals)
 {
-    *totals = (struct totals){0};
+    *totals = (struct nj_totals){0};
     for (unsigned i = 0; i < front->worker_count; i++) {
         const struct nj_stats *stats = &front->core.shards[i]->stats;
 #define ADD(name) totals->name += atomic_load_explicit(&stats->name, memory_order_relaxed);
@@ -105,7 +98,7 @@ static void add_up(const struct nj_front *front, struct totals *totals)
 }
 
 /* load/…: how many per minute, damped over 1, 5 and 15 minutes as the original does. */
-static void show_loads(struct nj_sys *sys, const struct totals *now, double seconds)
+static void show_loads(struct nj_sys *sys, const struct nj_totals *now, double seconds)
 {
     static const char *const names[LOADS] = {
         "load/messages/received", "load/messages/sent",   "load/publish/received",
@@ -114,7 +107,7 @@ static void show_loads(struct nj_sys *sys, const struct totals *now, double seco
     };
     static const double windows[WINDOWS] = {60, 300, 900};
     static const char *const window_names[WINDOWS] = {"1min", "5min", "15min"};
-    const struct totals *old = &sys->last;
+    const struct nj_totals *old = &sys->last;
     const uint64_t deltas[LOADS] = {
         now->messages_received - old->messages_received,
         now->messages_sent - old->messages_sent,
@@ -140,24 +133,26 @@ static void show_loads(struct nj_sys *sys, const struct totals *now, double seco
     }
 }
 
-static void show_clients(struct nj_sys *sys, const struct totals *now)
+static void show_clients(struct nj_sys *sys, const struct nj_totals *now)
 {
     uint64_t away =
         now->sessions > now->clients_connected ? now->sessions - now->clients_connected : 0;
-    if (now->clients_connected > sys->clients_maximum) {
-        sys->clients_maximum = now->clients_connected;
+    uint64_t maximum = atomic_load_explicit(&sys->front->clients_maximum, memory_order_relaxed);
+    if (now->clients_connected > maximum) {
+        maximum = now->clients_connected;
+        atomic_store_explicit(&sys->front->clients_maximum, maximum, memory_order_relaxed);
     }
     show_number(sys, "clients/total", now->sessions);
     show_number(sys, "clients/connected", now->clients_connected);
     show_number(sys, "clients/active", now->clients_connected);
     show_number(sys, "clients/disconnected", away);
     show_number(sys, "clients/inactive", away);
-    show_number(sys, "clients/maximum", sys->clients_maximum);
+    show_number(sys, "clients/maximum", maximum);
     show_number(sys, "clients/expired", now->clients_expired);
     show_number(sys, "connections/socket/count", now->connections_open);
 }
 
-static void show_messages(struct nj_sys *sys, const struct totals *now)
+static void show_messages(struct nj_sys *sys, const struct nj_totals *now)
 {
     show_number(sys, "messages/received", now->messages_received);
     show_number(sys, "messages/sent", now->messages_sent);
@@ -180,7 +175,7 @@ static void show_messages(struct nj_sys *sys, const struct totals *now)
     show_number(sys, "packet/out/bytes", 0);
 }
 
-static void show_own(struct nj_sys *sys, const struct totals *now)
+static void show_own(struct nj_sys *sys, const struct nj_totals *now)
 {
     show_number(sys, "nightjar/denied/publish", now->denied_publish);
     show_number(sys, "nightjar/denied/receive", now->denied_deliver);
@@ -199,12 +194,12 @@ static void show_own(struct nj_sys *sys, const struct totals *now)
 
 void nj_sys_publish(struct nj_sys *sys)
 {
-    struct totals now;
+    struct nj_totals now;
     char uptime[48];
     const struct nj_settings *settings = atomic_load(&sys->front->settings);
     uint64_t now_ms = nj_clock_mono_ms();
     double seconds = (double)(now_ms - sys->last_ms) / 1000.0;
-    add_up(sys->front, &now);
+    nj_front_add_up(sys->front, &now);
     sys->count = 0;
     show(sys, "version",
          settings->mode.is_compat ? "mosquitto version 2.1.2" : "nightjar version " NJ_VERSION);
