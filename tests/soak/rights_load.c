@@ -33,6 +33,7 @@ enum {
     IN_BYTES = 1 << 16,
     OUT_BYTES = 1 << 18,
     OUT_ENOUGH = 1 << 15, /* a writer that is so far behind pauses */
+    OPEN_ENOUGH = 80,     /* and with so many QoS 2 exchanges, which a server bounds */
     LAST = UINT32_MAX,    /* the payload of the message that ends the readers */
 };
 
@@ -64,6 +65,7 @@ struct conn {
     bool is_ready;
     bool is_done;
     double empty_at;
+    unsigned open; /* QoS 2 exchanges of a writer */
     size_t in_len;
     size_t out_len;
     unsigned char in[IN_BYTES];
@@ -212,8 +214,10 @@ static void on_packet(struct conn *c, unsigned first, const unsigned char *body,
     case PUBREL:
         put_ack(c, PUBCOMP, body);
         break;
-    case PUBACK:
     case PUBCOMP:
+        c->open--;
+        break;
+    case PUBACK:
         break;
     default:
         die("packet");
@@ -292,7 +296,9 @@ static void write_burst(struct conn *c)
         const char topic[] = {'t', '/', (char)('0' + sent_count % TOPICS), '\0'};
         if (fwrite(&at, sizeof(at), 1, published) != 1)
             die("published");
-        put_publish(c, topic, sent_count, sent_count / TOPICS % 3);
+        const unsigned qos = sent_count / TOPICS % 3;
+        put_publish(c, topic, sent_count, qos);
+        c->open += qos == 2;
         sent_count++;
     }
     flush(c);
@@ -307,7 +313,7 @@ static void write_at_rate(double rate)
         const double left = due - now();
         if (left <= 0) {
             struct conn *c = &conns[bursts % WRITERS];
-            if (c->out_len < OUT_ENOUGH)
+            if (c->out_len < OUT_ENOUGH && c->open < OPEN_ENOUGH)
                 write_burst(c);
             bursts++; /* a burst that found its writer behind is left out */
         }

@@ -68,6 +68,7 @@ def enters(one, context, version=V5, port="port", kind="tls", client_id="c", **o
         return None
 
 
+@pytest.mark.threads
 def test_A112_A113_a_certificate_is_the_identity(shared_broker, server_files, ca, ident, version):
     """The common name becomes the user name; what CONNECT says is thrown away."""
     one = mutual(shared_broker, server_files)
@@ -294,6 +295,7 @@ def with_crl(factory, server_files, ca, crl, extra="", **more):
                   "use_identity_as_username true\ncrlfile {dir}/crl.pem\n" + extra, **more)
 
 
+@pytest.mark.threads
 def test_L215_a_revoked_certificate_ends_its_connection(broker, server_files, ca, ident, version):
     """After a reload with a new CRL: the live connection ends, a new one is refused, all others
     stay."""
@@ -310,6 +312,7 @@ def test_L215_a_revoked_certificate_ends_its_connection(broker, server_files, ca
     assert enters(one, good_context, version) == 0
 
 
+@pytest.mark.threads
 def test_L215_tls_tickets_do_not_outlive_a_revocation(broker, server_files, ca, ident):
     bad = ca.issue("bad")
     one = with_crl(broker, server_files, ca, ca.crl())
@@ -392,6 +395,7 @@ def test_a_new_authority_and_the_end_of_an_old_one(broker, server_files, ca, ide
     assert enters(one, old_context) is None
 
 
+@pytest.mark.threads
 def test_a_new_server_certificate_is_shown_after_a_reload(broker, server_files, ca, ident):
     one = mutual(broker, server_files)
     context = ident(ca.issue("x"))
@@ -418,6 +422,7 @@ def test_L081_L082_broken_tls_files_on_reload_change_nothing(broker, server_file
     assert enters(one, certs.client_context(ca)) is None
 
 
+@pytest.mark.threads
 def test_L090_reload_without_a_change_drops_nobody(broker, server_files, ca, ident, mode):
     one = mutual(broker, server_files, mode=mode)
     context = ident(ca.issue("x"))
@@ -490,6 +495,7 @@ def test_L222_server_names_of_every_kind(shared_broker, server_files, ca):
 
 
 @pytest.mark.slow
+@pytest.mark.threads
 def test_L164_F043_half_open_handshakes_bother_nobody(broker, server_files, ca):
     """Two hundred connections that stop in the handshake: others get in, and they end at 10 s."""
     one = broker("listener {port} 127.0.0.1\n" + TLS + "allow_anonymous true\n"

@@ -219,6 +219,7 @@ def test_L082_broken_files_on_reload_end_the_compat_broker(broker, what):
     one.finish()
 
 
+@pytest.mark.threads
 def test_L088_a_reload_is_all_or_nothing(broker):
     """A good ACL file beside a bad password file: neither is taken."""
     one = broker("acl_file {dir}/acl\npassword_file {dir}/pw\nallow_anonymous false\n",
@@ -237,6 +238,7 @@ def test_L088_a_reload_is_all_or_nothing(broker):
     conn.publish("new", b"m", 1, reason=(0, 0x10))
 
 
+@pytest.mark.threads
 def test_options_that_a_reload_takes(broker):
     one = broker("acl_default allow\nmax_keepalive 100\nmax_queued_messages 5\n", mode="native")
     conn = one.client("c")
@@ -252,6 +254,7 @@ def test_options_that_a_reload_takes(broker):
     conn.publish("t", b"m", 1, reason=(0, 0x10))
 
 
+@pytest.mark.threads
 def test_listeners_stay_on_reload(broker):
     """They can be neither added nor removed while it runs; the log says so."""
     one = broker("acl_default allow\n", mode="native")

@@ -19,6 +19,7 @@ def refused(conn, data, code3, code5):
     conn.expect_closed(silent=True)
 
 
+@pytest.mark.threads
 def test_every_transport_carries_every_qos_both_ways(plain, version, transport, uid):
     endpoint = endpoint_of(plain, transport)
     conn, other = mw.Conn(endpoint, version), mw.Conn(endpoint, version)
@@ -220,6 +221,7 @@ def test_B070_assigned_client_ids_of_mqtt5(plain):
     assert all(len(i) >= len("auto-") + 32 for i in ids), "fewer than 128 random bits"
 
 
+@pytest.mark.threads
 def test_an_assigned_client_id_can_be_resumed(plain):
     first = plain.conn()
     name = first.connect("", clean=True, properties={"session_expiry_interval": 100}).prop(
@@ -330,6 +332,7 @@ def test_B086_protocol_versions_of_a_listener(shared_broker, uid):
                 refused(conn, mw.connect(uid, version), 1, 0x84)
 
 
+@pytest.mark.threads
 def test_takeover_tells_the_old_connection(plain, version, uid):
     old = plain.client(uid, version)
     new = plain.client(uid, version)
@@ -346,6 +349,7 @@ def test_takeover_across_protocol_versions(plain, uid):
     new.quiet()
 
 
+@pytest.mark.threads
 def test_takeover_across_transports(plain, uid):
     old = plain.client(uid)
     for kind in ("tls", "ws", "wss", "unix", "tcp"):
@@ -397,6 +401,7 @@ def test_pingreq_is_answered(plain, version, uid):
         conn.expect_bytes(bytes.fromhex("d0 00"))
 
 
+@pytest.mark.threads
 def test_keep_alive_ends_a_silent_connection(plain, version, uid):
     conn = plain.client(uid, version, keep_alive=1)
     conn.expect_closed(timeout=8, reason=0x8D)

@@ -10,6 +10,7 @@ KEEP = {"session_expiry_interval": 1000}
 
 @pytest.mark.parametrize("qos", [1, 2])
 @pytest.mark.parametrize("limit", [1, 2, 5])
+@pytest.mark.threads
 def test_client_receive_maximum_is_never_exceeded(plain, uid, qos, limit):
     receiver, sender = plain.client(uid, properties={"receive_maximum": limit}), plain.client(
         uid + "s")
@@ -84,6 +85,7 @@ def test_inflight_limit_of_mqtt3_is_max_inflight_messages(plain, uid):
         receiver.receive(payload=str(number).encode())
 
 
+@pytest.mark.threads
 def test_S15_more_waiting_than_max_queued_messages_is_dropped(shared_broker, uid):
     one = open_broker(shared_broker, extra="max_queued_messages 10\nmax_inflight_messages 5\n")
     for version in (V311, V5):
@@ -118,6 +120,7 @@ def receiver_has_more(conn):
     return conn._whole() > 0  # what is already read
 
 
+@pytest.mark.threads
 def test_max_queued_bytes_bounds_a_queue(shared_broker, uid):
     one = open_broker(shared_broker, extra="max_queued_bytes 5000\nmax_queued_messages 0\n"
                                            "max_inflight_messages 1\n")

@@ -108,6 +108,7 @@ def test_L052_a_wrong_password_is_never_anonymous(shared_broker, version, hashes
 
 
 @pytest.mark.needs("nightjar")
+@pytest.mark.threads
 def test_L056_refusals_look_the_same(shared_broker, version, hashes):
     """Unknown user, wrong password, no password: the same bytes (and no reason string)."""
     one = shared_broker(GUARD, files={"pw": hashes, "acl": ALL})
@@ -371,6 +372,7 @@ def test_L081_unreadable_files_on_reload(broker):
 
 
 @pytest.mark.needs("nightjar")
+@pytest.mark.threads
 def test_changed_passwords_take_effect_at_once(broker, mode):
     one = broker(GUARD, mode=mode, files={"pw": passwords.file_text({"a": "old", "b": "b"}),
                                           "acl": ALL})
@@ -387,6 +389,7 @@ def test_changed_passwords_take_effect_at_once(broker, mode):
 
 
 @pytest.mark.needs("nightjar")
+@pytest.mark.threads
 def test_a_removed_user_is_gone_at_once(broker, mode, version):
     lines = {n: f"{n}:{passwords.sha512(n)}\n" for n in "ab"}
     one = broker(GUARD, mode=mode, files={"pw": "".join(lines.values()), "acl": ALL})
@@ -415,6 +418,7 @@ def test_anonymous_clients_go_when_they_are_no_longer_allowed(broker):
 
 
 @pytest.mark.needs("nightjar")
+@pytest.mark.threads
 def test_L066_F047_wrong_logins_do_not_lock_out_the_right_one(broker):
     one = broker(GUARD, files={"pw": f"good:{GOOD}\n", "acl": ALL})
     conns = []
@@ -434,6 +438,7 @@ def owner_broker(factory, mode, extra=""):
 
 
 @pytest.mark.needs("nightjar")
+@pytest.mark.threads
 def test_L014_a_refused_login_leaves_the_session_of_others_alone(broker, mode, version):
     one = owner_broker(broker, mode)
     keep = {"session_expiry_interval": 100} if version == V5 else None
@@ -453,6 +458,7 @@ def test_L014_a_refused_login_leaves_the_session_of_others_alone(broker, mode, v
 @pytest.mark.needs("nightjar")
 @pytest.mark.parametrize("clean", [False, True])
 @pytest.mark.parametrize("live", [False, True])
+@pytest.mark.threads
 def test_L015_L016_the_session_of_another_user(broker, mode, version, clean, live):
     """Native: refused. Compat: taken over, as the original does."""
     one = owner_broker(broker, mode)

@@ -72,6 +72,7 @@ def test_a_stale_unix_socket_is_replaced(broker):
 
 
 @pytest.mark.parametrize("kind", ["tcp", "tls", "ws", "wss", "unix"])
+@pytest.mark.threads
 def test_L159_max_connections_on_every_transport(broker, kind, pki):
     tls = "certfile {dir}/server.crt\nkeyfile {dir}/server.key\n"
     address = "listener 0 {dir}/mqtt.sock\n" if kind == "unix" else "listener {port_x} 127.0.0.1\n"
@@ -120,6 +121,7 @@ def test_global_max_connections(broker):
         conn.quiet()
 
 
+@pytest.mark.threads
 def test_global_max_clients(broker):
     """Sessions, not connections."""
     one = broker("global_max_clients 3\n" + OPEN, mode="native")
@@ -165,6 +167,7 @@ def test_B002_B207_F042_silent_connections_end_at_ten_seconds(plain, kind, uid):
 
 
 @pytest.mark.slow
+@pytest.mark.threads
 def test_F042_trickling_bytes_do_not_extend_the_deadline(plain, uid):
     conn, other = plain.conn(), plain.client(uid + "o")
     data = mw.connect("x" * 4000)
@@ -201,6 +204,7 @@ def test_L153_silent_sockets_cost_no_cpu(plain, uid):
 
 
 @pytest.mark.slow
+@pytest.mark.threads
 def test_F040_L162_a_client_that_does_not_read_harms_nobody(shared_broker, uid):
     """A subscriber that never reads, QoS 0 and 1; the others' round trips stay short and
     the broker's memory is bounded."""
@@ -225,6 +229,7 @@ def test_F040_L162_a_client_that_does_not_read_harms_nobody(shared_broker, uid):
     sender.quiet()
 
 
+@pytest.mark.threads
 def test_F056_every_kind_of_end_in_every_state(plain, uid):
     """RST and FIN before CONNECT, after it, with a SUBSCRIBE, in each step of QoS 1 and 2."""
     watch = plain.client(uid + "w")

@@ -98,26 +98,29 @@ def test_L150_F044_huge_first_headers(broker):
     settled(one, before, 4 * MIB)
 
 
+@pytest.mark.threads
 def test_F040_L162_many_slow_readers(broker):
     """Subscribers that never read cost what their queues may hold, and the others nothing."""
     one = broker(OPEN + "max_queued_messages 20\n")
-    count, payload = size(50, 1000), b"x" * 4096
-    with Crowd(one, count, rcvbuf=4096) as slow, Pulse(one) as pulse:
+    with Pulse(one) as pulse:
+        show("quiet", pulse.beat(200))
+        repeat(one, lambda: slow_readers(one, pulse))
+
+
+def slow_readers(one, pulse):
+    count, payload, before = size(50, 1000), b"x" * 4096, one.rss()
+    with Crowd(one, count, rcvbuf=4096) as slow, one.client("writer") as writer:
         slow.connect()
         slow.send(lambda n: mw.subscribe(1, [("slow/#", n % 3)]))
         slow.expect("SUBACK")
-        quiet, before = pulse.beat(200), one.rss()
-        writer = one.client("writer")
+        pulse.mark()
         for number in range(500):
             writer.publish("slow/x", payload, number % 3, 1)
-        show("quiet", quiet)
         show(f"{count} readers that do not read", busy := pulse.mark())
         each = grown(one, before) / count
         report(f"{each / 1024:.1f} KiB for each slow reader after 500 messages of 4 KiB")
         assert each < 256 * 1024
         assert quantile(busy, .99) < 2, "the others had to wait"
-        writer.close()
-    settled(one, before, 8 * MIB)
 
 
 def test_F041_a_peer_that_is_gone_without_a_word(broker):
@@ -172,9 +175,10 @@ def argon2_line():
 LOGINS = "allow_anonymous false\npassword_file {dir}/pw\nacl_file {dir}/acl\n"
 
 
+@pytest.mark.threads
 def test_F046_a_storm_of_logins(broker):
     """Everybody comes back at once, each with a password that has to be computed."""
-    count, line = size(20, 10000), argon2_line()
+    count, line = size(20, 2000), argon2_line()
     users = "".join(f"u{n}:{line}\n" for n in range(count))
     one = broker(LOGINS, files={"pw": users + passwords.file_text({"p": "p"}),
                                 "acl": "user p\ntopic pulse\n"})
@@ -217,6 +221,7 @@ def filters_of(number, count):
     return [(shapes[n % 4].format(number * count + n), 0) for n in range(count)]
 
 
+@pytest.mark.threads
 def test_F048_a_flood_of_subscriptions(broker):
     """One client with very many filters and many clients with ten each: a publication finds its
     readers as fast as before, and memory comes back when they go."""
@@ -248,6 +253,7 @@ def flood_of_subscriptions(one, pulse, writer, total):
             assert big.receive("f/3/a").payload == b"m"
 
 
+@pytest.mark.threads
 def test_F049_a_flood_of_retained_messages(broker):
     """A subscription to all of them is served in portions: memory stays, others go on."""
     one = broker(OPEN)
@@ -276,12 +282,14 @@ def flood_of_retained(one, pulse, writer):
         show(f"while {readers} read all of them", busy := pulse.mark())
         report(f"{topics * readers} in {time.monotonic() - began:.1f} s, memory grew by "
                f"{most / MIB:.1f} MiB meanwhile")
-        assert most < 64 * MIB and quantile(busy, .99) < 2
+        # References to what is still to be sent, never copies.
+        assert most < 16 * MIB + topics * readers * 20 and quantile(busy, .99) < 2
     for at in range(0, topics, 500):
         writer.send(*(mw.publish(f"r/{n}", retain=True) for n in range(at, at + 500)))
     writer.quiet()
 
 
+@pytest.mark.threads
 def test_F050_a_giant_fan_out(broker):
     """One large message to everybody is stored once, and others go on."""
     one = broker(OPEN)
@@ -309,6 +317,7 @@ def test_F050_a_giant_fan_out(broker):
         assert quantile(busy, .99) < size(2, 5)
 
 
+@pytest.mark.threads
 def test_F051_a_giant_fan_in(broker):
     """Many publishers, one stored session that is away: its queue holds what it may, and what it
     could not hold is counted."""
@@ -370,14 +379,16 @@ def test_F052_L154_L156_packets_that_cost_most(broker, name):
         items = {"filters": 5000, "unsubscribe": 5000, "wild-filters": 100, "alias-churn": 1000}
         assert used / count < 0.020 + items.get(name, 0) * 4e-6, "one packet costs too much"
     conn.close()
-    settled(one, before, 24 * MIB)
+    if name not in ("filters", "wild-filters"):  # what these need is kept for the next: see F-048
+        settled(one, before, 24 * MIB)
 
 
+@pytest.mark.threads
 def test_F053_very_many_topics(broker):
     """Each message on a topic of its own: nothing of them stays."""
     one = broker(OPEN)
     total, step = size(50000, 10000000), 1000
-    writer, reader = one.client("writer"), one.client("reader")
+    writer, reader = one.client("writer"), one.client("reader", keep_alive=0)
     reader.subscribe([("bomb/+/x", 0), ("bomb/#", 0)], reasons=[0, 0])
     reader.unsubscribe(["bomb/#"])
     before, at_first = None, None
@@ -421,10 +432,12 @@ def test_F055_very_many_names(broker):
     names(200)
     known, before = topics(), one.rss()
     names(size(1000, 50000))
-    assert topics() == known
+    added = topics() - known  # the averages appear when they are known
+    assert all(re.fullmatch(r"\$SYS/broker/load/[a-z/]+/\d+min", t) for t in added), added
     settled(one, before, 4 * MIB, patience=60)
 
 
+@pytest.mark.threads
 def test_L029_F054_a_war_of_take_overs(broker):
     """Many sockets with one id, over and over: exactly one owner, everybody else is told."""
     one = broker(OPEN)
@@ -451,6 +464,7 @@ def test_L029_F054_a_war_of_take_overs(broker):
         assert quantile(busy, .99) < 2
 
 
+@pytest.mark.threads
 def test_L124_L129_sequences_of_many_clients(broker):
     """Random packets, good and bad, of several clients with few ids and topics: the broker goes on,
     and keeps nothing."""

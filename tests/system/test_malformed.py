@@ -240,6 +240,7 @@ def test_F057_one_byte_at_a_time(plain, alive, version, name):
         conn.quiet()
 
 
+@pytest.mark.threads
 def test_F057_a_megabyte_of_packets_in_one_write(plain, alive, version, uid):
     conn = plain.client(uid, version)
     conn.subscribe(uid)

@@ -79,6 +79,7 @@ def test_verbose_tells_more(broker):
     one.wait_log(r"(?i)talker.*a/b|a/b.*talker|PUBLISH", mark)
 
 
+@pytest.mark.threads
 def test_sigterm_and_sigint_end_it_well(broker):
     for number in (signal.SIGTERM, signal.SIGINT):
         one = broker("acl_default allow\n", mode="native")
@@ -109,6 +110,7 @@ def test_sighup_says_what_it_does(broker, mode):
     one.wait_log("Reloading config.", mark)
 
 
+@pytest.mark.threads
 def test_L144_a_storm_of_signals(broker):
     one = broker("acl_default allow\n", mode="native")
     conn = one.client("c")
@@ -299,6 +301,7 @@ def test_connection_messages_can_be_switched_off(broker):
     assert not one.has_log("New client connected") and not one.has_log("quiet.*disconnected")
 
 
+@pytest.mark.threads
 def test_log_to_a_file_and_rotation(broker):
     one = broker("log_dest file {dir}/broker.log\nacl_default allow\n", mode="native")
     path = one.dir / "broker.log"
@@ -340,6 +343,7 @@ def test_log_timestamps(broker):
     one.wait_log(r"^\d{10}: nightjar version")
 
 
+@pytest.mark.threads
 def test_log_to_a_topic(broker):
     one = broker("log_dest topic\nlog_dest stderr\nacl_file {dir}/acl\n", mode="native",
                  files={"acl": "topic read $SYS/broker/log/#\ntopic readwrite t\n"})
@@ -458,6 +462,7 @@ def sys_value(conn, name, wanted, timeout=8):
     return last
 
 
+@pytest.mark.threads
 def test_sys_counts_what_happens(sys_broker):
     one = sys_broker
     watch = one.client("watch")
@@ -507,6 +512,7 @@ def test_sys_can_be_switched_off(broker):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.threads
 def test_any_number_of_workers(broker, workers):
     one = broker(f"workers {workers}\nacl_default allow\n", mode="native")
     conns = [one.client(f"c{n}") for n in range(12)]

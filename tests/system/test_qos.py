@@ -94,6 +94,7 @@ def test_qos1_is_sent_again_with_dup_after_a_reconnect(plain, version, uid):
     stored(plain, uid, version).quiet()
 
 
+@pytest.mark.threads
 def test_qos2_is_resumed_at_the_step_it_had_reached(plain, version, uid):
     first, sender = stored(plain, uid, version), plain.client(uid + "s", version)
     first.subscribe(uid, qos=2)
@@ -158,6 +159,7 @@ def test_incoming_qos2_of_a_clean_session_is_forgotten(plain, version, uid):
 
 
 @pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.threads
 def test_messages_wait_for_a_session_that_is_away(plain, version, uid, qos):
     first, sender = stored(plain, uid, version), plain.client(uid + "s", version)
     first.subscribe(f"{uid}/#", qos=2)
@@ -186,6 +188,7 @@ def test_qos0_messages_wait_only_when_told_to(shared_broker, version, uid):
     second.quiet()
 
 
+@pytest.mark.threads
 def test_order_is_kept_for_every_topic_and_qos(plain, version, uid):
     receiver, sender = plain.client(uid, version), plain.client(uid + "s", version)
     receiver.subscribe(f"{uid}/+", qos=2)
@@ -324,6 +327,7 @@ def test_B149_acknowledgements_nobody_waits_for_harm_nobody(plain, version, uid)
     conn.close()
 
 
+@pytest.mark.threads
 def test_S07_packet_ids_wrap_around(plain, uid):
     """65,535 ids one after the other, then id 1 again, on both sides."""
     receiver, sender = plain.client(uid), plain.client(uid + "s")
@@ -340,6 +344,7 @@ def test_S07_packet_ids_wrap_around(plain, uid):
     settle(sender, receiver)
 
 
+@pytest.mark.threads
 def test_S02_S05_qos2_across_a_takeover(plain, version, uid):
     """PUBLISH on the old connection, PUBREL on the new one."""
     receiver, old = plain.client(uid, version), stored(plain, uid + "s", version)

@@ -125,6 +125,7 @@ def test_retained_messages_carry_properties_and_identifiers(plain, topic, uid):
         map(repr, sent + [("subscription_identifier", 9)]))
 
 
+@pytest.mark.threads
 def test_retained_messages_expire(plain, topic, uid):
     sender = plain.client(uid + "s")
     # The long one first: when the short one is gone, the long one has certainly grown older.
@@ -180,6 +181,7 @@ def test_S10_setting_and_clearing_while_others_subscribe(plain, topic, uid):
 
 
 @pytest.mark.slow
+@pytest.mark.threads
 def test_L165_B177_ten_thousand_retained_messages(plain, uid):
     """All come, in flight limits hold, and leaving in the middle harms nobody."""
     sender, count = plain.client(uid + "s"), 10000
@@ -204,6 +206,7 @@ def test_L165_B177_ten_thousand_retained_messages(plain, uid):
 
 
 @pytest.mark.needs("nightjar")
+@pytest.mark.threads
 def test_expired_messages_go_although_nobody_asks(broker, uid):
     one = broker("acl_file {dir}/acl\nsys_interval 1\n", mode="native",
                  files={"acl": "topic readwrite #\ntopic read $SYS/#\n"})

@@ -37,6 +37,7 @@ READ = "user a\ntopic read t/#\n"
 WRITE = "user a\ntopic write t/#\n"
 
 
+@pytest.mark.threads
 def test_the_read_right_is_gone_for_live_subscriptions(broker, version):
     one = guarded(broker, READ)
     reader, root = login(one, "a", version=version), login(one, "root")
@@ -53,6 +54,7 @@ def test_the_read_right_is_gone_for_live_subscriptions(broker, version):
     settle(root, reader)
 
 
+@pytest.mark.threads
 def test_the_write_right_is_gone_at_once(broker, version):
     one = guarded(broker, WRITE)
     writer, root = login(one, "a", version=version), login(one, "root")
@@ -80,6 +82,7 @@ def test_L010_a_stored_subscription_brings_nothing(broker, version):
 
 
 @pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.threads
 def test_L011_what_was_queued_before_is_not_delivered(broker, version, qos):
     """Ten wait, one QoS 2 exchange is half done: nothing arrives, the half done one completes."""
     one = guarded(broker, READ)
@@ -114,6 +117,7 @@ def test_L011_what_was_queued_before_is_not_delivered(broker, version, qos):
     assert flight.packet_id != half.packet_id
 
 
+@pytest.mark.threads
 def test_L012_incoming_qos2_is_not_released(broker, version):
     one = guarded(broker, WRITE)
     writer, root = login(one, "a", version=version, stored=True), login(one, "root", "reader")
@@ -138,6 +142,7 @@ def test_L012_incoming_qos2_is_not_released(broker, version):
     root.receive("t/end", b"end")
 
 
+@pytest.mark.threads
 def test_retained_messages_of_a_publisher_who_lost_the_right(broker, mode, version):
     """Native: not delivered any more. Compat: delivered. (A new reader, and a wildcard.)"""
     one = guarded(broker, WRITE, mode)
@@ -174,6 +179,7 @@ def test_retained_messages_for_a_reader_who_lost_the_right(broker, mode):
     settle(sender, reader)
 
 
+@pytest.mark.threads
 def test_shared_subscriptions_follow_the_rights(broker):
     """The member who may no longer read gets nothing, the other one everything."""
     both = "user a\ntopic read t/#\nuser b\ntopic read t/#\n"
@@ -188,6 +194,7 @@ def test_shared_subscriptions_follow_the_rights(broker):
     settle(root, a)
 
 
+@pytest.mark.threads
 def test_what_waits_in_the_output_is_taken_back(broker):
     """A reader that does not read: what the broker still holds for it after "done" is not sent.
     Only what the kernel had already taken may come."""
@@ -220,6 +227,7 @@ def test_L024_aliases_do_not_outlive_a_right(broker):
     root.receive("t/1", b"3")
 
 
+@pytest.mark.threads
 def test_a_removed_user_gets_nothing_more(broker, version):
     """Queue, subscription, live connection: all end with the identity."""
     one = guarded(broker, READ)
@@ -284,6 +292,7 @@ def test_compat_mode_disconnects_nobody_for_a_new_acl_file(broker, version):
     settle(root, a)
 
 
+@pytest.mark.threads
 def test_S03_S12_subscribe_and_reload_cross(broker):
     """Whoever subscribes while rights change ends with the rights that are in force."""
     one = guarded(broker, READ)

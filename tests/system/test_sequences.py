@@ -11,6 +11,7 @@ from scenes import settle
 STORED = {"session_expiry_interval": 100}
 
 
+@pytest.mark.threads
 def test_S01_the_old_socket_goes_on_sending_after_a_take_over(plain, uid, version):
     """What the old connection sends after it lost its session counts for nothing."""
     watcher = plain.client(uid + "w")
@@ -108,6 +109,7 @@ STEPS = ["idle", "subscribing", "publishing", "half-qos2", "receiving", "alias",
 
 @pytest.mark.needs("nightjar", "native")
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.threads
 def test_S13_a_user_is_deleted_in_the_middle(broker, step):
     """Wherever it was: its connection ends, nothing more of it is delivered, nobody else notices."""
     keep = passwords.file_text({"b": "b"})
@@ -151,3 +153,37 @@ def test_S13_a_user_is_deleted_in_the_middle(broker, step):
     refused.send(mw.connect("a", clean=False, username="a", password="a"))
     assert refused.expect("CONNACK").reason in (0x86, 0x87)
     settle(other, other)
+
+
+@pytest.mark.threads
+@pytest.mark.needs("nightjar", "native")
+@pytest.mark.parametrize("qos", [1, 2])
+def test_a_store_that_is_late_and_out_of_step(broker, qos):
+    """Its completions come when they like: acknowledged messages reach every stored session, in order
+    and with QoS 2 once, across take-overs."""
+    one = broker("acl_default allow\nmax_queued_messages 10000\n", env={"NIGHTJAR_STORE_CHAOS": "0"})
+    readers = 4
+
+    def enter(number):
+        conn = one.conn(V5)
+        conn.connect(f"r{number}", clean=False, properties=STORED)
+        return conn
+
+    for number in range(readers):
+        enter(number).subscribe("t/+", qos=qos)
+    senders = [one.client(f"s{number}") for number in range(2)]
+    for turn in range(30):
+        for index, sender in enumerate(senders):
+            sender.publish(f"t/{index}", f"{turn}", qos, turn + 1)
+        if turn % 8 == 7:
+            enter(turn % readers)  # a take-over in the middle; what was sent to it comes again
+    for number in range(readers):
+        conn = enter(number)
+        senders[0].publish("t/end", b"end", qos, 100)
+        seen = {"t/0": [], "t/1": []}
+        while (got := conn.receive()).payload != b"end":
+            if got.topic != "t/end" and not (got.dup and got.payload in seen[got.topic]):
+                seen[got.topic].append(got.payload)
+        for topic, payloads in seen.items():
+            assert payloads == [b"%d" % n for n in range(30)], (topic, payloads)
+        conn.close()

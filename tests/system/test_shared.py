@@ -29,6 +29,7 @@ def collect(members, sender, count_wanted):
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
+@pytest.mark.threads
 def test_each_message_goes_to_one_member(plain, version, uid, qos):
     members = [plain.client(f"{uid}m{n}", version) for n in range(3)]
     single, sender = plain.client(uid + "o", version), plain.client(uid + "s", version)
@@ -87,6 +88,7 @@ def test_unsubscribe_leaves_the_group(plain, version, uid):
     first.unsubscribe(f"$share/g/{uid}", reasons=[0x11])
 
 
+@pytest.mark.threads
 def test_a_member_that_leaves_takes_nothing_with_it(plain, version, uid):
     first, second = plain.client(uid + "1", version), plain.client(uid + "2", version)
     sender = plain.client(uid + "s", version)
@@ -99,6 +101,7 @@ def test_a_member_that_leaves_takes_nothing_with_it(plain, version, uid):
 
 
 @pytest.mark.needs("nightjar", "native")
+@pytest.mark.threads
 def test_members_that_are_online_come_first(plain, uid):
     away, here, sender = plain.conn(), plain.client(uid + "h"), plain.client(uid + "s")
     away.connect(uid + "a", clean=False, properties=KEEP)
@@ -118,6 +121,7 @@ def test_members_that_are_online_come_first(plain, uid):
 
 
 @pytest.mark.needs("nightjar")
+@pytest.mark.threads
 def test_S11_unacknowledged_qos1_goes_to_another_member(plain, uid):
     """The member's session ends with QoS 1 in flight or waiting: others get it (MQTT5 4.8.2)."""
     first, second = plain.client(uid + "1"), plain.client(uid + "2")

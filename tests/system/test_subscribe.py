@@ -164,6 +164,7 @@ def test_a_new_subscription_replaces_the_old_one(plain, version, uid):
     settle(sender, conn)
 
 
+@pytest.mark.threads
 def test_overlapping_subscriptions(plain, version, uid):
     """MQTT 3: one copy with the highest QoS. MQTT 5: a copy for each, as the original does."""
     conn, sender = plain.client(uid, version), plain.client(uid + "s", version)
@@ -214,6 +215,7 @@ def test_no_local_counts_for_each_subscription(plain, uid):
     conn.quiet()
 
 
+@pytest.mark.threads
 def test_no_local_with_a_stored_session(plain, uid):
     conn = plain.conn()
     conn.connect(uid, clean=False, properties={"session_expiry_interval": 100})
@@ -268,6 +270,7 @@ def test_unsubscribe_keeps_what_is_in_flight(plain, version, uid):
     settle(sender, conn)
 
 
+@pytest.mark.threads
 def test_subscriptions_live_in_the_session(plain, version, uid):
     keep = {"session_expiry_interval": 100} if version == V5 else None
     conn, sender = plain.conn(version), plain.client(uid + "s", version)

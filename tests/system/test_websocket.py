@@ -201,6 +201,7 @@ def test_B217_huge_frames_end_at_their_header(upgraded, plain, length, uid):
     plain.client(uid).quiet()
 
 
+@pytest.mark.threads
 def test_B219_packets_and_frames_need_not_agree(upgraded, uid, version):
     """One-byte frames, fragments, many packets in a frame, a cut inside the length."""
     conn = upgraded(version)
@@ -267,6 +268,7 @@ def test_a_close_frame_is_answered(upgraded, uid):
     assert conn.close_code in (1000, None)
 
 
+@pytest.mark.threads
 def test_a_close_frame_is_no_disconnect(upgraded, plain, uid):
     """A will fires: MQTT's DISCONNECT did not come."""
     watch = plain.client(uid + "w")
@@ -321,6 +323,7 @@ def test_text_frame_after_connect(upgraded, plain, uid):
     conn.expect_closed()
 
 
+@pytest.mark.threads
 def test_messages_of_every_size(upgraded, plain, uid):
     """Around each border of the frame's length."""
     conn, sender = upgraded(), plain.client(uid + "s")

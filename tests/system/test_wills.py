@@ -64,6 +64,7 @@ def test_will_properties_arrive(plain, watcher, uid):
     assert sorted(map(repr, got.properties)) == sorted(map(repr, sent))
 
 
+@pytest.mark.threads
 def test_a_will_with_delay_waits_and_a_reconnect_cancels_it(plain, watcher, uid):
     def away(delay, name):
         conn = plain.conn()
@@ -102,6 +103,7 @@ def test_a_delayed_will_fires_when_a_clean_start_ends_the_session(plain, watcher
     watcher.receive(f"{uid}/w", b"gone")
 
 
+@pytest.mark.threads
 def test_L041_takeover_fires_the_will_once(plain, watcher, version, uid):
     plain.client(uid, version, will=Will(f"{uid}/w", b"gone"))
     new = plain.client(uid, version)
@@ -127,6 +129,7 @@ def test_the_new_connect_brings_a_new_will(plain, watcher, uid):
     settle(plain.client(uid + "x"), watcher)
 
 
+@pytest.mark.threads
 def test_S09_will_delay_session_end_and_reconnect_in_every_order(plain, watcher, uid):
     def session(name, delay, expiry):
         conn = plain.conn()
@@ -207,6 +210,7 @@ def test_L002_wills_without_the_right(broker, mode, version):
 
 @pytest.mark.needs("nightjar")
 @pytest.mark.parametrize("how", ["acl", "user"])
+@pytest.mark.threads
 def test_L003_L005_a_right_that_was_taken_after_connect(broker, mode, version, how):
     """The will is checked again when it fires: a delayed one, and one of a live connection."""
     one = guarded(broker, mode)

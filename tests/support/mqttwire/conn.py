@@ -115,13 +115,19 @@ class Conn:
         except (OSError, ssl.SSLError):
             return False
 
+    def _is_readable(self, timeout):
+        """poll(), because select() knows no descriptor above 1023."""
+        poll = select.poll()
+        poll.register(self.sock.fileno(), select.POLLIN | select.POLLRDHUP)
+        return bool(poll.poll(timeout * 1000))
+
     def _recv(self, deadline):
         """One read with a deadline; b"" means the end, None that the time is over."""
         if not (hasattr(self.sock, "pending") and self.sock.pending()):
             left = deadline - time.monotonic()
-            if not select.select([self.sock], [], [], 0)[0]:
+            if not self._is_readable(0):
                 self.empty_at = time.monotonic()
-                if not select.select([self.sock], [], [], max(left, 0))[0]:
+                if not self._is_readable(max(left, 0)):
                     return None
         self.sock.settimeout(max(deadline - time.monotonic(), 0.01))
         try:
