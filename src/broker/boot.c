@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/qsbr.h"
+#include "broker/commit.h"
 #include "broker/filters.h"
 #include "broker/origin.h"
 #include "broker/retain.h"
@@ -202,6 +203,22 @@ static void run_records(struct nj_core *core)
     }
 }
 
+/* Those that lost their connection just now are recorded as away since now, so that deadlines hold
+ * over the next start, too. What the store refuses begins anew then. */
+static void record_lost(const struct boot *boot, struct nj_shard *shard)
+{
+    for (uint64_t i = 0; shard->table && i <= shard->table_mask; i++) {
+        for (struct nj_session *session = shard->table[i]; session; session = session->hash_next) {
+            if (session->away_wall_ms == boot->wall_ms) {
+                enum nj_err err;
+                nj_session_save(session);
+                (void)nj_shard_commit(shard, &err);
+            }
+        }
+    }
+    nj_store_flush(boot->core->store, shard->id);
+}
+
 enum nj_err nj_core_boot(struct nj_core *core, uint64_t now_ms, struct nj_booted *booted)
 {
     struct boot boot = {
@@ -225,6 +242,9 @@ enum nj_err nj_core_boot(struct nj_core *core, uint64_t now_ms, struct nj_booted
         run_records(core);
         atomic_store(&core->next_session_id, highest.owner);
         atomic_store(&core->next_seq, highest.seq);
+        for (unsigned i = 0; i < core->shard_count; i++) {
+            record_lost(&boot, core->shards[i]);
+        }
     }
     nj_qsbr_offline(core->qsbr, core->shard_count);
     return err;

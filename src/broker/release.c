@@ -126,12 +126,20 @@ static void run_release(struct nj_shard *shard, struct nj_after *after, enum nj_
     }
 }
 
+/* The session may have been taken over with a new will, whose record replaced this one's. */
+static bool is_replaced(struct nj_shard *shard, const struct nj_release *release)
+{
+    const struct nj_session *session =
+        release->frees == NJ_STORE_WILL_CLEAR ? nj_session_by_id(shard, release->session) : NULL;
+    return session && session->will;
+}
+
 /* The operation that frees the packet id, and with it everything else. */
 static void submit_last(struct nj_shard *shard, struct nj_release *release,
                         struct nj_store_joint *joint)
 {
     enum nj_err err;
-    if (release->has_record) {
+    if (release->has_record && !is_replaced(shard, release)) {
         struct nj_store_op *op = nj_shard_op(shard, release->frees, release->session);
         if (op) {
             op->packet_id = release->packet_id;

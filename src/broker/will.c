@@ -87,10 +87,12 @@ bool nj_will_fire(struct nj_session *session, bool ends)
         return false;
     }
     struct nj_shard *shard = session->shard;
-    struct nj_message *message = due_message(shard, session->will->message);
-    struct nj_bytes topic = nj_message_topic(session->will->message);
+    struct nj_will *will = session->will;
+    struct nj_message *message = due_message(shard, will->message);
+    struct nj_bytes topic = nj_message_topic(will->message);
     struct nj_verdict verdict;
     bool is_taken = false;
+    session->will = NULL; /* one that is there later is another one */
     if (!may_fire(session, topic, &verdict)) {
         nj_session_denied(session, NJ_ACTION_WILL, topic, &verdict);
     } else if (message) {
@@ -99,6 +101,7 @@ bool nj_will_fire(struct nj_session *session, bool ends)
         NJ_STAT_ADD(shard, dropped_memory, 1);
         NJ_STAT_ADD(shard, publish_dropped, 1);
     }
+    session->will = will;
     if (is_taken) {
         nj_will_forget(session); /* its record goes with the group of what was published */
     } else {
