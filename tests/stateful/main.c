@@ -5,6 +5,8 @@
  *
  * Exit status: 0 = no finding, 1 = a finding (told with its seed and steps), 2 = wrong usage. */
 #include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/types.h>
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -27,6 +29,15 @@ struct options {
     unsigned steps;
     bool is_verbose;
 };
+
+/* In place of the C library's: the keys of hash tables are the same in every process, so a seed
+ * says all. */
+ssize_t getrandom(void *out, size_t len, unsigned flags)
+{
+    (void)flags;
+    memset(out, 0x5a, len);
+    return (ssize_t)len;
+}
 
 static double now_s(void)
 {

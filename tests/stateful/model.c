@@ -485,6 +485,27 @@ void model_detach(struct model *model, unsigned client, bool with_will)
     }
 }
 
+void model_crash(struct model *model)
+{
+    for (unsigned c = 0; c < model->clients; c++) {
+        struct m_session *session = &model->sessions[c];
+        for (unsigned i = 0; i < session->due_count; i++) {
+            struct m_due *due = &session->dues[i];
+            due->is_optional |= due->qos == 0 || due->is_replay;
+            due->may_be_dup |= due->qos > 0 && due->state == DUE_WAITING;
+        }
+    }
+    for (unsigned i = 0; i < FLOATS_MAX; i++) {
+        model->floats[i].may_be_dup = true;
+        model->floats[i].is_optional |= model->floats[i].message.qos == 0;
+    }
+    for (unsigned c = 0; c < model->clients; c++) {
+        if (model->sessions[c].is_connected) {
+            model_detach(model, c, true);
+        }
+    }
+}
+
 static uint64_t event_of(const struct m_session *session)
 {
     if (!session->number || session->is_connected) {

@@ -152,6 +152,9 @@ void model_subscribe(struct model *model, unsigned client, const struct m_sub *s
 bool model_unsubscribe(struct model *model, unsigned client, unsigned filter, int group);
 /* The connection ended. */
 void model_detach(struct model *model, unsigned client, bool with_will);
+/* The process died and was started anew, while the store had completed everything: connections are
+ * lost, stored sessions and what was retained are there. */
+void model_crash(struct model *model);
 /* The session ends: its will goes out, what was meant for its groups goes to others. */
 void model_end(struct model *model, unsigned client);
 /* When the next session expires or the next will is due; UINT64_MAX = never. */

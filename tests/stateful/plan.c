@@ -32,6 +32,7 @@ static const struct {
     [STEP_UNBLOCK] = {"unblock", 4},
     [STEP_STORE_HOLD] = {"hold the store", 2},
     [STEP_STORE_RELEASE] = {"release the store", 4},
+    [STEP_CRASH] = {"crash", 2},
 };
 
 static enum step_kind choose(uint64_t number)

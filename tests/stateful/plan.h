@@ -25,6 +25,7 @@ enum step_kind {
     STEP_UNBLOCK,
     STEP_STORE_HOLD, /* completions of the store wait */
     STEP_STORE_RELEASE,
+    STEP_CRASH, /* the process dies and is started anew */
     STEP_KIND_COUNT
 };
 

@@ -7,7 +7,7 @@
 #define LARGE               5000u
 #define SMALL_PACKET        200u
 #define EXPIRY_NEVER        UINT32_MAX
-#define WINDOW_MAX          20u
+#define WILL_PACE_MS        50 /* after a start wills go out one after the other */
 
 #define PICK(table, number) (table)[(number) % (sizeof(table) / sizeof((table)[0]))]
 
@@ -582,6 +582,34 @@ static void release_store(struct sim *sim)
     rig_run(&sim->rig);
 }
 
+/* Wills of one moment may go out in any order, which decides what stays retained, and a little
+ * later, which decides when they expire. */
+static bool has_vague_wills(const struct sim *sim)
+{
+    unsigned wills = 0;
+    for (unsigned c = 0; c < sim->model.clients; c++) {
+        const struct m_session *session = &sim->model.sessions[c];
+        bool is_due = session->expiry_s == 0 || session->will.delay_s == 0;
+        if (session->is_connected && session->will.is_set && is_due) {
+            wills += session->will.expiry_s ? 2 : 1;
+        }
+    }
+    return wills > 1;
+}
+
+static void on_crash(struct sim *sim)
+{
+    if (sim->rig.store.holds || has_vague_wills(sim)) {
+        return;
+    }
+    for (unsigned c = 0; c < sim->model.clients; c++) {
+        forget_connection(sim, c);
+    }
+    rig_crash(&sim->rig);
+    model_crash(&sim->model);
+    advance(sim, WILL_PACE_MS);
+}
+
 static void run_step(struct sim *sim, const struct step *step)
 {
     unsigned c = step->client;
@@ -633,6 +661,9 @@ static void run_step(struct sim *sim, const struct step *step)
         break;
     case STEP_STORE_RELEASE:
         release_store(sim);
+        break;
+    case STEP_CRASH:
+        on_crash(sim);
         break;
     default:
         break;
@@ -696,6 +727,7 @@ void sim_run(const struct plan *plan, bool is_verbose)
     sim.model.clients = plan->clients;
     sim.model.queue_qos0 = plan->queue_qos0;
     rig_open(&sim.rig, plan->shards);
+    rig_keep(&sim.rig);
     sim.rig.limits.max_inflight = plan->max_inflight;
     sim.rig.limits.queue_qos0 = plan->queue_qos0;
     sim.model.now_ms = sim.rig.now_ms;

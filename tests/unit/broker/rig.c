@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/qsbr.h"
 #include "broker/batch.h"
+#include "broker/boot.h"
 #include "broker/denial.h"
 #include "broker/hold.h"
 #include "broker/interest.h"
@@ -21,7 +22,9 @@
 #include "security/policy.h"
 #include "support/test.h"
 
-#define TURNS_MAX 10000
+#define TURNS_MAX     10000
+#define NS_PER_MS     1000000u
+#define WALL_BEGIN_NS 1700000000000000000
 
 /* ---- what the core asks */
 
@@ -68,30 +71,14 @@ void rig_policy(struct rig *rig, const char *acl)
     atomic_store(&nj_fault_armed, armed);
 }
 
-void rig_open(struct rig *rig, unsigned shards)
+static void core_open(struct rig *rig)
 {
-    *rig = (struct rig){.now_ms = 1000000};
-    rig->limits = (struct nj_limits){
-        .max_inflight = 20,
-        .max_queued = 1000,
-        .topic_levels = 200,
-        .retain_available = true,
-        .share_skips_denied = true,
-        .retain_rechecks_origin = true,
-        .session_owner = true,
-    };
-    rig_store_open(rig, shards);
     struct nj_core *core = &rig->core;
-    core->shard_count = shards;
-    core->shards = rig->shards;
+    unsigned shards = core->shard_count;
     core->qsbr = nj_qsbr_new(shards);
     core->interest = nj_interest_new(core->qsbr);
     core->retain = nj_retain_new(core->qsbr);
     core->store = &rig->store.base;
-    core->link_ops = &rig_link_ops;
-    core->events = &events;
-    atomic_store(&core->limits, &rig->limits);
-    atomic_store(&core->policy, policy_of(rig, NULL));
     for (unsigned i = 0; i < shards; i++) {
         rig->shards[i] = nj_shard_new(core, i);
         rig->shards[i]->now_ms = rig->now_ms;
@@ -99,14 +86,10 @@ void rig_open(struct rig *rig, unsigned shards)
     }
 }
 
-void rig_close(struct rig *rig)
+static void core_close(struct rig *rig)
 {
-    rig_clients_close(rig);
     struct nj_core *core = &rig->core;
-    rig->store.holds = false;
-    rig_run(rig);
     core->store = NULL; /* as front does it: the store is closed first */
-    rig_store_close(rig);
     for (unsigned i = 0; i < core->shard_count; i++) {
         struct nj_batch *batches;
         while ((batches = nj_inbox_drain(&rig->shards[i]->inbox))) {
@@ -122,8 +105,64 @@ void rig_close(struct rig *rig)
     nj_interest_free(core->interest);
     nj_retain_free(core->retain);
     nj_qsbr_free(core->qsbr);
-    nj_policy_unref(atomic_load(&core->policy));
+}
+
+static void set_clock(struct rig *rig)
+{
+    rig->clock.mono_ns = rig->now_ms * NS_PER_MS;
+    rig->clock.wall_ns = WALL_BEGIN_NS + (int64_t)rig->clock.mono_ns;
+}
+
+void rig_open(struct rig *rig, unsigned shards)
+{
+    *rig = (struct rig){.now_ms = 1000000};
+    set_clock(rig);
+    nj_clock_set_fake(&rig->clock);
+    rig->limits = (struct nj_limits){
+        .max_inflight = 20,
+        .max_queued = 1000,
+        .topic_levels = 200,
+        .retain_available = true,
+        .share_skips_denied = true,
+        .retain_rechecks_origin = true,
+        .session_owner = true,
+    };
+    rig_store_open(rig, shards);
+    struct nj_core *core = &rig->core;
+    core->shard_count = shards;
+    core->shards = rig->shards;
+    core->link_ops = &rig_link_ops;
+    core->events = &events;
+    atomic_store(&core->limits, &rig->limits);
+    atomic_store(&core->policy, policy_of(rig, NULL));
+    core_open(rig);
+}
+
+void rig_close(struct rig *rig)
+{
+    rig_clients_close(rig);
+    rig->store.holds = false;
+    rig_run(rig);
+    rig->core.store = NULL;
+    rig_store_close(rig);
+    core_close(rig);
+    nj_policy_unref(atomic_load(&rig->core.policy));
+    nj_clock_set_fake(NULL);
     assert_int_equal(nj_message_count(), 0);
+}
+
+void rig_crash(struct rig *rig)
+{
+    assert_true(rig->store.keeps_image && !rig->store.holds);
+    rig->store.is_dead = true;
+    rig_clients_close(rig);
+    rig_run(rig);
+    core_close(rig);
+    rig_store_crash(rig, rig->core.shard_count);
+    core_open(rig);
+    struct nj_booted booted;
+    assert_int_equal(nj_core_boot(&rig->core, rig->now_ms, &booted), NJ_OK);
+    rig_run(rig);
 }
 
 /* ---- turns */
@@ -181,6 +220,7 @@ void rig_run(struct rig *rig)
 void rig_advance(struct rig *rig, uint64_t ms)
 {
     rig->now_ms += ms;
+    set_clock(rig);
     rig_run(rig);
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "broker/limits.h"
 #include "broker/link.h"
 #include "broker/session.h"
@@ -24,12 +25,24 @@ struct rig_client;
 
 /* ---- the store */
 
+/* What is on the disk; see rig_keep. */
+struct rig_image {
+    struct rig_record *records;
+    unsigned count;
+    unsigned cap;
+    struct nj_store_group *running; /* submitted and not completed */
+    struct nj_store_highest highest;
+};
+
 struct rig_store {
     struct nj_store base;
     struct nj_store *inner; /* a store_ram: what was released */
-    bool holds;             /* groups and reads wait for rig_store_release */
-    unsigned refuse;        /* so many submits are refused at once */
-    unsigned refuse_every;  /* and each n-th; 0 = none */
+    struct rig_image image;
+    bool keeps_image;
+    bool is_dead;          /* takes nothing more: the power is gone */
+    bool holds;            /* groups and reads wait for rig_store_release */
+    unsigned refuse;       /* so many submits are refused at once */
+    unsigned refuse_every; /* and each n-th; 0 = none */
     unsigned refuse_reads;
     enum nj_err result;      /* of completions */
     enum nj_err read_result; /* of reads */
@@ -49,6 +62,7 @@ struct rig {
     struct nj_limits limits;
     struct rig_store store;
     uint64_t now_ms;
+    struct nj_clock_fake clock; /* both clocks stand where now_ms is */
     uint64_t epoch;
     struct rig_client *clients;
     unsigned denials;
@@ -57,6 +71,11 @@ struct rig {
 };
 
 void rig_open(struct rig *rig, unsigned shards);
+/* After rig_open: what is completed outlives rig_crash. */
+void rig_keep(struct rig *rig);
+/* The process dies and is started anew: all connections are gone (forget their rig_client), what
+ * the store completed is there again. Between two turns with nothing held. */
+void rig_crash(struct rig *rig);
 void rig_close(struct rig *rig);
 /* Turns every shard until nothing moves any more. */
 void rig_run(struct rig *rig);

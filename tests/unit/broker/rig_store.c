@@ -47,6 +47,9 @@ static enum nj_err submit(struct nj_store *base, unsigned lane, const struct nj_
 {
     struct rig_store *store = (struct rig_store *)base;
     assert_true(count > 0 || joint);
+    if (store->is_dead) {
+        return NJ_OK;
+    }
     store->submits++;
     for (unsigned i = 0; i < count; i++) {
         touch_op(store, &ops[i]);
@@ -75,6 +78,9 @@ static enum nj_err submit(struct nj_store *base, unsigned lane, const struct nj_
 static enum nj_err read_rows(struct nj_store *base, unsigned lane, const struct nj_store_read *read)
 {
     struct rig_store *store = (struct rig_store *)base;
+    if (store->is_dead) {
+        return NJ_OK;
+    }
     if (store->refuse_reads) {
         store->refuse_reads--;
         return NJ_ENOMEM;
@@ -89,6 +95,12 @@ static enum nj_err read_rows(struct nj_store *base, unsigned lane, const struct 
 static void on_done(void *arg, unsigned lane, uint64_t cookie, enum nj_err err)
 {
     struct rig *rig = arg;
+    if (rig->store.is_dead) {
+        return;
+    }
+    if (rig->store.keeps_image) {
+        rig_image_done(&rig->store.image, lane, cookie, err);
+    }
     struct nj_batch *batch = nj_batch_new_small(sizeof(struct nj_record_store));
     struct nj_record_store *record = nj_batch_add(batch, NJ_RECORD_STORE_DONE, sizeof(*record));
     record->group = cookie;
@@ -99,6 +111,10 @@ static void on_done(void *arg, unsigned lane, uint64_t cookie, enum nj_err err)
 static void on_rows(void *arg, unsigned lane, struct nj_store_rows *rows)
 {
     struct rig *rig = arg;
+    if (rig->store.is_dead) {
+        nj_store_rows_free(rows);
+        return;
+    }
     if (rig->store.read_result != NJ_OK) {
         uint64_t cookie = rows->cookie;
         nj_store_rows_free(rows);
@@ -121,11 +137,17 @@ void rig_store_expire(struct rig *rig, const struct nj_store_expired *expired)
     }
 }
 
+/* Takes the group over. */
 static void run_group(struct rig *rig, struct nj_store_group *group, enum nj_err result)
 {
     struct nj_store *inner = rig->store.inner;
+    unsigned lane = group->lane;
     bool is_joint = group->joint.id != 0;
+    bool is_kept = rig->store.keeps_image && !group->is_read && (is_joint || result == NJ_OK);
     enum nj_err err = result;
+    if (is_kept) {
+        rig_image_submitted(&rig->store.image, group);
+    }
     if (group->is_read) {
         err = nj_store_read(inner, group->lane, &group->read);
         assert_int_equal(err, NJ_OK);
@@ -137,7 +159,10 @@ static void run_group(struct rig *rig, struct nj_store_group *group, enum nj_err
     } else {
         on_done(rig, group->lane, group->cookie, result);
     }
-    nj_store_flush(inner, group->lane);
+    if (!is_kept) {
+        nj_store_group_free(group);
+    }
+    nj_store_flush(inner, lane);
 }
 
 void rig_store_release(struct rig *rig, enum nj_err result)
@@ -151,7 +176,6 @@ void rig_store_release(struct rig *rig, enum nj_err result)
     while (group) {
         struct nj_store_group *next = group->next;
         run_group(rig, group, result);
-        nj_store_group_free(group);
         group = next;
     }
     atomic_store(&nj_fault_armed, armed);
@@ -171,6 +195,12 @@ static uint64_t waiting(struct nj_store *base)
     return ((struct rig_store *)base)->waiting;
 }
 
+static enum nj_err load(struct nj_store *base, const struct nj_store_loader *loader,
+                        struct nj_store_highest *highest)
+{
+    return rig_image_load(&((struct rig_store *)base)->image, loader, highest);
+}
+
 static const struct nj_store_vtable store_vtable = {
     .name = "rig",
     .submit = submit,
@@ -179,16 +209,53 @@ static const struct nj_store_vtable store_vtable = {
     .waiting = waiting,
 };
 
-void rig_store_open(struct rig *rig, unsigned shards)
+static struct nj_store *open_inner(struct rig *rig, unsigned shards)
 {
     const struct nj_store_events events = {.arg = rig, .done = on_done, .rows = on_rows};
+    return nj_store_ram_open(shards, &events);
+}
+
+void rig_store_open(struct rig *rig, unsigned shards)
+{
     rig->store.base.vtable = &store_vtable;
     rig->store.groups_end = &rig->store.groups;
-    rig->store.inner = nj_store_ram_open(shards, &events);
+    rig->store.inner = open_inner(rig, shards);
 }
 
 void rig_store_close(struct rig *rig)
 {
     rig_store_release(rig, NJ_OK);
     nj_store_close(rig->store.inner);
+    rig_image_fini(&rig->store.image);
+}
+
+void rig_keep(struct rig *rig)
+{
+    static const struct nj_store_vtable durable_vtable = {
+        .name = "rig, durable",
+        .is_durable = true,
+        .submit = submit,
+        .read = read_rows,
+        .flush = flush,
+        .load = load,
+        .waiting = waiting,
+    };
+    rig->store.base.vtable = &durable_vtable;
+    rig->store.keeps_image = true;
+}
+
+void rig_store_crash(struct rig *rig, unsigned shards)
+{
+    struct rig_store *store = &rig->store;
+    while (store->groups) {
+        struct nj_store_group *group = store->groups;
+        store->groups = group->next;
+        nj_store_group_free(group);
+    }
+    store->groups_end = &store->groups;
+    store->group_count = 0;
+    nj_store_close(store->inner);
+    store->inner = open_inner(rig, shards);
+    rig_image_fill(&store->image, store->inner);
+    store->is_dead = false; /* only now: nobody is told that the rows were put back */
 }
