@@ -59,7 +59,8 @@ struct nj_control_arg {
 };
 
 /* Bits of nj_control_command.flags */
-#define NJ_COMMAND_CHANGES 1u /* changes something: written to the log with its sender */
+#define NJ_COMMAND_CHANGES                                                                         \
+    1u /* changes something: written to the log with its sender and outcome */
 #define NJ_COMMAND_PRIVATE 2u /* the answer is for the requester's eyes only: never routed */
 
 struct nj_control_command {

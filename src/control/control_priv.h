@@ -39,6 +39,12 @@ enum nj_control_state {
     NJ_CONTROL_ENDED,   /* the reply is due */
 };
 
+/* What the log will say about a change when it is known what came of it. */
+struct nj_control_line {
+    char *text;  /* who, what, with which arguments */
+    char *error; /* NULL = done */
+};
+
 struct nj_control_call {
     struct nj_control_request *request;
     const struct nj_control_command *command;
@@ -58,6 +64,9 @@ struct nj_control_request {
     json_t *reply;     /* an object */
     json_t *responses; /* borrowed from it */
     size_t failures;
+    struct nj_control_line *lines;
+    size_t line_count;
+    size_t line_cap;
     bool is_private;             /* one of its answers is */
     struct nj_control_call call; /* the one at work */
 };
@@ -83,6 +92,10 @@ struct nj_control_request *nj_control_request_new(struct nj_control_plane *plane
 /* Works until it has to wait, ends, or `until_ms` is past. True: it ended and is gone. */
 bool nj_control_request_work(struct nj_control_request *request, uint64_t until_ms);
 void nj_control_request_free(struct nj_control_request *request);
+/* Writes what was changed to the log, with what came of it. */
+void nj_control_request_log(struct nj_control_request *request);
+/* What was done so far was not done after all. */
+void nj_control_request_log_failed(struct nj_control_request *request, const char *error);
 /* One finished answer. Takes `data` over. */
 void nj_control_request_answer(struct nj_control_request *request, json_t *data,
                                enum nj_control_fault fault, const char *error);

@@ -48,6 +48,7 @@ void nj_control_request_fail(struct nj_control_request *request, enum nj_control
 {
     size_t i;
     json_t *response;
+    nj_control_request_log_failed(request, text);
     if (json_array_size(request->responses) == 0) {
         nj_control_reply_add(request, "Unknown command", NULL, fault, text);
         return;

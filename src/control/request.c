@@ -21,31 +21,76 @@ static const char *command_name(const struct nj_control_request *request)
     return json_is_string(name) ? json_string_value(name) : UNKNOWN;
 }
 
-/* Who changed what, and what came of it. Secrets are masked by their row. */
-static void log_change(struct nj_control_request *request, const char *error)
+/* Room for one more line of the log; the last one stays when memory is short. */
+static struct nj_control_line *add_line(struct nj_control_request *request)
+{
+    if (request->line_count == request->line_cap) {
+        size_t cap = request->line_cap ? request->line_cap * 2 : 4;
+        struct nj_control_line *grown = nj_try_realloc(request->lines, cap * sizeof(*grown));
+        if (!grown) {
+            return NULL;
+        }
+        request->lines = grown;
+        request->line_cap = cap;
+    }
+    return &request->lines[request->line_count++];
+}
+
+/* Who changes what. Secrets are masked by their row. What came of it is known when the request
+ * ends: the saving at its end may fail. */
+static void note_change(struct nj_control_request *request, const char *error)
 {
     const struct nj_control_call *call = &request->call;
     const struct nj_control_caller *caller = &request->caller;
-    struct nj_buf args;
+    struct nj_buf text;
     if (!call->command || !(call->command->flags & NJ_COMMAND_CHANGES)) {
         return;
     }
-    nj_buf_init(&args);
-    nj_control_args_text(call->command->args, call->args, &args);
-    nj_log(NJ_LOG_NOTICE, "Control: %.*s (%.*s, %s) %s/%s%.*s%s%.*s: %s.",
-           caller->user.ptr ? (int)caller->user.len : 9,
-           caller->user.ptr ? (const char *)caller->user.ptr : "anonymous",
-           (int)caller->client_id.len, (const char *)caller->client_id.ptr, caller->address,
-           request->entry->api->name, call->command->name, (int)args.len,
-           args.len ? (const char *)args.data : "", call->note.len ? "; " : "", (int)call->note.len,
-           call->note.len ? (const char *)call->note.data : "", error ? error : "done");
-    nj_buf_fini(&args);
+    struct nj_control_line *line = add_line(request);
+    if (!line) {
+        return;
+    }
+    nj_buf_init(&text);
+    (void)!nj_buf_printf(&text, "%.*s (%.*s, %s) %s/%s",
+                         caller->user.ptr ? (int)caller->user.len : 9,
+                         caller->user.ptr ? (const char *)caller->user.ptr : "anonymous",
+                         (int)caller->client_id.len, (const char *)caller->client_id.ptr,
+                         caller->address, request->entry->api->name, call->command->name);
+    nj_control_args_text(call->command->args, call->args, &text);
+    (void)!nj_buf_printf(&text, "%s%.*s", call->note.len ? "; " : "", (int)call->note.len,
+                         call->note.len ? (const char *)call->note.data : "");
+    *line = (struct nj_control_line){
+        .text = nj_try_bytes_dup(nj_buf_bytes(&text)),
+        .error = error ? nj_try_bytes_dup(nj_bytes_of(error)) : NULL,
+    };
+    nj_buf_fini(&text);
+}
+
+void nj_control_request_log(struct nj_control_request *request)
+{
+    for (size_t i = 0; i < request->line_count; i++) {
+        struct nj_control_line *line = &request->lines[i];
+        nj_log(NJ_LOG_NOTICE, "Control: %s: %s.", line->text ? line->text : "a change",
+               line->error ? line->error : "done");
+        nj_free(line->text);
+        nj_free(line->error);
+    }
+    request->line_count = 0;
+}
+
+void nj_control_request_log_failed(struct nj_control_request *request, const char *error)
+{
+    for (size_t i = 0; i < request->line_count; i++) {
+        if (!request->lines[i].error) {
+            request->lines[i].error = nj_try_bytes_dup(nj_bytes_of(error));
+        }
+    }
 }
 
 void nj_control_request_answer(struct nj_control_request *request, json_t *data,
                                enum nj_control_fault fault, const char *error)
 {
-    log_change(request, error);
+    note_change(request, error);
     if (request->call.command && request->call.command->flags & NJ_COMMAND_PRIVATE) {
         request->is_private = true;
     }
@@ -305,6 +350,7 @@ bool nj_control_request_work(struct nj_control_request *request, uint64_t until_
     if (request->state != NJ_CONTROL_ENDED) {
         return false;
     }
+    nj_control_request_log(request);
     nj_control_reply_send(request);
     nj_control_request_free(request);
     return true;
@@ -409,6 +455,9 @@ void nj_control_request_free(struct nj_control_request *request)
         return;
     }
     nj_buf_fini(&request->call.note);
+    nj_control_request_log_failed(request, "the broker stopped before it was saved");
+    nj_control_request_log(request);
+    nj_free(request->lines);
     json_decref(request->envelope);
     json_decref(request->reply);
     nj_request_free(request->from);

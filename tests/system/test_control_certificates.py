@@ -272,3 +272,36 @@ def test_each_change_is_logged_with_the_certificate(one, cas):
                ca_cert_pem=text(cas[1]))
     line = broker.wait_log(r"insertCACertificate listener_id=2 file_name=second.crt .*: done")
     assert "CN=CA 1" in line and "SHA-256" in line
+
+
+def test_who_may_insert_a_ca_does_not_become_an_administrator(broker, cas, tmp_path):
+    """With dynamic security: a CA of one's own signs any name, but no account that may administer is
+    entered by certificate unless certificateLogin says so, and others have their own roles."""
+    from toolbox import Tools
+    file = tmp_path / "dynamic-security.json"
+    done = Tools("native").run("ctl", "dynsec", "init", file, "admin", "a-long-secret")
+    assert done.status == 0, done
+    server = cas[0].issue("localhost", purpose="server", names=["localhost", "127.0.0.1"])
+    one = broker("dynamic_security {dir}/dynamic-security.json\n" + CONFIG + ON, listener=False,
+                 anonymous=False, mode="native", files={
+                     "server.crt": server.chain_pem, "server.key": certs.pem(server.key),
+                     "cas/first.crt": certs.pem(cas[0].cert),
+                     "dynamic-security.json": file.read_bytes()})
+    admin = Admin(one.client("a", username="admin", password="a-long-secret"))
+    dynsec = "dynamic-security/v1"
+    admin.data(dynsec, "createRole", rolename="certs", acls=[
+        {"acltype": "publishClientSend", "topic": "$CONTROL/certificate-management/#",
+         "allow": True}])
+    for user, roles in (("certs-only", [{"rolename": "certs"}]), ("plain", []),
+                        ("boss", [{"rolename": "admin"}])):
+        admin.data(dynsec, "createClient", username=user, password="pw", roles=roles)
+    rogue = Admin(one.client("r", username="certs-only", password="pw"))
+    rogue.data(API, "insertCACertificate", listener_id=2, file_name="mine.crt",
+               ca_cert_pem=text(cas[1]))
+    for name, gets_in in (("admin", False), ("boss", False), ("certs-only", False),
+                          ("nobody", False), ("plain", True)):
+        assert enters(one, context(cas[1], cas, tmp_path, name)) == gets_in, name
+    admin.data(dynsec, "modifyClient", username="boss", certificateLogin=True)
+    assert enters(one, context(cas[1], cas, tmp_path, "boss"))
+    admin.data(dynsec, "disableClient", username="plain")
+    assert not enters(one, context(cas[1], cas, tmp_path, "plain"))
