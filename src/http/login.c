@@ -233,6 +233,12 @@ enum MHD_Result nj_http_login(struct nj_http_request *request)
         request->state = NJ_HTTP_ANSWERED;
         return MHD_YES;
     }
+    if (atomic_load_explicit(&request->http->is_stopping, memory_order_acquire)) {
+        /* Nothing may be suspended any more: it could not be stopped. */
+        request->state = NJ_HTTP_ANSWERED;
+        request->is_busy = true;
+        return MHD_YES;
+    }
     read_credentials(request->connection, &credentials);
     if (credentials.fault) {
         request->state = NJ_HTTP_ANSWERED;
@@ -252,14 +258,17 @@ static uint64_t next_tick(uint64_t at_ms)
     return (at_ms / REFUSAL_TICK_MS + 1) * REFUSAL_TICK_MS;
 }
 
-static void take_answers(struct nj_http *http, uint64_t now_ms)
+/* Returns whether somebody was resumed. */
+static bool take_answers(struct nj_http *http, uint64_t now_ms)
 {
+    bool has_resumed = false;
     struct nj_list *node;
     (void)pthread_mutex_lock(&http->lock);
     while ((node = nj_list_pop_front(&http->answers))) {
         struct nj_http_request *request = NJ_CONTAINER(node, struct nj_http_request, node);
         if (request->is_ok) {
             MHD_resume_connection(request->connection);
+            has_resumed = true;
             continue;
         }
         log_refusal(request);
@@ -267,17 +276,19 @@ static void take_answers(struct nj_http *http, uint64_t now_ms)
         nj_list_push_back(&http->refused, &request->node);
     }
     (void)pthread_mutex_unlock(&http->lock);
+    return has_resumed;
 }
 
 uint64_t nj_http_login_run(struct nj_http *http, uint64_t now_ms)
 {
-    uint64_t next_ms = UINT64_MAX;
-    take_answers(http, now_ms);
+    /* libmicrohttpd notices a resumed connection when it is run next, and nothing wakes it. */
+    uint64_t next_ms = take_answers(http, now_ms) ? now_ms : UINT64_MAX;
     nj_list_each_safe (node, &http->refused) {
         struct nj_http_request *request = NJ_CONTAINER(node, struct nj_http_request, node);
         if (request->due_ms <= now_ms) {
             nj_list_remove(&request->node);
             MHD_resume_connection(request->connection);
+            next_ms = now_ms;
         } else if (request->due_ms < next_ms) {
             next_ms = request->due_ms;
         }
@@ -294,6 +305,7 @@ void nj_http_login_drain(struct nj_http *http)
     (void)pthread_mutex_unlock(&http->lock);
     /* A connection that is suspended cannot be stopped. */
     (void)nj_http_login_run(http, UINT64_MAX - 2 * REFUSAL_TICK_MS);
+    (void)nj_http_login_run(http, UINT64_MAX); /* the tick of those that were answered just now */
 }
 
 /* ---- rights */
