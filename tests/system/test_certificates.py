@@ -1,4 +1,5 @@
 """Certificates: who gets in, as whom, and for how long (ledger 2.9, feature map A1.10 – A1.17, A9)."""
+import contextlib
 import socket
 import ssl
 import subprocess
@@ -494,8 +495,48 @@ def test_L222_server_names_of_every_kind(shared_broker, server_files, ca):
     one.conn(V5, "tls", context=context).connect("alpn")
 
 
-@pytest.mark.slow
+def hello_with_name(name):
+    """The record of a ClientHello whose server name is these bytes (RFC 6066 3)."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = certs.client_context().wrap_bio(incoming, outgoing, server_hostname="name.example")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    body = outgoing.read()[9:]  # after the heads of record and handshake
+    at = 34 + 1 + body[34]
+    at += 2 + int.from_bytes(body[at:at + 2], "big")
+    at += 1 + body[at]
+    extensions, changed = body[at + 2:], b""
+    while extensions:
+        length = int.from_bytes(extensions[2:4], "big")
+        one, extensions = extensions[:4 + length], extensions[4 + length:]
+        if one[:2] == b"\0\0":
+            entry = b"\0" + mw.primitives.binary(name)
+            one = b"\0\0" + mw.primitives.binary(mw.primitives.binary(entry))
+        changed += one
+    body = body[:at] + mw.primitives.binary(changed)
+    return b"\x16\x03\x01" + mw.primitives.binary(
+        b"\x01" + len(body).to_bytes(3, "big") + body)
+
+
+@pytest.mark.parametrize("name", [
+    b"", b"x" * 253, b"x" * 255, b"x" * 256, b"x" * 300, b"x" * 4000, b"x" * 15000, b"local\0host",
+    b"\r\nERROR: forged", b"\xff\xfe", b"#", b"../../etc", b"localhost" + bytes(200)],
+    ids=lambda name: f"{len(name)}-{name[:6].hex()}")
+def test_L222_server_names_that_are_none(shared_broker, server_files, ca, name):
+    """Whatever the name is: an answer of TLS or the end, nothing of it in the log, others get in."""
+    one = shared_broker("listener {port} 127.0.0.1\n" + TLS + "allow_anonymous true\n",
+                        listener=False, files=server_files)
+    conn = mw.Conn(one.endpoint("tcp"))
+    conn.send_wire(hello_with_name(name))
+    conn.sock.settimeout(10)
+    assert conn.sock.recv(5)[:1] in (b"\x16", b"\x15", b"")  # a handshake, an alert, the end
+    conn.close()
+    one.client("other", V5, "tls", context=certs.client_context(ca)).quiet()
+    assert not one.has_log(r"^ERROR: forged")
+
+
 @pytest.mark.threads
+@pytest.mark.slow
 def test_L164_F043_half_open_handshakes_bother_nobody(broker, server_files, ca):
     """Two hundred connections that stop in the handshake: others get in, and they end at 10 s."""
     one = broker("listener {port} 127.0.0.1\n" + TLS + "allow_anonymous true\n"
