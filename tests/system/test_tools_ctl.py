@@ -2,12 +2,13 @@
 A1.2 – A1.4, A3, B5)."""
 import json
 import re
+import subprocess
 
 import pytest
 
 import mqttwire as mw
 from mqttwire import V5
-from toolbox import FakeBroker, Terminal, Tools as AnyTools
+from toolbox import ROOT, FakeBroker, Terminal, Tools as AnyTools
 
 pytestmark = pytest.mark.needs("nightjar")
 
@@ -367,3 +368,36 @@ def test_help_of_modules(tools):
     for command in ("createClient", "addRoleACL", "setAnonymousGroup"):
         assert command in out
     assert "listListeners" in tools.run("ctrl", "broker", "help").out
+
+
+# ---- the original's tool as a foreign client
+
+
+def test_the_originals_own_tool_manages_this_broker(tools, managed):
+    """Debian's mosquitto_ctrl 2.0, which ends with 0 and knows no broker module."""
+    root = ROOT / ".dev" / "peers" / "mosquitto" / "root"
+    tool = root / "usr/bin/mosquitto_ctrl"
+    if not tool.exists():
+        pytest.skip("`./dev bench` unpacks Debian's mosquitto")
+    one = managed(tools)
+
+    def ask(*words):
+        done = subprocess.run(
+            [tool, "-h", "127.0.0.1", "-p", str(one.ports["port"]), "-u", "admin", "-P", PW,
+             "dynsec", *words], capture_output=True, timeout=30, text=True,
+            env={"LD_LIBRARY_PATH": str(root / "usr/lib/x86_64-linux-gnu")})
+        assert done.returncode == 0 and "Invalid response" not in done.stderr, done
+        return done.stdout, done.stderr
+    for words in ("createRole r", "addRoleACL r publishClientSend a/# allow 5", "createGroup g",
+                  "createClient bob -p pw -c bobid", "addClientRole bob r 7",
+                  "addGroupClient g bob", "addGroupRole g r 3", "setAnonymousGroup g",
+                  "setDefaultACLAccess subscribe deny", "setClientPassword bob pw2"):
+        assert "Error" not in ask(*words.split())[1], words
+    assert ask("getClient", "bob")[0] == (
+        "Username: bob\nClientid: bobid\nRoles:    r (priority: 7)\n"
+        "Groups:   g (priority: -1)\n")
+    assert ask("getGroup", "g")[0] == (
+        "Groupname: g\nRoles:     r (priority: 3)\nClients:   bob\n")
+    assert ask("getAnonymousGroup")[0] == "g\n"
+    assert ask("listClients")[0] == "admin\nbob\n"
+    assert "Error: Client not found" in ask("getClient", "nobody")[1]
