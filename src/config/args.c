@@ -9,6 +9,49 @@
 #include "base/mem.h"
 #include "config/config_priv.h"
 
+static const struct nj_broker_option OPTIONS[] = {
+    {"-c", "--config-file", "FILE", "read this configuration file."},
+    {"-d", "--daemon", NULL, "put the broker into the background after starting."},
+    {"-h", "--help", NULL, "display this help."},
+    {"-p", "--port", "PORT",
+     "listen on this port, for this machine only. May be given up to 10\n"
+     "times. Not used when the configuration has listeners."},
+    {"-q", "--quiet", NULL, "log nothing, whatever the configuration says."},
+    {"-v", "--verbose", NULL, "log everything, whatever the configuration says."},
+    {NULL, "--test-config", NULL,
+     "check the configuration and stop; with -v show what it amounts to."},
+    {NULL, "--tls-keylog", "FILE",
+     "write the secrets of TLS connections to a file, to read them with\n"
+     "other programs. Not for production."},
+    {NULL, "--compat", "MODE", "`mosquitto`: behave as Mosquitto 2.1.2 does; `none`: do not."},
+    {NULL, "--recover", NULL,
+     "start although the file of dynamic security is bad: with the last\n"
+     "good copy; `json`: with the file, without the journal; `journal`:\n"
+     "with the journal, without the file."},
+    {NULL, "--version", NULL, "print the version."},
+};
+
+const struct nj_broker_option *nj_config_broker_option(size_t index)
+{
+    return index < sizeof(OPTIONS) / sizeof(OPTIONS[0]) ? &OPTIONS[index] : NULL;
+}
+
+static void print_option(const struct nj_broker_option *option)
+{
+    char names[40];
+    (void)snprintf(names, sizeof(names), "%s%s%s", option->shorts ? option->shorts : "",
+                   option->shorts ? ", " : "", option->longs);
+    const char *line = option->help;
+    for (const char *left = names;; left = "") {
+        size_t len = strcspn(line, "\n");
+        printf(" %-17s %c %.*s\n", left, *left ? ':' : ' ', (int)len, line);
+        if (!line[len]) {
+            return;
+        }
+        line += len + 1;
+    }
+}
+
 void nj_args_print_usage(bool is_compat)
 {
     const char *name = is_compat ? "mosquitto" : "nightjar";
@@ -16,22 +59,9 @@ void nj_args_print_usage(bool is_compat)
            "       %*s [-q] [--test-config] [--tls-keylog file] [--compat mode] [--version]\n\n"
            "%s is an MQTT v5.0/v3.1.1/v3.1 broker.\n\n",
            name, (int)strlen(name), "", name);
-    printf(
-        " -c, --config-file : read this configuration file.\n"
-        " -d, --daemon      : put the broker into the background after starting.\n"
-        " -h, --help        : display this help.\n"
-        " -p, --port        : listen on this port, for this machine only. May be given up to 10\n"
-        "                     times. Not used when the configuration has listeners.\n"
-        " -q, --quiet       : log nothing, whatever the configuration says.\n"
-        " -v, --verbose     : log everything, whatever the configuration says.\n"
-        " --test-config     : check the configuration and stop; with -v show what it amounts to.\n"
-        " --tls-keylog      : write the secrets of TLS connections to a file, to read them with\n"
-        "                     other programs. Not for production.\n"
-        " --compat          : `mosquitto`: behave as Mosquitto 2.1.2 does; `none`: do not.\n"
-        " --recover         : start although the file of dynamic security is bad: with the last\n"
-        "                     good copy; `json`: with the file, without the journal; `journal`:\n"
-        "                     with the journal, without the file.\n"
-        " --version         : print the version.\n");
+    for (size_t i = 0; nj_config_broker_option(i); i++) {
+        print_option(nj_config_broker_option(i));
+    }
 }
 
 static enum nj_err fail(char *error, const char *fmt, ...) NJ_PRINTF(2, 3);

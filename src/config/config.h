@@ -50,5 +50,20 @@ void nj_config_print_policy(const struct nj_settings *settings, FILE *out);
 
 /* docs/configuration.md, made from the option table. */
 void nj_config_print_reference(FILE *out);
+/* In the head of man pages: the day of the last release, so that builds can be repeated. */
+#define NJ_MANUAL_DATE "2026-11-25"
+/* nightjar.conf(5), made from the same table, for man(7). */
+void nj_config_print_manual(FILE *out);
+/* `text` for man(7): nothing in it is taken for a command of roff. */
+void nj_config_print_roff(FILE *out, const char *text);
+
+/* What the broker's command line takes, in the order of its help; NULL behind the last one. */
+struct nj_broker_option {
+    const char *shorts; /* "-c", or NULL */
+    const char *longs;
+    const char *value; /* NULL = takes none */
+    const char *help;
+};
+const struct nj_broker_option *nj_config_broker_option(size_t index);
 
 #endif
