@@ -596,14 +596,14 @@ void nj_conn_read(struct nj_conn *conn)
 
 void nj_conn_reread(struct nj_worker *worker)
 {
-    struct nj_list todo;
-    nj_list_init(&todo);
+    struct nj_list due;
+    nj_list_init(&due);
     /* Only those that are there now: a connection that still has more goes to the end. */
     while (!nj_list_is_empty(&worker->reread)) {
-        nj_list_push_back(&todo, nj_list_pop_front(&worker->reread));
+        nj_list_push_back(&due, nj_list_pop_front(&worker->reread));
     }
     struct nj_list *node;
-    while ((node = nj_list_pop_front(&todo))) {
+    while ((node = nj_list_pop_front(&due))) {
         nj_conn_read(NJ_CONTAINER(node, struct nj_conn, reread_node));
     }
 }

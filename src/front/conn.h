@@ -89,7 +89,7 @@ void nj_conn_set_deadline(struct nj_conn *conn, uint64_t in_ms);
 /* Is the peer's certificate still good under the listener's current trust? False: it closes. */
 bool nj_conn_recheck_certificate(struct nj_conn *conn);
 
-/* One whole packet (handle.c). False: the connection must not be read on for now (it waits for its
+/* One whole packet (handle.c). False: the connection must not be read on (it waits for its
  * login, moved, or closes). */
 bool nj_conn_handle_packet(struct nj_conn *conn, const uint8_t *packet, uint32_t header_len,
                            uint32_t body_len);
