@@ -128,8 +128,10 @@ enum nj_err nj_lmdb_apply_drop_message(struct nj_lmdb *db, enum nj_lmdb_table ta
 
 static struct nj_record_origin origin_of(const struct nj_store_origin *origin)
 {
-    return (struct nj_record_origin){
-        .user = origin->user, .client_id = origin->client_id, .scope = origin->scope};
+    return (struct nj_record_origin){.user = origin->user,
+                                     .client_id = origin->client_id,
+                                     .scope = origin->scope,
+                                     .by_certificate = origin->by_certificate};
 }
 
 static bool exists(const struct nj_lmdb *db, uint64_t owner)

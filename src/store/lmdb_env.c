@@ -25,6 +25,7 @@
 #define MAP_DEFAULT  (sizeof(void *) == 8 ? 1ull << 40 : 1ull << 30)
 #define MAP_STEP     (1ull << 20)
 #define READERS_MAX  64
+#define PROBE_BYTES  (256u << 10)
 #define DISK_RESERVE (16ull << 20) /* or a twentieth of a small disk */
 
 enum {
@@ -436,4 +437,21 @@ bool nj_lmdb_env_has_room(struct nj_lmdb_env *env, bool was_full)
     /* It looks full; but what was removed leaves pages to use again. */
     uint64_t really = nj_lmdb_env_used(env, true);
     return really <= map_limit && (disk_free >= reserve || used - really >= reserve);
+}
+
+enum nj_err nj_lmdb_env_probe(const struct nj_lmdb_env *env)
+{
+    static const uint8_t zeros[PROBE_BYTES];
+    int fd =
+        openat(env->dir_fd, "probe", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return nj_lmdb_error(errno);
+    }
+    ssize_t done =
+        nj_fault_hit(NJ_FAULT_WRITE) ? (errno = ENOSPC, -1) : pwrite(fd, zeros, sizeof(zeros), 0);
+    enum nj_err err =
+        done == (ssize_t)sizeof(zeros) ? NJ_OK : nj_lmdb_error(done < 0 ? errno : ENOSPC);
+    (void)close(fd);
+    (void)unlinkat(env->dir_fd, "probe", 0);
+    return err;
 }

@@ -64,6 +64,8 @@ uint64_t nj_lmdb_env_used(struct nj_lmdb_env *env, bool with_free);
  * grows is taken, so that what shrinks still can be written. `was_full`: a little more is wanted.
  */
 bool nj_lmdb_env_has_room(struct nj_lmdb_env *env, bool was_full);
+/* Tries whether the file system takes something, with a file that is removed again. */
+enum nj_err nj_lmdb_env_probe(const struct nj_lmdb_env *env) NJ_NODISCARD;
 /* What an LMDB return code means to the broker. */
 enum nj_err nj_lmdb_error(int code);
 

@@ -271,7 +271,8 @@ static enum nj_err load_session(struct walk *walk, struct nj_bytes key, struct n
         .owner = owner,
         .origin = {.user = record.origin.user,
                    .client_id = record.origin.client_id,
-                   .scope = record.origin.scope},
+                   .scope = record.origin.scope,
+                   .by_certificate = record.origin.by_certificate},
         .away_ms = record.away_ms,
         .expiry_s = record.expiry_s,
         .version = record.version,
@@ -342,8 +343,10 @@ static enum nj_err load_retained(struct walk *walk, struct nj_bytes key, struct 
     /* One that has expired meanwhile is told, too: the broker clears it. */
     struct nj_message *message = nj_lmdb_message_load(walk->db, walk->txn, &record, false, &err);
     if (message) {
-        const struct nj_store_origin from = {
-            .user = origin.user, .client_id = origin.client_id, .scope = origin.scope};
+        const struct nj_store_origin from = {.user = origin.user,
+                                             .client_id = origin.client_id,
+                                             .scope = origin.scope,
+                                             .by_certificate = origin.by_certificate};
         err = walk->loader->retained(walk->loader->arg, message, has_origin ? &from : NULL);
         nj_message_unref(message);
     }

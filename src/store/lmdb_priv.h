@@ -155,7 +155,6 @@ struct nj_lmdb {
     uint64_t last_commit_ns; /* when the last one began */
     uint64_t queued_ops;     /* in the lanes' queues */
     uint64_t queued_since_ms;
-    bool has_room;
     bool has_read; /* a read waits in a queue */
     bool is_stuck; /* all that is queued waits for parts that have not arrived */
     bool keep_more;

@@ -20,7 +20,7 @@
 #define OPS_MAX_INTERVAL 20000u
 #define SPACING_NS       1000000ull
 #define MEMORY_MS        5000u /* durability memory: written so often */
-#define FULL_RETRY_MS    100u
+#define FULL_RETRY_MS    200u
 #define ROOM_CHECK_MS    100u
 #define TRIES_MAX        16
 #define NS_PER_MS        1000000ull
@@ -66,7 +66,7 @@ static void fill_up(struct nj_lmdb *db, const char *what)
     set_state(db, NJ_STORE_FULL, text);
 }
 
-/* May groups that grow be tried? */
+/* May groups that grow be tried? Also finds out that a store is not full any more. */
 static bool check_room(struct nj_lmdb *db)
 {
     uint64_t now_ms = nj_clock_mono_ms();
@@ -74,15 +74,22 @@ static bool check_room(struct nj_lmdb *db)
     if (is_full && now_ms < db->full_until_ms) {
         return false;
     }
-    if (now_ms < db->room_checked_ms + ROOM_CHECK_MS && !is_full) {
-        return db->has_room;
+    if (!is_full && now_ms < db->room_checked_ms + ROOM_CHECK_MS) {
+        return true;
     }
     db->room_checked_ms = now_ms;
-    db->has_room = nj_lmdb_env_has_room(&db->env, is_full);
-    if (!db->has_room) {
+    if (!nj_lmdb_env_has_room(&db->env, is_full)) {
         fill_up(db, "it is nearly full");
+        return false;
     }
-    return db->has_room;
+    if (is_full) {
+        if (nj_lmdb_env_probe(&db->env) != NJ_OK) {
+            db->full_until_ms = now_ms + FULL_RETRY_MS;
+            return false;
+        }
+        set_state(db, NJ_STORE_GOOD, "");
+    }
+    return true;
 }
 
 /* ---- reporting */
@@ -382,8 +389,6 @@ static void write_chosen(struct nj_lmdb *db)
     if (!has_failed(db) && !check_room(db)) {
         (void)refuse_all(db, NJ_ENOSPC, true);
     }
-    bool was_full = atomic_load(&db->state) == NJ_STORE_FULL && db->has_room &&
-                    nj_clock_mono_ms() >= db->full_until_ms;
     for (int tries = 0; !has_failed(db) && tries < TRIES_MAX; tries++) {
         err = attempt(db, with_keep, &stage, &failed);
         if (err == NJ_OK || !give_way(db, err, stage, failed, &with_keep)) {
@@ -392,8 +397,6 @@ static void write_chosen(struct nj_lmdb *db)
     }
     if (err != NJ_OK) {
         (void)refuse_all(db, err == NJ_ELIMIT ? NJ_ENOSPC : err, false);
-    } else if (was_full && nj_clock_mono_ms() >= db->full_until_ms) {
-        set_state(db, NJ_STORE_GOOD, "");
     }
 }
 
@@ -483,6 +486,10 @@ static uint64_t due_in_ns(const struct nj_lmdb *db)
     }
     if (is_keep_due(db)) {
         return spacing;
+    }
+    if (atomic_load(&db->state) == NJ_STORE_FULL) {
+        uint64_t now_ms = nj_clock_mono_ms();
+        return now_ms < db->full_until_ms ? (db->full_until_ms - now_ms) * NS_PER_MS : spacing;
     }
     if (db->next_deadline_ms == UINT64_MAX || !db->may_keep || atomic_load(&db->state)) {
         return UINT64_MAX;

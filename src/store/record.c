@@ -340,7 +340,8 @@ static void put_origin(struct writer *writer, const struct nj_record_origin *ori
         put_u8(writer, 0);
         return;
     }
-    put_u8(writer, (uint8_t)(ORIGIN_IS_THERE | (origin->user.ptr ? ORIGIN_HAS_USER : 0)));
+    put_u8(writer, (uint8_t)(ORIGIN_IS_THERE | (origin->user.ptr ? ORIGIN_HAS_USER : 0) |
+                             (origin->by_certificate ? ORIGIN_BY_CERTIFICATE : 0)));
     if (origin->user.ptr) {
         put_bytes(writer, origin->user);
     }
@@ -352,10 +353,12 @@ static bool get_origin(struct reader *reader, struct nj_record_origin *origin)
 {
     uint8_t flags = get_u8(reader);
     *origin = (struct nj_record_origin){0};
-    reader->is_bad |= flags > (ORIGIN_IS_THERE | ORIGIN_HAS_USER) || flags == ORIGIN_HAS_USER;
     if (!(flags & ORIGIN_IS_THERE)) {
+        reader->is_bad |= flags != 0;
         return false;
     }
+    reader->is_bad |= flags >= 2 * ORIGIN_BY_CERTIFICATE;
+    origin->by_certificate = flags & ORIGIN_BY_CERTIFICATE;
     if (flags & ORIGIN_HAS_USER) {
         origin->user = get_bytes(reader);
     }

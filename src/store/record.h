@@ -64,6 +64,7 @@ struct nj_record_origin {
     struct nj_bytes user; /* ptr NULL = anonymous */
     struct nj_bytes client_id;
     uint32_t scope;
+    bool by_certificate;
 };
 
 struct nj_record_session {

@@ -65,6 +65,7 @@ struct nj_store_origin {
     struct nj_bytes user; /* ptr NULL = anonymous */
     struct nj_bytes client_id;
     uint32_t scope;
+    bool by_certificate; /* the user is the name in a certificate */
 };
 
 struct nj_store_session {

@@ -215,7 +215,6 @@ enum nj_err nj_store_lmdb_open(unsigned lanes, const struct nj_store_lmdb_option
     db->events = *events;
     db->options = *options;
     db->options.path = db->env.path;
-    db->has_room = true;
     atomic_store(&db->stats.quarantined, db->env.set_aside);
     db->job_tail = &db->jobs;
     make_lanes(db, lanes);

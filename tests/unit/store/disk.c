@@ -40,6 +40,14 @@ struct disk_journal *disk_journal(void)
     return &disk.journal;
 }
 
+uint32_t disk_written(void)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    uint32_t count = disk.journal.count;
+    (void)pthread_mutex_unlock(&disk.lock);
+    return count;
+}
+
 void disk_forget(void)
 {
     (void)pthread_mutex_lock(&disk.lock);

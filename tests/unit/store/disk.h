@@ -26,7 +26,9 @@ struct disk_journal {
 
 /* Begins to record what is written to `path` from now on. */
 void disk_record(const char *path);
+/* Its content is for when nobody writes any more; how much there is, for any time. */
 struct disk_journal *disk_journal(void);
+uint32_t disk_written(void);
 /* Stops and forgets. */
 void disk_forget(void);
 

@@ -99,7 +99,10 @@ static struct nj_store_session session_of(uint64_t owner, uint64_t away_ms)
 {
     return (struct nj_store_session){
         .owner = owner,
-        .origin = {.user = NJ_BYTES_LIT("ann"), .client_id = NJ_BYTES_LIT("meter-1"), .scope = 2},
+        .origin = {.user = NJ_BYTES_LIT("ann"),
+                   .client_id = NJ_BYTES_LIT("meter-1"),
+                   .scope = 2,
+                   .by_certificate = true},
         .away_ms = away_ms,
         .expiry_s = 3600,
         .version = 5,
@@ -204,6 +207,7 @@ static void keeps_a_session_with_what_hangs_on_it(void **state)
     assert_int_equal(seen.session.expiry_s, 3600);
     assert_int_equal(seen.session.origin.scope, 2);
     assert_true(seen.session.has_login);
+    assert_true(seen.session.origin.by_certificate);
     assert_true(highest.owner >= 5);
     const struct nj_store_op fewer[] = {
         {.kind = NJ_STORE_UNSUBSCRIBE, .owner = 5, .bytes = nj_bytes(filter, sizeof(filter))},
@@ -425,6 +429,37 @@ static void commits_joint_groups_together_or_not_at_all(void **state)
     nj_message_unref(message);
 }
 
+static void tells_early_by_interval_and_writes_in_time(void **state)
+{
+    struct rig *rig = *state;
+    static const enum nj_store_durability kinds[] = {NJ_STORE_INTERVAL, NJ_STORE_MEMORY};
+    for (uint64_t owner = 1; owner <= 2; owner++) {
+        struct nj_store_status before;
+        struct nj_store_status after;
+        rig->options.durability = kinds[owner - 1];
+        rig->options.interval_ms = 100000;
+        assert_int_equal(rig_open(rig), NJ_OK);
+        nj_store_status(rig->store, &before);
+        assert_int_equal(save(rig, owner, 1), NJ_OK);
+        struct nj_message *message = rig_message("t", 20, 0);
+        assert_int_equal(append(rig, owner, 10 * owner, 0, message), NJ_OK);
+        nj_store_status(rig->store, &after);
+        assert_int_equal(after.commits, before.commits); /* nothing is written yet */
+        /* A read sees what was told, and so does the next start. */
+        struct nj_store_rows *rows = read_from(rig, owner, 0, 10, false);
+        assert_int_equal(rows->count, 1);
+        nj_store_rows_free(rows);
+        assert_int_equal(append(rig, owner, 10 * owner + 1, 0, message), NJ_OK);
+        rig_close(rig);
+        assert_int_equal(rig_open(rig), NJ_OK);
+        rows = read_from(rig, owner, 0, 10, false);
+        assert_int_equal(rows->count, 2);
+        nj_store_rows_free(rows);
+        rig_close(rig);
+        nj_message_unref(message);
+    }
+}
+
 static int set_up(void **state)
 {
     static struct rig rig;
@@ -451,6 +486,7 @@ int main(void)
         TEST(makes_pages_of_a_long_queue_and_drains_it_in_order),
         TEST(removes_rows_whose_time_has_come_and_says_so),
         TEST(commits_joint_groups_together_or_not_at_all),
+        TEST(tells_early_by_interval_and_writes_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

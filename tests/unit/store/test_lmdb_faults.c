@@ -79,6 +79,14 @@ static enum nj_store_state state_now(char text[160])
     return status.state;
 }
 
+/* A full store finds out by itself that it is not any more: nobody has to submit anything. */
+static void wait_until_good(void)
+{
+    while (state_now(NULL) != NJ_STORE_GOOD) {
+        (void)usleep(5000);
+    }
+}
+
 /* Tries until the store takes rows again. */
 static void append_until_taken(uint64_t seq)
 {
@@ -120,9 +128,9 @@ static void runs_over_every_write_that_fails(void **state)
                 assert_int_equal(state_now(NULL), NJ_STORE_FULL);
                 assert_true(text[0] != '\0');
                 disk_fail("", 0, 0, false);
-                append_until_taken(++seq);
+                wait_until_good();
+                assert_int_equal(append(++seq, 100), NJ_OK);
                 kept++;
-                assert_int_equal(state_now(NULL), NJ_STORE_GOOD);
             }
             assert_int_equal(rows_in_store(), kept);
         }

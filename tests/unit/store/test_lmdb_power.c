@@ -29,7 +29,7 @@ static uint64_t syncs_at[1 << 20];
 
 static void note_moment(uint64_t cookie)
 {
-    uint32_t count = disk_journal()->count;
+    uint32_t count = disk_written();
     NJ_ASSERT(count < sizeof(acked_at) / sizeof(acked_at[0]));
     acked_at[count] = (uint32_t)cookie;
 }
@@ -120,12 +120,12 @@ static uint64_t make_image(uint8_t *image, uint32_t moment, bool is_lying)
     const struct disk_journal *journal = disk_journal();
     uint64_t syncs = moment < journal->count ? syncs_at[moment] : UINT64_MAX;
     uint64_t lie = is_lying && syncs > 1 ? syncs - 1 - draw(2) : syncs;
-    uint64_t kind = draw(4);
+    uint64_t kind = draw(5); /* 4: nothing is lost, as with kill -9 */
     memset(image, 0, image_bytes(moment));
     for (uint32_t i = 0; i < moment; i++) {
         const struct disk_write *write = &journal->writes[i];
         bool is_safe = write->syncs < lie || (write->is_synced && !is_lying);
-        uint64_t fate = is_safe ? 0 : kind == 0 ? 1 : kind == 1 ? draw(2) : draw(3);
+        uint64_t fate = is_safe || kind == 4 ? 0 : kind == 0 ? 1 : kind == 1 ? draw(2) : draw(3);
         if (fate == 0) {
             put(image, write, 0, write->len);
         } else if (fate == 2) {
