@@ -331,7 +331,8 @@ enum nj_err nj_record_get_number(enum nj_record_table table, struct nj_bytes key
 
 enum {
     ORIGIN_HAS_USER = 1,
-    ORIGIN_IS_THERE = 2
+    ORIGIN_IS_THERE = 2,
+    ORIGIN_BY_CERTIFICATE = 4,
 };
 
 static void put_origin(struct writer *writer, const struct nj_record_origin *origin)
