@@ -65,12 +65,13 @@ def repeat(one, flood):
     before = one.rss()
     flood()
     first = one.rss()
-    flood()
-    flood()
-    third = one.rss()
+    more = size(5, 2)
+    for _ in range(more):
+        flood()
+    last = one.rss()
     report(f"memory after one flood {first / MIB:.1f} MiB (before {before / MIB:.1f} MiB), "
-           f"after three {third / MIB:.1f} MiB")
-    assert third - first < MIB + (first - before) // 2 or is_sanitized(one.binary)
+           f"after {more + 1} {last / MIB:.1f} MiB")
+    assert last - first < 8 * MIB + (first - before) // 2 or is_sanitized(one.binary)
 
 
 SYS_READER = "sys_interval 1\nacl_file {dir}/acl\n"
@@ -90,12 +91,16 @@ def test_L150_F044_huge_first_headers(broker):
         each = grown(one, before) / count
         report(f"{count} sockets with a header and no more: {each:.0f} bytes each")
         assert each < 4096
+    repeat(one, lambda: huge_headers(one, count))
+
+
+def huge_headers(one, count):
+    """The largest length there is: each is turned away at its header."""
     with Crowd(one, count) as crowd:
         crowd.send(lambda n: b"\x10\xff\xff\xff\x7f\0\4MQTT\5\2")
         ended = 0
         while ended < count:
             ended += sum(first is None for _, first, _ in crowd.turn(30))
-    settled(one, before, 4 * MIB)
 
 
 @pytest.mark.threads
