@@ -290,9 +290,9 @@ int nj_cmd_ctl(const struct nj_command *command, int argc, char **argv)
     int status;
     if (result != NJ_OPTS_OK) {
         status = answer(command, result);
-    } else if (at == argc) {
+    } else if (at == argc && (argc == 1 || !command->is_compat)) {
         status = nj_ctl_shell(&ctl);
-    } else if (at + 1 == argc && command->is_compat) {
+    } else if (at + 1 >= argc && command->is_compat) {
         status = answer(command, NJ_OPTS_BAD);
     } else {
         status = nj_ctl_module(&ctl, argv[at], argc - at - 1, argv + at + 1);

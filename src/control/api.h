@@ -125,7 +125,7 @@ enum nj_control_fault {
     NJ_FAULT_STORAGE,         /* 8: could not be saved; nothing changed */
     NJ_FAULT_INTERNAL,        /* 9 */
     NJ_FAULT_CANCELLED,       /* 10: another command of an atomic request failed */
-    NJ_FAULT_COUNT
+    NJ_CONTROL_FAULT_COUNT
 };
 
 struct nj_control_plane *nj_control_call_plane(const struct nj_control_call *call);

@@ -112,6 +112,14 @@ def test_L039_a_private_answer_is_not_routed_whatever_its_topic_says(one):
     assert victim.expect("PUBLISH").topic == "t/end"
 
 
+@pytest.mark.parametrize("topic", ["a/#", "+", "replies/+/x"])
+def test_L039_a_response_topic_with_wildcards_ends_the_connection(one, topic):
+    admin = admin_of(one)
+    admin.send(BROKER, '{"commands":[{"command":"listListeners"}]}', response_topic=topic)
+    packet = admin.conn.expect("DISCONNECT")
+    assert packet.reason in (0x81, 0x82, 0x90)
+
+
 def test_B291_a_request_needs_the_right_to_publish(one, version):
     user = login(one, "nobody", version=version)
     user.subscribe([("t/#", 0)])
