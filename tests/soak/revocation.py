@@ -25,7 +25,9 @@ def run(args, changes, lie_at=None, progress=None):
 
     try:
         load = Load(make, rate=args.rate, seed=args.seed)
-        return load.history, load.run(changes, args.pace, progress, lie_at)
+        # A lie lasts until the next change, which must not come too soon.
+        pace = args.pace if lie_at is None else 0.2
+        return load.history, load.run(changes, pace, progress, lie_at)
     finally:
         for one in made:
             one.stop()
@@ -46,7 +48,7 @@ def main():
         if sys.stdout.isatty() and number % max(args.changes // 200, 1) == 0:
             print(f"\r{number} of {args.changes} changes", end="", flush=True)
 
-    _, planted = run(args, 20, lie_at=10)
+    _, planted = run(args, 8, lie_at=4)
     print(f"a change that the broker was not told of: {len(planted)} violations found")
     if not planted:
         print("the checker is blind")

@@ -159,10 +159,12 @@ static void flush(struct conn *c)
 {
     while (c->out_len) {
         const ssize_t n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EAGAIN)
+        if (n < 0 && errno == EAGAIN) {
             return;
-        if (n <= 0)
+        }
+        if (n <= 0) {
             die("send");
+        }
         c->out_len -= (size_t)n;
         memmove(c->out, c->out + n, c->out_len);
     }
@@ -174,18 +176,21 @@ static void on_publish(struct conn *c, const unsigned char *p, size_t len, unsig
     const size_t topic_len = (size_t)p[0] << 8 | p[1];
     const size_t at = 2 + topic_len + (qos ? 2 : 0);
     struct arrival one = {.at = now(), .empty_at = c->empty_at, .user = (uint8_t)c->user};
-    if (at + sizeof(one.number) != len)
+    if (at + sizeof(one.number) != len) {
         die("publish");
+    }
     memcpy(&one.number, p + at, sizeof(one.number));
-    if (qos)
+    if (qos) {
         put_ack(c, qos == 1 ? PUBACK : PUBREC, p + 2 + topic_len);
+    }
     if (one.number == LAST) {
         c->is_done = true;
         return;
     }
     one.topic = (uint8_t)(p[2 + topic_len - 1] - '0');
-    if (fwrite(&one, sizeof(one), 1, received) != 1)
+    if (fwrite(&one, sizeof(one), 1, received) != 1) {
         die("received");
+    }
     received_count++;
 }
 
@@ -193,16 +198,19 @@ static void on_packet(struct conn *c, unsigned first, const unsigned char *body,
 {
     switch (first >> 4) {
     case CONNACK:
-        if (len != 2 || body[1] != 0)
+        if (len != 2 || body[1] != 0) {
             die("login");
-        if (c->user < 0)
+        }
+        if (c->user < 0) {
             c->is_ready = true;
-        else
+        } else {
             put_subscribe(c, c->qos);
+        }
         break;
     case SUBACK:
-        if (body[2] == 0x80 || body[3] == 0x80)
+        if (body[2] == 0x80 || body[3] == 0x80) {
             die("subscribe");
+        }
         c->is_ready = true;
         break;
     case PUBLISH:
@@ -235,14 +243,16 @@ static void drain(struct conn *c)
             c->empty_at = before;
             break;
         }
-        if (n <= 0)
+        if (n <= 0) {
             die("the broker closed a connection");
+        }
         c->in_len += (size_t)n;
         errno = 0;
         size_t at = 0;
         while (c->in_len - at >= 2 && c->in_len - at >= 2 + (size_t)c->in[at + 1]) {
-            if (c->in[at + 1] & 0x80)
+            if (c->in[at + 1] & 0x80) {
                 die("packet of unexpected length");
+            }
             on_packet(c, c->in[at], c->in + at + 2, c->in[at + 1]);
             at += 2 + (size_t)c->in[at + 1];
         }
@@ -263,8 +273,9 @@ static void open_conn(int port, const char *name, int user, int qos)
     c->user = user;
     c->qos = qos;
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
+    if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)&to, sizeof(to)) < 0) {
         die("connect");
+    }
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)snprintf(id, sizeof(id), "load%d", conn_count++);
     put_connect(c, id, name);
@@ -280,11 +291,14 @@ static bool turn(bool watches_input, int wait_ms)
         polls[i] = (struct pollfd){.fd = conns[i].fd, .events = (short)(POLLIN | out)};
     }
     polls[conn_count] = (struct pollfd){.fd = watches_input ? 0 : -1, .events = POLLIN};
-    if (poll(polls, (nfds_t)conn_count + 1, wait_ms) < 0)
+    if (poll(polls, (nfds_t)conn_count + 1, wait_ms) < 0) {
         die("poll");
-    for (int i = 0; i < conn_count; i++)
-        if (polls[i].revents)
+    }
+    for (int i = 0; i < conn_count; i++) {
+        if (polls[i].revents) {
             drain(&conns[i]);
+        }
+    }
     return !polls[conn_count].revents;
 }
 
@@ -294,8 +308,9 @@ static void write_burst(struct conn *c)
     for (int i = 0; i < BURST; i++) {
         /* All pairs of topic and QoS in turn. */
         const char topic[] = {'t', '/', (char)('0' + sent_count % TOPICS), '\0'};
-        if (fwrite(&at, sizeof(at), 1, published) != 1)
+        if (fwrite(&at, sizeof(at), 1, published) != 1) {
             die("published");
+        }
         const unsigned qos = sent_count / TOPICS % 3;
         put_publish(c, topic, sent_count, qos);
         c->open += qos == 2;
@@ -313,20 +328,24 @@ static void write_at_rate(double rate)
         const double left = due - now();
         if (left <= 0) {
             struct conn *c = &conns[bursts % WRITERS];
-            if (c->out_len < OUT_ENOUGH && c->open < OPEN_ENOUGH)
+            if (c->out_len < OUT_ENOUGH && c->open < OPEN_ENOUGH) {
                 write_burst(c);
+            }
             bursts++; /* a burst that found its writer behind is left out */
         }
-        if (!turn(true, left > 0 ? (int)(left * 1000) + 1 : 0))
+        if (!turn(true, left > 0 ? (int)(left * 1000) + 1 : 0)) {
             return;
+        }
     }
 }
 
 static bool are_all(bool (*is_so)(const struct conn *))
 {
-    for (int i = 0; i < conn_count; i++)
-        if (!is_so(&conns[i]))
+    for (int i = 0; i < conn_count; i++) {
+        if (!is_so(&conns[i])) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -370,8 +389,9 @@ static FILE *open_output(const char *folder, const char *name)
     char path[4096];
     (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *f = fopen(path, "wb");
-    if (!f)
+    if (!f) {
         die(path);
+    }
     return f;
 }
 
@@ -385,21 +405,24 @@ int main(int argc, char **argv)
     const double rate = strtod(argv[2], NULL);
     published = open_output(argv[3], "published");
     received = open_output(argv[3], "received");
-    for (int i = 0; i < WRITERS; i++)
+    for (int i = 0; i < WRITERS; i++) {
         open_conn(port, "w", -1, 0);
+    }
     char *rest = argv[4];
     for (int user = 0; user < USERS_MAX && rest; user++) {
         const char *name = strsep(&rest, ",");
-        for (int qos = 0; qos <= 2; qos++)
+        for (int qos = 0; qos <= 2; qos++) {
             open_conn(port, name, user, qos);
+        }
     }
     wait_for_all(is_ready, NULL);
     printf("ready\n");
     (void)fflush(stdout);
     write_at_rate(rate);
     wait_for_all(is_done, send_last);
-    if (fclose(published) || fclose(received))
+    if (fclose(published) || fclose(received)) {
         die("write");
+    }
     printf("done %u %llu\n", sent_count, (unsigned long long)received_count);
     return 0;
 }

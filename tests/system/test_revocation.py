@@ -340,7 +340,7 @@ def rights_load(broker):
 
 def test_the_history_checker_finds_a_change_that_the_broker_missed(broker):
     """The whole chain: a change is noted as done, but the broker is not told."""
-    assert rights_load(broker).run(6, lie_at=3)
+    assert rights_load(broker).run(6, pace=0.2, lie_at=3)
 
 
 @pytest.mark.slow
