@@ -488,9 +488,21 @@ static enum nj_err add_request(struct nj_client *client, uint16_t packet_id, boo
     return NJ_OK;
 }
 
-static enum nj_err check_request(const struct nj_client *client, size_t before, enum nj_err err)
+/* What was appended from `before` on is a request, if the broker takes it and its answer can be
+ * awaited; else it is taken back. */
+static enum nj_err finish_request(struct nj_client *client, size_t before, enum nj_err err,
+                                  const struct nj_client_request *request)
 {
-    return err == NJ_OK && client->out.len - before > client->server_packet_max ? NJ_ETOOBIG : err;
+    if (err == NJ_OK && client->out.len - before > client->server_packet_max) {
+        err = NJ_ETOOBIG;
+    }
+    if (err == NJ_OK) {
+        err = add_request(client, request->packet_id, request->is_subscribe, request->count);
+    }
+    if (err != NJ_OK) {
+        client->out.len = before;
+    }
+    return err;
 }
 
 enum nj_err nj_client_subscribe(struct nj_client *client, const struct nj_client_filter *filters,
@@ -500,27 +512,22 @@ enum nj_err nj_client_subscribe(struct nj_client *client, const struct nj_client
     if (client->state != NJ_CLIENT_UP) {
         return NJ_ECLOSED;
     }
-    size_t start = client->out.len;
-    uint16_t id = nj_client_take_id(client);
-    enum nj_err err = check_request(
-        client, start, nj_client_put_subscribe(client, filters, count, props, id, &client->out));
-    if (err == NJ_OK) {
-        err = add_request(client, id, true, count);
-    }
-    if (err != NJ_OK) {
-        client->out.len = start;
-        return err;
-    }
-    for (size_t i = 0; i < count; i++) {
+    size_t before = client->out.len;
+    const struct nj_client_request request = {
+        .packet_id = nj_client_take_id(client), .is_subscribe = true, .count = count};
+    enum nj_err err =
+        nj_client_put_subscribe(client, filters, count, props, request.packet_id, &client->out);
+    err = finish_request(client, before, err, &request);
+    for (size_t i = 0; err == NJ_OK && i < count; i++) {
         nj_client_trace(client,
                         "Client %s sending SUBSCRIBE (Mid: %d, Topic: %.*s, QoS: %d, Options: "
                         "0x%02x)",
-                        nj_client_id_text(client), id, (int)filters[i].filter.len,
+                        nj_client_id_text(client), request.packet_id, (int)filters[i].filter.len,
                         (const char *)filters[i].filter.ptr, filters[i].options & 3,
                         filters[i].options & 0xFCu);
     }
-    *packet_id = id;
-    return NJ_OK;
+    *packet_id = err == NJ_OK ? request.packet_id : *packet_id;
+    return err;
 }
 
 enum nj_err nj_client_unsubscribe(struct nj_client *client, const struct nj_bytes *filters,
@@ -530,24 +537,19 @@ enum nj_err nj_client_unsubscribe(struct nj_client *client, const struct nj_byte
     if (client->state != NJ_CLIENT_UP) {
         return NJ_ECLOSED;
     }
-    size_t start = client->out.len;
-    uint16_t id = nj_client_take_id(client);
-    enum nj_err err = check_request(
-        client, start, nj_client_put_unsubscribe(client, filters, count, props, id, &client->out));
-    if (err == NJ_OK) {
-        err = add_request(client, id, false, count);
-    }
-    if (err != NJ_OK) {
-        client->out.len = start;
-        return err;
-    }
-    for (size_t i = 0; i < count; i++) {
+    size_t before = client->out.len;
+    const struct nj_client_request request = {.packet_id = nj_client_take_id(client),
+                                              .count = count};
+    enum nj_err err =
+        nj_client_put_unsubscribe(client, filters, count, props, request.packet_id, &client->out);
+    err = finish_request(client, before, err, &request);
+    for (size_t i = 0; err == NJ_OK && i < count; i++) {
         nj_client_trace(client, "Client %s sending UNSUBSCRIBE (Mid: %d, Topic: %.*s)",
-                        nj_client_id_text(client), id, (int)filters[i].len,
+                        nj_client_id_text(client), request.packet_id, (int)filters[i].len,
                         (const char *)filters[i].ptr);
     }
-    *packet_id = id;
-    return NJ_OK;
+    *packet_id = err == NJ_OK ? request.packet_id : *packet_id;
+    return err;
 }
 
 enum nj_err nj_client_watch(struct nj_client *client, struct nj_loop_source *source, int fd)

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "client/client_priv.h"
+#include "mqtt/ack.h"
+#include "mqtt/publish.h"
 #include "mqtt/varint.h"
 
 /* A packet in the making: the first error stays, appending after it does nothing. */
@@ -180,38 +182,39 @@ enum nj_err nj_client_put_publish(const struct nj_client *client,
                                   const struct nj_client_publish *publish, uint16_t packet_id,
                                   struct nj_buf *out)
 {
-    struct nj_buf head;
-    nj_buf_init(&head);
-    struct writer w = {&head, NJ_OK};
-    put_lv(&w, publish->topic);
-    if (publish->qos > 0) {
-        put_u16(&w, packet_id);
+    struct nj_buf props;
+    nj_buf_init(&props);
+    struct writer w = {&props, NJ_OK};
+    for (size_t i = 0; i < publish->props.count; i++) {
+        put_prop(&w, &publish->props.items[i]);
     }
-    put_props(&w, client->config.version, &publish->props, NULL);
-
-    size_t start = out->len;
-    struct writer all = {out, w.err};
-    put_u8(&all, (uint8_t)(NJ_MQTT_PUBLISH << 4 | publish->qos << 1 | (publish->retain ? 1 : 0)));
-    if (all.err == NJ_OK) {
-        put_varint(&all, head.len + publish->payload.len);
+    const struct nj_mqtt_publish_fields fields = {
+        .topic = publish->topic,
+        .payload = publish->payload,
+        .props = nj_buf_bytes(&props),
+        .packet_id = packet_id,
+        .qos = publish->qos,
+        .is_retain = publish->retain,
+        .version = client->config.version,
+    };
+    const struct nj_mqtt_publish_layout layout = nj_mqtt_publish_size(&fields);
+    enum nj_err err = w.err == NJ_OK && layout.total_len == 0 ? NJ_ETOOBIG : w.err;
+    err = err == NJ_OK ? nj_buf_reserve(out, layout.total_len) : err;
+    if (err == NJ_OK) {
+        (void)nj_mqtt_publish_encode(&fields, &layout, out->data + out->len);
+        out->len += layout.total_len;
     }
-    put(&all, head.data, head.len);
-    put(&all, publish->payload.ptr, publish->payload.len);
-    nj_buf_fini(&head);
-    if (all.err != NJ_OK) {
-        out->len = start;
-    }
-    return all.err;
+    nj_buf_fini(&props);
+    return err;
 }
 
 enum nj_err nj_client_put_ack(struct nj_client *client, enum nj_mqtt_type type, uint16_t packet_id,
                               uint8_t code)
 {
-    uint8_t flags = type == NJ_MQTT_PUBREL ? 2 : 0;
-    bool has_code = code != 0 && client->config.version == NJ_MQTT_5;
-    const uint8_t packet[5] = {(uint8_t)((unsigned)type << 4 | flags), has_code ? 3 : 2,
-                               (uint8_t)(packet_id >> 8), (uint8_t)packet_id, code};
-    return nj_buf_append(&client->out, packet, has_code ? 5 : 4);
+    const struct nj_mqtt_ack ack = {.packet_id = packet_id, .code = code};
+    uint8_t packet[NJ_MQTT_ACK_PLAIN_MAX];
+    const uint8_t *end = nj_mqtt_ack_encode(&ack, type, client->config.version, packet);
+    return nj_buf_append(&client->out, packet, (size_t)(end - packet));
 }
 
 enum nj_err nj_client_put_subscribe(const struct nj_client *client,

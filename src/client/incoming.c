@@ -4,13 +4,20 @@
 
 #include "base/mem.h"
 #include "client/client_priv.h"
+#include "mqtt/ack.h"
+#include "mqtt/connack.h"
+#include "mqtt/disconnect.h"
+#include "mqtt/publish.h"
 #include "mqtt/reader.h"
+#include "mqtt/suback.h"
 #include "mqtt/topic.h"
-#include "mqtt/utf8.h"
+#include "mqtt/unsuback.h"
 
-static void fail_malformed(struct nj_client *client, const char *packet)
+/* `why` is what the decoder said: NJ_EMALFORMED or NJ_EPROTOCOL. */
+static void fail_packet(struct nj_client *client, enum nj_err why, const char *packet)
 {
-    nj_client_fail(client, NJ_EMALFORMED, "the broker sent a malformed %s", packet);
+    nj_client_fail(client, why, "the broker sent a %s %s",
+                   why == NJ_EMALFORMED ? "malformed" : "forbidden", packet);
 }
 
 static void send_ack(struct nj_client *client, enum nj_mqtt_type type, uint16_t packet_id)
@@ -53,27 +60,24 @@ static void take_limits(struct nj_client *client, const struct nj_mqtt_props *pr
 
 static void take_connack(struct nj_client *client, struct nj_bytes body)
 {
-    struct nj_mqtt_reader reader = nj_mqtt_reader(body);
-    struct nj_mqtt_props props = {0};
-    uint8_t flags = nj_mqtt_read_u8(&reader);
-    struct nj_client_connack connack = {.code = nj_mqtt_read_u8(&reader)};
-    bool is_good = !reader.is_short && (flags <= 1 || client->config.version == NJ_MQTT_31);
-    if (is_good && client->config.version == NJ_MQTT_5 && nj_mqtt_left(&reader) > 0) {
-        is_good = nj_mqtt_props_decode(&reader, NJ_MQTT_CONNACK, &props) == NJ_OK;
-    }
-    if (!is_good || nj_mqtt_left(&reader) > 0) {
-        fail_malformed(client, "CONNACK");
+    struct nj_mqtt_connack packet;
+    enum nj_mqtt_reason reason;
+    enum nj_err err = nj_mqtt_connack_decode(body, client->config.version, &packet, &reason);
+    if (err != NJ_OK) {
+        fail_packet(client, err, "CONNACK");
         return;
     }
     if (client->state != NJ_CLIENT_CONNECTING) {
         nj_client_fail(client, NJ_EPROTOCOL, "the broker sent a second CONNACK");
         return;
     }
-    connack.is_session_present =
-        (flags & 1) != 0 && client->config.version != NJ_MQTT_31 && !client->config.is_clean_start;
-    connack.reason = props.reason_string;
+    const struct nj_client_connack connack = {
+        .code = packet.code,
+        .is_session_present = packet.is_session_present && !client->config.is_clean_start,
+        .reason = packet.props.reason_string,
+    };
     if (connack.code == 0) {
-        take_limits(client, &props);
+        take_limits(client, &packet.props);
         client->state = NJ_CLIENT_UP;
     }
     nj_client_trace(client, "Client %s received CONNACK (%d)", nj_client_id_text(client),
@@ -162,22 +166,22 @@ struct publish {
 static bool decode_publish(const struct nj_client *client, uint8_t flags, struct nj_bytes body,
                            struct publish *out)
 {
-    struct nj_mqtt_reader reader = nj_mqtt_reader(body);
+    struct nj_mqtt_publish packet;
+    enum nj_mqtt_reason reason;
+    if (nj_mqtt_publish_decode_from_server(body, flags, client->config.version, &packet, &reason) !=
+        NJ_OK) {
+        return false;
+    }
     *out = (struct publish){
-        .message = {.qos = flags >> 1 & 3, .retain = (flags & 1) != 0, .is_dup = (flags & 8) != 0}};
-    struct nj_client_message *message = &out->message;
-    message->topic = nj_mqtt_read_lv(&reader);
-    if (message->qos > 0) {
-        message->packet_id = nj_mqtt_read_u16(&reader);
-    }
-    bool is_good = !reader.is_short && message->qos <= 2 &&
-                   (message->qos == 0 || message->packet_id != 0) &&
-                   nj_mqtt_utf8_is_valid(message->topic);
-    if (is_good && client->config.version == NJ_MQTT_5) {
-        is_good = nj_mqtt_props_decode(&reader, NJ_MQTT_PUBLISH, &out->props) == NJ_OK;
-    }
-    message->payload = nj_bytes(reader.at, nj_mqtt_left(&reader));
-    return is_good;
+        .message = {.topic = packet.topic,
+                    .payload = packet.payload,
+                    .packet_id = packet.packet_id,
+                    .qos = packet.qos,
+                    .retain = packet.is_retain,
+                    .is_dup = packet.is_dup},
+        .props = packet.props,
+    };
+    return true;
 }
 
 static bool store_alias(struct nj_client *client, uint16_t alias, struct nj_bytes topic)
@@ -312,7 +316,7 @@ static void take_publish(struct nj_client *client, uint8_t flags, struct nj_byte
 {
     struct publish publish;
     if (!decode_publish(client, flags, body, &publish)) {
-        fail_malformed(client, "PUBLISH");
+        fail_packet(client, NJ_EMALFORMED, "PUBLISH");
         return;
     }
     if (!resolve_topic(client, &publish)) {
@@ -363,21 +367,16 @@ static void take_ack(struct nj_client *client, enum nj_mqtt_type type, struct nj
 {
     static const char *const NAMES[] = {"PUBACK", "PUBREC", "PUBREL", "PUBCOMP"};
     const char *name = NAMES[type - NJ_MQTT_PUBACK];
-    struct nj_mqtt_reader reader = nj_mqtt_reader(body);
+    struct nj_mqtt_ack ack;
     struct nj_mqtt_props props = {0};
-    uint8_t code = 0;
-    uint16_t packet_id = nj_mqtt_read_u16(&reader);
-    bool is_good = !reader.is_short && packet_id != 0;
-    if (is_good && client->config.version == NJ_MQTT_5 && nj_mqtt_left(&reader) > 0) {
-        code = nj_mqtt_read_u8(&reader);
-        if (nj_mqtt_left(&reader) > 0) {
-            is_good = nj_mqtt_props_decode(&reader, type, &props) == NJ_OK;
-        }
-    }
-    if (!is_good || nj_mqtt_left(&reader) > 0) {
-        fail_malformed(client, name);
+    enum nj_mqtt_reason reason;
+    if (nj_mqtt_ack_decode(body, type, client->config.version, &ack, &reason) != NJ_OK ||
+        nj_mqtt_props_parse(ack.props, type, &props) != NJ_OK) {
+        fail_packet(client, NJ_EMALFORMED, name);
         return;
     }
+    uint16_t packet_id = ack.packet_id;
+    uint8_t code = ack.code;
     if (type == NJ_MQTT_PUBREL) {
         take_pubrel(client, packet_id);
         return;
@@ -404,40 +403,24 @@ static struct nj_client_request *find_request(struct nj_client *client, uint16_t
     return NULL;
 }
 
-/* One code per filter: no fewer, no more, none that has no meaning (CVE-2024-10525). */
-static bool codes_are_good(const uint8_t *codes, size_t count, size_t wanted)
-{
-    if (count != wanted) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (codes[i] > 2 && codes[i] < 0x80 && codes[i] != NJ_RC_NO_SUBSCRIPTION_EXISTED) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void take_suback(struct nj_client *client, enum nj_mqtt_type type, struct nj_bytes body)
 {
     bool is_subscribe = type == NJ_MQTT_SUBACK;
     const char *name = is_subscribe ? "SUBACK" : "UNSUBACK";
-    struct nj_mqtt_reader reader = nj_mqtt_reader(body);
-    struct nj_mqtt_props props;
-    uint16_t packet_id = nj_mqtt_read_u16(&reader);
-    bool is_good = !reader.is_short && packet_id != 0;
-    bool is_5 = client->config.version == NJ_MQTT_5;
-    if (is_good && is_5) {
-        is_good = nj_mqtt_props_decode(&reader, type, &props) == NJ_OK;
-    }
-    if (!is_good) {
-        fail_malformed(client, name);
+    enum nj_mqtt_version version = client->config.version;
+    struct nj_mqtt_suback packet;
+    enum nj_mqtt_reason reason;
+    enum nj_err err = is_subscribe ? nj_mqtt_suback_decode(body, version, &packet, &reason)
+                                   : nj_mqtt_unsuback_decode(body, version, &packet, &reason);
+    if (err != NJ_OK) {
+        fail_packet(client, err, name);
         return;
     }
     nj_client_trace(client, "Client %s received %s", nj_client_id_text(client), name);
-    struct nj_client_request *request = find_request(client, packet_id, is_subscribe);
-    size_t wanted = request != NULL && (is_subscribe || is_5) ? request->count : 0;
-    if (request == NULL || !codes_are_good(reader.at, nj_mqtt_left(&reader), wanted)) {
+    struct nj_client_request *request = find_request(client, packet.packet_id, is_subscribe);
+    size_t wanted = request != NULL && (is_subscribe || version == NJ_MQTT_5) ? request->count : 0;
+    /* One code per filter: no fewer, no more (CVE-2024-10525). */
+    if (request == NULL || packet.codes.len != wanted) {
         nj_client_fail(client, NJ_EPROTOCOL, "the broker sent a %s that answers nothing we asked",
                        name);
         return;
@@ -445,36 +428,35 @@ static void take_suback(struct nj_client *client, enum nj_mqtt_type type, struct
     nj_list_remove(&request->node);
     nj_free(request);
     if (is_subscribe && client->callbacks.subscribed != NULL) {
-        client->callbacks.subscribed(client, packet_id, reader.at, wanted, client->arg);
+        client->callbacks.subscribed(client, packet.packet_id, packet.codes.ptr, wanted,
+                                     client->arg);
     } else if (!is_subscribe && client->callbacks.unsubscribed != NULL) {
-        client->callbacks.unsubscribed(client, packet_id, client->arg);
+        client->callbacks.unsubscribed(client, packet.packet_id, client->arg);
     }
 }
 
 static void take_disconnect(struct nj_client *client, struct nj_bytes body)
 {
-    struct nj_mqtt_reader reader = nj_mqtt_reader(body);
-    struct nj_mqtt_props props = {0};
-    uint8_t code = nj_mqtt_left(&reader) > 0 ? nj_mqtt_read_u8(&reader) : 0;
-    bool is_good = client->config.version == NJ_MQTT_5;
-    if (is_good && nj_mqtt_left(&reader) > 0) {
-        is_good = nj_mqtt_props_decode(&reader, NJ_MQTT_DISCONNECT, &props) == NJ_OK;
-    }
-    if (!is_good || nj_mqtt_left(&reader) > 0) {
-        fail_malformed(client, "DISCONNECT");
+    struct nj_mqtt_coded packet;
+    enum nj_mqtt_reason reason;
+    if (client->config.version != NJ_MQTT_5 ||
+        nj_mqtt_disconnect_decode_from_server(body, &packet, &reason) != NJ_OK) {
+        fail_packet(client, NJ_EMALFORMED, "DISCONNECT");
         return;
     }
-    nj_client_trace(client, "Client %s received DISCONNECT (%d)", nj_client_id_text(client), code);
+    nj_client_trace(client, "Client %s received DISCONNECT (%d)", nj_client_id_text(client),
+                    packet.code);
     if (client->callbacks.kicked != NULL) {
-        client->callbacks.kicked(client, code, props.reason_string, client->arg);
+        client->callbacks.kicked(client, packet.code, packet.props.reason_string, client->arg);
     }
-    nj_client_fail(client, NJ_ECLOSED, "the broker ended the connection (reason code %u)", code);
+    nj_client_fail(client, NJ_ECLOSED, "the broker ended the connection (reason code %u)",
+                   packet.code);
 }
 
 bool nj_client_check_header(struct nj_client *client, const struct nj_mqtt_frame *frame)
 {
     if (!nj_mqtt_flags_are_valid(frame->type, frame->flags)) {
-        fail_malformed(client, "fixed header");
+        fail_packet(client, NJ_EMALFORMED, "fixed header");
         return false;
     }
     if (client->state == NJ_CLIENT_CONNECTING && frame->type != NJ_MQTT_CONNACK &&
