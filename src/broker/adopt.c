@@ -35,6 +35,8 @@ struct nj_policy *nj_shard_adopt(struct nj_shard *shard)
         shard->changed_acls |= (uint64_t)nj_policy_acl_differs(old, policy, scope) << scope;
         shard->changed_logins |= (uint64_t)nj_policy_logins_differ(old, policy, scope) << scope;
     }
+    shard->all_logins_changed =
+        !nj_policy_login_names(old, policy, shard->changed_names, &shard->changed_name_count);
     if (nj_policy_scope_count(policy) > 64) {
         /* More scopes than bits: as if all had changed. */
         shard->changed_scopes = UINT64_MAX;

@@ -89,7 +89,10 @@ struct nj_shard {
     struct nj_policy *policy;
     uint64_t changed_scopes; /* bit n: the last change of policy changed the rules of scope n, */
     uint64_t changed_acls;   /* its ACL file, */
-    uint64_t changed_logins; /* who may be logged in under it */
+    uint64_t changed_logins; /* who may be logged in under it: */
+    bool all_logins_changed; /* anybody, or these (security/policy.h, nj_policy_login_names) */
+    unsigned changed_name_count;
+    uint64_t changed_names[16];
     const struct nj_limits *limits;
     /* sessions, chained by hash */
     struct nj_session **table;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/qsbr.h"
@@ -306,13 +307,26 @@ static void reset(struct nj_conn *conn)
     nj_conn_close(conn, NJ_RC_SUCCESS, "rights changed");
 }
 
+/* Whether the change was about a client of this name. */
+static bool is_named(const struct nj_shard *shard, struct nj_bytes user)
+{
+    uint64_t name = user.ptr ? nj_hash_bytes(user) | 1 : 0;
+    for (unsigned i = 0; i < shard->changed_name_count; i++) {
+        if (shard->changed_names[i] == name) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void recheck_conn(struct nj_conn *conn, const struct nj_policy *old, int rights_change)
 {
     struct nj_shard *shard = conn->worker->shard;
     struct nj_session *session = conn->link.session;
     struct nj_listener *listener = conn->listener;
     unsigned scope = conn->listener->scope;
-    if (session && (scope >= 64 || (shard->changed_logins >> scope & 1))) {
+    if (session && (scope >= 64 || (shard->changed_logins >> scope & 1)) &&
+        (shard->all_logins_changed || is_named(shard, session->subject.user))) {
         const struct nj_login_held held = {
             .user = session->subject.user,
             .client_id = session->subject.client_id,

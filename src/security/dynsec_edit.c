@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "security/dynsec_json.h"
@@ -247,6 +248,21 @@ static enum nj_err put_client(struct nj_dynsec_state *state, struct nj_dynsec_cl
  * at again, so it moves only when it has to. Whoever may administer needs certificateLogin to come
  * in by a certificate. */
 
+/* `name`: the one client that is concerned; ptr NULL = anybody. */
+static void touch_logins(struct nj_dynsec_state *state, struct nj_bytes name)
+{
+    state->identity_version++;
+    state->recent[state->identity_version % NJ_DYNSEC_RECENT] =
+        name.ptr ? nj_hash_bytes(name) | 1 : NJ_DYNSEC_EVERYBODY;
+}
+
+static void touch_all_logins_if(struct nj_dynsec_state *state, bool is_needed)
+{
+    if (is_needed) {
+        touch_logins(state, nj_bytes(NULL, 0));
+    }
+}
+
 static bool group_controls(const struct nj_dynsec_state *state, const struct nj_dynsec_group *group)
 {
     return nj_dynsec_roles_may_control(state, group->roles, group->role_count);
@@ -297,7 +313,7 @@ enum nj_err nj_dynsec_step_certificate(struct nj_dynsec_edit *edit,
 {
     edit->state->certificate_group = group ? group->id : NJ_DYNSEC_NOBODY;
     edit->state->rules_version++;
-    edit->state->identity_version++;
+    touch_all_logins_if(edit->state, true);
     return log_text(edit, "certificateGroup", group ? group->name : nj_bytes(NULL, 0));
 }
 
@@ -313,7 +329,7 @@ enum nj_err nj_dynsec_step_role(struct nj_dynsec_edit *edit, const struct nj_dyn
         return err;
     }
     state->next_id += old == NULL;
-    state->identity_version += did_control != nj_dynsec_role_may_control(fresh);
+    touch_all_logins_if(state, did_control != nj_dynsec_role_may_control(fresh));
     nj_dynsec_write_role(begin_line(edit, &line, "role"), fresh);
     return end_line(edit, &line);
 }
@@ -345,7 +361,7 @@ enum nj_err nj_dynsec_step_group(struct nj_dynsec_edit *edit, const struct nj_dy
         return err;
     }
     state->next_id += old == NULL;
-    state->identity_version += did_control != group_controls(state, fresh);
+    touch_all_logins_if(state, did_control != group_controls(state, fresh));
     nj_dynsec_write_group(begin_line(edit, &line, "group"), state, fresh, false);
     return end_line(edit, &line);
 }
@@ -384,7 +400,9 @@ enum nj_err nj_dynsec_step_client(struct nj_dynsec_edit *edit,
     if (err != NJ_OK) {
         return err;
     }
-    state->identity_version += !is_same;
+    if (!is_same) {
+        touch_logins(state, fresh->name);
+    }
     nj_dynsec_write_client(begin_line(edit, &line, "client"), state, fresh, NJ_DYNSEC_FORM_21);
     return end_line(edit, &line);
 }
@@ -399,7 +417,7 @@ enum nj_err nj_dynsec_step_role_gone(struct nj_dynsec_edit *edit, struct nj_byte
     /* First, while the name is there: it may be the record's own. */
     enum nj_err err = log_text(edit, "roleGone", name);
     uint32_t id = role->id;
-    state->identity_version += nj_dynsec_role_may_control(role);
+    touch_all_logins_if(state, nj_dynsec_role_may_control(role));
     err = err == NJ_OK ? nj_pmap_remove(&state->roles, name) : err;
     err = err == NJ_OK ? nj_pmap_remove(&state->role_ids, nj_bytes(&id, sizeof(id))) : err;
     state->rules_version++;
@@ -465,7 +483,7 @@ enum nj_err nj_dynsec_step_group_gone(struct nj_dynsec_edit *edit, struct nj_byt
     }
     enum nj_err err = log_text(edit, "groupGone", name);
     uint32_t id = group->id;
-    state->identity_version += group_controls(state, group) || id == state->certificate_group;
+    touch_all_logins_if(state, group_controls(state, group) || id == state->certificate_group);
     err = err == NJ_OK ? nj_pmap_remove(&state->groups, name) : err;
     err = err == NJ_OK ? nj_pmap_remove(&state->group_ids, nj_bytes(&id, sizeof(id))) : err;
     state->rules_version++;
@@ -494,7 +512,7 @@ enum nj_err nj_dynsec_step_client_gone(struct nj_dynsec_edit *edit, struct nj_by
     }
     err = err == NJ_OK ? nj_pmap_remove(&state->clients, name) : err;
     state->rules_version++;
-    state->identity_version++;
+    touch_logins(state, name);
     return err;
 }
 
@@ -517,7 +535,9 @@ enum nj_err nj_dynsec_step_join(struct nj_dynsec_edit *edit, struct nj_bytes gro
         nj_free(member);
         return err;
     }
-    state->identity_version += group_controls(state, group);
+    if (group_controls(state, group)) {
+        touch_logins(state, client_name);
+    }
     return set_member_of_group(state, group, client_name, member);
 }
 
@@ -532,6 +552,8 @@ enum nj_err nj_dynsec_step_leave(struct nj_dynsec_edit *edit, struct nj_bytes gr
     }
     enum nj_err err = log_membership(edit, "leave", group_name, client_name, NULL);
     err = err == NJ_OK ? set_group_of_client(state, client, group->id, NULL) : err;
-    state->identity_version += group_controls(state, group);
+    if (group_controls(state, group)) {
+        touch_logins(state, client_name);
+    }
     return err == NJ_OK ? set_member_of_group(state, group, client_name, NULL) : err;
 }

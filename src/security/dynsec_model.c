@@ -228,6 +228,24 @@ void nj_dynsec_state_unref(struct nj_dynsec_state *state)
     nj_free(state);
 }
 
+bool nj_dynsec_identity_changes(const struct nj_dynsec_state *old,
+                                const struct nj_dynsec_state *fresh,
+                                uint64_t names[NJ_DYNSEC_RECENT], unsigned *count)
+{
+    *count = 0;
+    if (fresh->identity_version - old->identity_version > NJ_DYNSEC_RECENT) {
+        return false;
+    }
+    for (uint64_t at = old->identity_version + 1; at <= fresh->identity_version; at++) {
+        uint64_t name = fresh->recent[at % NJ_DYNSEC_RECENT];
+        if (name == NJ_DYNSEC_EVERYBODY) {
+            return false;
+        }
+        names[(*count)++] = name;
+    }
+    return true;
+}
+
 /* ---- looking up */
 
 const struct nj_dynsec_client *nj_dynsec_client(const struct nj_dynsec_state *state,

@@ -119,11 +119,15 @@ struct nj_dynsec_member {
 /* See dynsec_principal.h. */
 struct nj_dynsec_principals;
 
+#define NJ_DYNSEC_RECENT    16
+#define NJ_DYNSEC_EVERYBODY 0u
+
 struct nj_dynsec_state {
     _Atomic uint32_t refs;
     uint64_t change_index;
     uint64_t rules_version;    /* another one whenever a right of someone may have changed, */
-    uint64_t identity_version; /* or whether someone may be logged in */
+    uint64_t identity_version; /* or whether someone may be logged in: */
+    uint64_t recent[NJ_DYNSEC_RECENT]; /* hash of his name, at the version modulo the size */
     bool defaults[NJ_DYNSEC_ACCESS_COUNT];
     uint32_t anonymous_group;   /* number, NJ_DYNSEC_NOBODY = none */
     uint32_t certificate_group; /* of certificates whose name is no client */
@@ -143,6 +147,12 @@ struct nj_dynsec_state *nj_dynsec_state_new(struct nj_dynsec_principals *princip
 struct nj_dynsec_state *nj_dynsec_state_copy(const struct nj_dynsec_state *state) NJ_NODISCARD;
 struct nj_dynsec_state *nj_dynsec_state_ref(struct nj_dynsec_state *state);
 void nj_dynsec_state_unref(struct nj_dynsec_state *state); /* NULL is allowed */
+
+/* Whose logins may not hold any more, as nj_hash_bytes(name) | 1, from one state to a later
+ * one. False: anybody's. */
+bool nj_dynsec_identity_changes(const struct nj_dynsec_state *old,
+                                const struct nj_dynsec_state *fresh,
+                                uint64_t names[NJ_DYNSEC_RECENT], unsigned *count);
 
 /* Borrowed from the state; NULL when there is none. */
 const struct nj_dynsec_client *nj_dynsec_client(const struct nj_dynsec_state *state,

@@ -144,13 +144,36 @@ bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b
            versions_differ(nj_policy_scope(a, scope), nj_policy_scope(b, scope), rules_version);
 }
 
+static bool sources_differ(const struct nj_scope *a, const struct nj_scope *b)
+{
+    return a->passwords != b->passwords || a->allow_anonymous != b->allow_anonymous ||
+           a->unverified_user_counts != b->unverified_user_counts ||
+           (a->dynsec == NULL) != (b->dynsec == NULL);
+}
+
 bool nj_policy_logins_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope)
 {
     const struct nj_scope *left = nj_policy_scope(a, scope);
     const struct nj_scope *right = nj_policy_scope(b, scope);
-    return left->passwords != right->passwords || left->allow_anonymous != right->allow_anonymous ||
-           left->unverified_user_counts != right->unverified_user_counts ||
-           versions_differ(left, right, identity_version);
+    return sources_differ(left, right) || versions_differ(left, right, identity_version);
+}
+
+bool nj_policy_login_names(const struct nj_policy *a, const struct nj_policy *b,
+                           uint64_t names[NJ_POLICY_NAMES_MAX], unsigned *count)
+{
+    const struct nj_dynsec_state *old = NULL;
+    const struct nj_dynsec_state *fresh = NULL;
+    _Static_assert(NJ_POLICY_NAMES_MAX >= NJ_DYNSEC_RECENT, "names");
+    *count = 0;
+    for (size_t i = 0; i < a->scope_count; i++) {
+        if (sources_differ(&a->scopes[i], &b->scopes[i])) {
+            return false;
+        }
+        /* There is one module for the broker: scopes have its state or none. */
+        old = a->scopes[i].dynsec ? a->scopes[i].dynsec : old;
+        fresh = b->scopes[i].dynsec ? b->scopes[i].dynsec : fresh;
+    }
+    return !old || !fresh || nj_dynsec_identity_changes(old, fresh, names, count);
 }
 
 bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user,

@@ -58,6 +58,11 @@ bool nj_policy_acl_differs_for(const struct nj_policy *a, const struct nj_policy
                                struct nj_bytes user, struct nj_bytes client_id);
 /* Whether somebody who is logged in may not be any more (nj_login_still_holds). */
 bool nj_policy_logins_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);
+/* Whose, when logins differ in a scope: hash of the name | 1, at least NJ_POLICY_NAMES_MAX
+ * places. False: anybody's. */
+#define NJ_POLICY_NAMES_MAX 16
+bool nj_policy_login_names(const struct nj_policy *a, const struct nj_policy *b,
+                           uint64_t names[NJ_POLICY_NAMES_MAX], unsigned *count);
 /* Whether one of the scope's identity sources knows the user; true when it has none to ask, and for
  * certificates when their group takes whoever is unknown. */
 bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user,
