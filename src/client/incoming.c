@@ -63,7 +63,10 @@ static void take_connack(struct nj_client *client, struct nj_bytes body)
     struct nj_mqtt_connack packet;
     enum nj_mqtt_reason reason;
     enum nj_err err = nj_mqtt_connack_decode(body, client->config.version, &packet, &reason);
-    if (err != NJ_OK) {
+    /* A return code that MQTT 3 does not know refuses as well. */
+    bool is_other_refusal =
+        err == NJ_EPROTOCOL && client->config.version != NJ_MQTT_5 && packet.code > 5;
+    if (err != NJ_OK && !is_other_refusal) {
         fail_packet(client, err, "CONNACK");
         return;
     }
