@@ -99,6 +99,7 @@ static void add_origin(struct line *line, const struct nj_record_origin *origin)
         add_text(line, "username", origin->user);
     }
     add_number(line, "scope", origin->scope);
+    add_bool(line, "byCertificate", origin->by_certificate);
 }
 
 static void add_message(struct line *line, const struct nj_record_message *message)

@@ -23,6 +23,7 @@
 #define FULL_RETRY_MS    200u
 #define ROOM_CHECK_MS    100u
 #define TRIES_MAX        16
+#define LOOK_AT_MAX      4096u /* operations, for a read that may go first */
 #define NS_PER_MS        1000000ull
 #define NS_PER_S         1000000000ull
 
@@ -416,11 +417,38 @@ static void tell_early(struct nj_lmdb *db, struct nj_store_group *group)
     group->is_told = true;
 }
 
+/* Whether what the lane still has to write may change what the read has to give. A queue that is
+ * drained is mostly written to behind the place where it is read: acknowledgements. */
+static bool has_to_wait(const struct nj_lmdb *db, const struct nj_store_group *read)
+{
+    uint32_t looked_at = 0;
+    const struct nj_store_group *group = db->lanes[read->lane].queue.head;
+    for (; group; group = group->next) {
+        looked_at += group->count + 1;
+        if (looked_at > LOOK_AT_MAX || group->is_read) {
+            return true;
+        }
+        for (unsigned i = 0; i < group->count; i++) {
+            const struct nj_store_op *op = &group->ops[i];
+            if (op->owner == read->read.owner &&
+                (read->read.with_flights || !op->seq || op->seq >= read->read.from_seq)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void take_in(struct nj_lmdb *db, struct nj_lmdb_list *list, unsigned lane)
 {
     struct nj_store_group *group = list->head;
     while (group) {
         struct nj_store_group *next = group->next;
+        if (group->is_read && !has_to_wait(db, group)) {
+            finish(db, group);
+            group = next;
+            continue;
+        }
         nj_joints_note(&db->joints, group);
         db->queued_ops += group->count + 1;
         db->has_read |= group->is_read;
@@ -431,9 +459,12 @@ static void take_in(struct nj_lmdb *db, struct nj_lmdb_list *list, unsigned lane
     report_good(db, lane);
 }
 
-/* Under the lock, which it lets go of meanwhile. */
-static void take_handed(struct nj_lmdb *db)
+/* Under the lock, which it lets go of meanwhile. True when there was something: then more may have
+ * come in the meantime, and nobody wakes a writer that does not sleep. */
+static bool take_handed(struct nj_lmdb *db)
 {
+    bool had_some = false;
+    db->handed_ops = 0;
     for (unsigned lane = 0; lane < db->lane_count; lane++) {
         struct nj_lmdb_list list;
         nj_lmdb_list_init(&list);
@@ -444,13 +475,14 @@ static void take_handed(struct nj_lmdb *db)
         if (!db->queued_ops) {
             db->queued_since_ms = nj_clock_mono_ms();
         }
+        had_some = true;
         db->is_stuck = false;
         db->may_keep = true;
         (void)pthread_mutex_unlock(&db->lock);
         take_in(db, &list, lane);
         (void)pthread_mutex_lock(&db->lock);
     }
-    db->handed_ops = 0;
+    return had_some;
 }
 
 static uint64_t wall_ms(void)
@@ -519,7 +551,9 @@ static bool wait_for_work(struct nj_lmdb *db)
 {
     (void)pthread_mutex_lock(&db->lock);
     for (;;) {
-        take_handed(db);
+        /* With so much at hand it is time to write, in every mode. */
+        while (take_handed(db) && db->queued_ops < OPS_MAX_INTERVAL) {
+        }
         uint64_t ns = due_in_ns(db);
         if (ns == 0) {
             break;
