@@ -20,9 +20,11 @@ struct job {
     long pid; /* 0 = none given */
 };
 
-/* The signal for each name; 0 stands for SIGRTMIN, which is no constant. The original has no signal
- * of its own for log-rotate, and one for xtreport, which profiles its memory and means nothing
- * here. */
+/* SIGRTMIN, which is no constant, and those behind it. */
+#define REALTIME(n) (1000 + (n))
+
+/* The signal for each name. The original has no signal of its own for log-rotate, one for xtreport,
+ * which profiles its memory and means nothing here, and no restart. */
 struct name_row {
     const char *name;
     int native; /* -1 = not offered */
@@ -30,8 +32,9 @@ struct name_row {
 };
 
 static const struct name_row NAMES[] = {
-    {"config-reload", SIGHUP, SIGHUP}, {"log-rotate", 0, SIGHUP}, {"shutdown", SIGTERM, SIGINT},
-    {"tree-print", SIGUSR2, SIGUSR2},  {"xtreport", -1, 0},
+    {"config-reload", SIGHUP, SIGHUP}, {"log-rotate", REALTIME(0), SIGHUP},
+    {"restart", REALTIME(1), -1},      {"shutdown", SIGTERM, SIGINT},
+    {"tree-print", SIGUSR2, SIGUSR2},  {"xtreport", -1, REALTIME(0)},
 };
 #define NAMES_COUNT (sizeof(NAMES) / sizeof(NAMES[0]))
 
@@ -51,16 +54,19 @@ const struct nj_manual NJ_MANUAL_SIGNAL = {
     .word = "signal",
     .program = "mosquitto_signal",
     .summary = "tell a running broker to reload, to rotate its log, or to stop",
-    .synopsis = {"{-a | -p PID} {config-reload | log-rotate | shutdown | tree-print}"},
+    .synopsis = {"{-a | -p PID} {config-reload | log-rotate | restart | shutdown | "
+                 "tree-print}"},
     .description = "config-reload has the broker read its configuration, password and ACL files "
                    "and certificates again; when one of them is bad, everything stays as it was "
                    "and the log says why.\n\n"
-                   "log-rotate has it close its log file and open it again. shutdown ends it: "
+                   "log-rotate has it close its log file and open it again. restart has it start "
+                   "anew, as another version perhaps, without refusing a connection; it does so "
+                   "only when the new start will succeed. shutdown ends it: "
                    "clients are told, and everything acknowledged is kept. tree-print has it write "
                    "what is subscribed to its log.",
     .tool = 1,
     .option = option_text,
-    .words = "config-reload|log-rotate|shutdown|tree-print",
+    .words = "config-reload|log-rotate|restart|shutdown|tree-print",
     .statuses = {{"0", "the signal was sent"}, {"1", "it could not be sent, or no broker runs"}},
     .examples = {{"nj signal -a config-reload", "after a change of the configuration"},
                  {"nj signal -p 4711 log-rotate", "from logrotate, say"}},
@@ -216,7 +222,7 @@ int nj_cmd_signal(const struct nj_command *command, int argc, char **argv)
         fprintf(stderr, "Error: Unknown signal '%s'.\n", argv[at]);
         return 1;
     }
-    number = number == 0 ? SIGRTMIN : number;
+    number = number >= REALTIME(0) ? SIGRTMIN + number - REALTIME(0) : number;
     if (job.is_all) {
         return send_to_all(&job, number);
     }

@@ -9,6 +9,7 @@ import pytest
 
 import mqttwire as mw
 from mqttwire import V5, packets
+from toolbox import Tools
 
 pytestmark = pytest.mark.needs("nightjar")
 RESTART = signal.SIGRTMIN + 1
@@ -127,6 +128,15 @@ def test_a_restart_keeps_mode_and_arguments(broker):
     one = broker(OPEN[:0], mode="compat", args=["-v"])
     mark = restart(one)
     one.wait_log("Running in compat mode", mark)
+    one.client("c").quiet()
+
+
+def test_nj_signal_knows_the_signal(broker):
+    one = broker(OPEN, mode="native")
+    mark = one.mark()
+    Tools("native").run("signal", "-p", str(one.pid), "restart").expect(0, "", "")
+    line = one.wait_log("restarting", mark)
+    one.wait_log("running", one.lines.index(line, mark))
     one.client("c").quiet()
 
 

@@ -225,6 +225,9 @@ def test_mistakes_of_signal(tools):
     tools.run("signal", "-p", "-4", "shutdown").expect(1, "", "Error: Process ID must be >0.\n")
     tools.run("signal", "shutdown").expect(1, "", "Error: One of -a or -p must be used.\n")
     tools.run("signal", "-p", "7").expect(1, "", "Error: No signal given.\n")
+    if tools.is_compat:  # not one of Mosquitto's
+        tools.run("signal", "-p", "7", "restart").expect(
+            1, "", "Error: Unknown signal 'restart'.\n")
     tools.run("signal", "-p", "7", "stop").expect(1, "", "Error: Unknown signal 'stop'.\n")
     tools.run("signal", "-p", str(2**22), "shutdown").expect(
         0 if tools.is_compat else 1, "",
