@@ -103,6 +103,11 @@ void nj_ack_send_failure(struct nj_link *link, const struct nj_hold *hold)
         nj_ack_send(link, hold->kind, hold->packet_id, NJ_RC_QUOTA_EXCEEDED);
         return;
     }
+    if (hold->kind == NJ_HOLD_CONNACK) {
+        link->shard->core->link_ops->refuse(link, NJ_RC_SERVER_UNAVAILABLE,
+                                            "the store refused the session");
+        return;
+    }
     close_link(link);
 }
 

@@ -49,6 +49,15 @@ static struct nj_session *find(struct boot *boot, uint64_t owner)
     return NULL;
 }
 
+static struct nj_origin *origin_of(const struct nj_store_origin *record)
+{
+    struct nj_origin *origin = nj_origin_new(record->scope, record->user, record->client_id);
+    if (origin) {
+        origin->by_certificate = record->by_certificate;
+    }
+    return origin;
+}
+
 /* ---- sessions */
 
 /* Two records of one client id: the older one was being handed on when the broker ended. */
@@ -77,8 +86,7 @@ static enum nj_err on_session(void *arg, const struct nj_store_session *record,
                               const struct nj_store_backlog *backlog)
 {
     struct boot *boot = arg;
-    struct nj_origin *origin =
-        nj_origin_new(record->origin.scope, record->origin.user, record->origin.client_id);
+    struct nj_origin *origin = origin_of(&record->origin);
     if (!origin) {
         return NJ_ENOMEM;
     }
@@ -173,7 +181,7 @@ static enum nj_err on_retained(void *arg, struct nj_message *message,
     struct boot *boot = arg;
     struct nj_origin *origin = NULL;
     if (record) {
-        origin = nj_origin_new(record->scope, record->user, record->client_id);
+        origin = origin_of(record);
         if (!origin) {
             return NJ_ENOMEM;
         }

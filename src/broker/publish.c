@@ -111,6 +111,7 @@ static void store_retained(struct nj_shard *shard, struct nj_message *message,
             .user = nj_origin_user(origin),
             .client_id = nj_origin_client_id(origin),
             .scope = origin->scope,
+            .by_certificate = origin->by_certificate,
         };
         op->origin = &shard->saved_origin;
     }

@@ -43,6 +43,8 @@ struct nj_link_ops {
     size_t (*committed)(struct nj_link *link);
     /* CONNACK is out: the connection reads on. */
     void (*ready)(struct nj_link *link);
+    /* Instead of CONNACK: the connection is refused and ends. */
+    void (*refuse)(struct nj_link *link, enum nj_mqtt_reason reason, const char *why);
     /* It was held back (link.h) and need not be any more. */
     void (*read_on)(struct nj_link *link);
 };

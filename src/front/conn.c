@@ -733,6 +733,11 @@ static void ops_ready(struct nj_link *link)
     nj_list_push_back(&conn->worker->reread, &conn->reread_node);
 }
 
+static void ops_refuse(struct nj_link *link, enum nj_mqtt_reason reason, const char *why)
+{
+    nj_goodbye_refuse(nj_conn_of(link), reason, why);
+}
+
 static void ops_read_on(struct nj_link *link)
 {
     struct nj_conn *conn = nj_conn_of(link);
@@ -746,5 +751,6 @@ const struct nj_link_ops nj_conn_link_ops = {
     .close = ops_close,
     .committed = ops_committed,
     .ready = ops_ready,
+    .refuse = ops_refuse,
     .read_on = ops_read_on,
 };

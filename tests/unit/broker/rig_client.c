@@ -46,6 +46,11 @@ static void ops_ready(struct nj_link *link)
     client_of(link)->is_ready = true;
 }
 
+static void ops_refuse(struct nj_link *link, enum nj_mqtt_reason reason, const char *why)
+{
+    ops_close(link, reason, why);
+}
+
 static void ops_read_on(struct nj_link *link)
 {
     (void)link; /* the test decides when a client says something */
@@ -55,6 +60,7 @@ const struct nj_link_ops rig_link_ops = {
     .close = ops_close,
     .committed = ops_committed,
     .ready = ops_ready,
+    .refuse = ops_refuse,
     .read_on = ops_read_on,
 };
 
