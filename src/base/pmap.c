@@ -94,8 +94,8 @@ static struct nj_pmap_node *join(struct work *work, struct nj_pmap_node *left, v
 }
 
 /* Takes a node apart: its parts with a reference each. */
-static void open(struct work *work, struct nj_pmap_node *node, struct nj_pmap_node **left,
-                 void **item, struct nj_pmap_node **right)
+static void take_apart(struct work *work, struct nj_pmap_node *node, struct nj_pmap_node **left,
+                       void **item, struct nj_pmap_node **right)
 {
     *left = ref(node->left);
     *item = work->type->ref(node->item);
@@ -109,14 +109,14 @@ static struct nj_pmap_node *lean_right(struct work *work, struct nj_pmap_node *l
     struct nj_pmap_node *ll;
     struct nj_pmap_node *lr;
     void *left_item;
-    open(work, left, &ll, &left_item, &lr);
+    take_apart(work, left, &ll, &left_item, &lr);
     if (height_of(ll) >= height_of(lr)) {
         return join(work, ll, left_item, join(work, lr, item, right));
     }
     struct nj_pmap_node *lrl;
     struct nj_pmap_node *lrr;
     void *middle;
-    open(work, lr, &lrl, &middle, &lrr);
+    take_apart(work, lr, &lrl, &middle, &lrr);
     struct nj_pmap_node *low = join(work, ll, left_item, lrl);
     struct nj_pmap_node *high = join(work, lrr, item, right);
     return join(work, low, middle, high);
@@ -128,7 +128,7 @@ static struct nj_pmap_node *lean_left(struct work *work, struct nj_pmap_node *le
     struct nj_pmap_node *rl;
     struct nj_pmap_node *rr;
     void *right_item;
-    open(work, right, &rl, &right_item, &rr);
+    take_apart(work, right, &rl, &right_item, &rr);
     if (height_of(rr) >= height_of(rl)) {
         struct nj_pmap_node *low = join(work, left, item, rl);
         return join(work, low, right_item, rr);
@@ -136,7 +136,7 @@ static struct nj_pmap_node *lean_left(struct work *work, struct nj_pmap_node *le
     struct nj_pmap_node *rll;
     struct nj_pmap_node *rlr;
     void *middle;
-    open(work, rl, &rll, &middle, &rlr);
+    take_apart(work, rl, &rll, &middle, &rlr);
     struct nj_pmap_node *low = join(work, left, item, rll);
     struct nj_pmap_node *high = join(work, rlr, right_item, rr);
     return join(work, low, middle, high);
@@ -167,7 +167,7 @@ static struct nj_pmap_node *put(struct work *work, struct nj_pmap_node *node, vo
     struct nj_pmap_node *right;
     void *here;
     int order = nj_bytes_compare(work->type->key(item), work->type->key(node->item));
-    open(work, node, &left, &here, &right);
+    take_apart(work, node, &left, &here, &right);
     if (order == 0) {
         work->type->unref(here);
         return join(work, left, item, right);
@@ -184,7 +184,7 @@ static struct nj_pmap_node *take_first(struct work *work, struct nj_pmap_node *n
     struct nj_pmap_node *left;
     struct nj_pmap_node *right;
     void *here;
-    open(work, node, &left, &here, &right);
+    take_apart(work, node, &left, &here, &right);
     if (!left) {
         *item = here;
         return right;
@@ -213,7 +213,7 @@ static struct nj_pmap_node *take_out(struct work *work, struct nj_pmap_node *nod
     struct nj_pmap_node *right;
     void *here;
     int order = nj_bytes_compare(key, work->type->key(node->item));
-    open(work, node, &left, &here, &right);
+    take_apart(work, node, &left, &here, &right);
     if (order == 0) {
         work->has_found = true;
         work->type->unref(here);

@@ -3,7 +3,7 @@
 
 The system tests make 200 changes.
 
-    ./dev soak revocation [--broker build/bin/nightjar] [--changes 10000] [--rate 5000]"""
+    ./dev soak revocation [--broker build/bin/nightjar] [--changes 10000] [--rate 5000] [--dynsec]"""
 import argparse
 import pathlib
 import sys
@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from brokerproc import Broker, Options  # noqa: E402
+from dynsec_load import DynsecLoad  # noqa: E402
 from revocation import Load  # noqa: E402
 
 
@@ -24,7 +25,8 @@ def run(args, changes, lie_at=None, progress=None):
         return made[-1]
 
     try:
-        load = Load(make, rate=args.rate, seed=args.seed)
+        kind = DynsecLoad if args.dynsec else Load
+        load = kind(make, rate=args.rate, seed=args.seed)
         # A lie lasts until the next change, which must not come too soon.
         pace = args.pace if lie_at is None else 0.2
         return load.history, load.run(changes, pace, progress, lie_at)
@@ -41,6 +43,8 @@ def main():
     parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--pace", type=float, default=0.02, help="seconds between changes")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dynsec", action="store_true",
+                        help="dynamic security instead of an ACL file")
     args = parser.parse_args()
     Options.binary, Options.mode = args.broker, "native"
 

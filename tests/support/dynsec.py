@@ -41,6 +41,7 @@ def text(clients=(), groups=(), roles=(), **more):
     return json.dumps({
         "defaultACLAccess": {"publishClientSend": False, "publishClientReceive": True,
                              "subscribe": False, "unsubscribe": True},
+        "changeIndex": 0,
         "clients": [client("admin", "admin"), client("root", "root"), *clients],
         "groups": list(groups), "roles": [ADMIN, ROOT, SETTLE, *roles], **more})
 

@@ -6,9 +6,9 @@ import pytest
 
 import dynsec
 import mqttwire as mw
-from control import Admin
 from dynsec import API, Dynsec, acl, client, login, role
-from mqttwire import V5, V311
+from dynsec_load import DynsecLoad
+
 from scenes import settle
 
 pytestmark = pytest.mark.needs("nightjar")
@@ -650,3 +650,12 @@ def test_an_old_file_is_read_and_an_old_form_exported(broker):
     (old,) = [c for c in exported["config"]["clients"] if c["username"] == "old"]
     assert {k: old[k] for k in password} == password
     assert adm.bad("exportConfig", form="3") == "Invalid/missing form"
+
+
+def test_L029_L036_changes_under_load(broker):
+    """200 requests that turn three rights around each under 2,000 messages a second: not one wrong
+    delivery. `./dev soak revocation --dynsec` makes 10,000 under 5,000."""
+    load = DynsecLoad(lambda config, files: broker(config, files=files, mode="native"), rate=2000)
+    violations = load.run(200, 0.01)
+    assert not violations, violations[:10]
+    assert load.history.received_count > 500
