@@ -59,17 +59,26 @@ static struct fault present(void)
     return strcmp(word, "slow") == 0 ? (struct fault){SLOW, atoi(rest)} : (struct fault){GOOD, 0};
 }
 
-static int is_store(int fd)
+enum file {
+    OTHER,
+    STORE,
+    DATA,
+};
+
+static enum file file_of(int fd)
 {
     char link[64];
     char path[4096];
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link, path, sizeof(path) - 1);
     if (len <= 0) {
-        return 0;
+        return OTHER;
     }
     path[len] = '\0';
-    return strstr(path, ".store/") != NULL;
+    if (!strstr(path, ".store/")) {
+        return OTHER;
+    }
+    return strstr(path, "/data.mdb") ? DATA : STORE;
 }
 
 /* What a full disk refuses is new room; the first two pages, which say what is valid, have theirs.
@@ -79,7 +88,8 @@ static int is_store(int fd)
 /* True when the write has to fail; errno is set. */
 static int fails_write(int fd, off64_t offset)
 {
-    if (!is_store(fd) || offset < META_BYTES) {
+    enum file file = file_of(fd);
+    if (file == OTHER || (file == DATA && offset < META_BYTES)) {
         return 0;
     }
     struct fault fault = present();
@@ -89,7 +99,7 @@ static int fails_write(int fd, off64_t offset)
 
 static int fails_sync(int fd)
 {
-    if (!is_store(fd)) {
+    if (file_of(fd) == OTHER) {
         return 0;
     }
     struct fault fault = present();
