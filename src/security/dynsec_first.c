@@ -303,13 +303,28 @@ static enum nj_err write_new(const char *path, const struct nj_buf *text, char *
     return err;
 }
 
+static enum nj_err init_text(const struct account *admin, const struct nj_hash_cost *cost,
+                             struct nj_buf *out)
+{
+    struct nj_dynsec_edit edit = {0};
+    size_t at = 0;
+    struct nj_dynsec_principals *principals = nj_dynsec_principals_new();
+    enum nj_err err = begin(principals, &edit);
+    if (err == NJ_OK) {
+        err = add_role(&edit, offline_rules, COUNT_OF(offline_rules), &at, admin->roles[0]);
+    }
+    err = err == NJ_OK ? add_account(&edit, admin, cost) : err;
+    err = err == NJ_OK ? nj_dynsec_save(edit.state, NJ_DYNSEC_FORM_21, out) : err;
+    nj_dynsec_edit_fini(&edit);
+    nj_dynsec_principals_unref(principals);
+    return err;
+}
+
 enum nj_err nj_dynsec_init_file(const char *path, struct nj_bytes user, struct nj_bytes password,
                                 const char *role, const struct nj_hash_cost *cost, char *error,
                                 size_t error_size)
 {
-    struct nj_dynsec_edit edit = {0};
     struct nj_buf text = {NULL, 0, 0};
-    size_t at = 0;
     char *name = nj_bytes_dup(user);
     const struct account admin = {
         .name = name,
@@ -317,12 +332,7 @@ enum nj_err nj_dynsec_init_file(const char *path, struct nj_bytes user, struct n
         .about = "Dynsec admin user",
         .roles = {role, NULL},
     };
-    struct nj_dynsec_principals *principals = nj_dynsec_principals_new();
-    enum nj_err err = begin(principals, &edit);
-    error[0] = '\0';
-    err = err == NJ_OK ? add_role(&edit, offline_rules, COUNT_OF(offline_rules), &at, role) : err;
-    err = err == NJ_OK ? add_account(&edit, &admin, cost) : err;
-    err = err == NJ_OK ? nj_dynsec_save(edit.state, NJ_DYNSEC_FORM_21, &text) : err;
+    enum nj_err err = init_text(&admin, cost, &text);
     if (err != NJ_OK) {
         (void)snprintf(error, error_size, "%s", nj_err_text(err));
     } else {
@@ -330,8 +340,6 @@ enum nj_err nj_dynsec_init_file(const char *path, struct nj_bytes user, struct n
     }
     nj_wipe(text.data, text.len);
     nj_buf_fini(&text);
-    nj_dynsec_edit_fini(&edit);
-    nj_dynsec_principals_unref(principals);
     nj_free(name);
     return err;
 }

@@ -51,8 +51,9 @@ static int hex_digit(char letter)
 static bool read_digest(const char *hex, struct nj_dynsec_digest *out)
 {
     for (int i = 0; i < NJ_DYNSEC_DIGEST; i++) {
-        int high = hex_digit(hex[2 * i]);
-        int low = high < 0 ? -1 : hex_digit(hex[2 * i + 1]);
+        int high = hex_digit(hex[0]);
+        int low = high < 0 ? -1 : hex_digit(hex[1]);
+        hex += 2;
         if (low < 0) {
             return false;
         }
@@ -61,36 +62,63 @@ static bool read_digest(const char *hex, struct nj_dynsec_digest *out)
     return true;
 }
 
-struct head {
-    char kind[8];
-    char hex[2 * NJ_DYNSEC_DIGEST + 1];
-    uint64_t lines_len;
-    uint64_t sum;
-};
-
-/* `text` is one line without its end. */
-static bool read_head(char *text, struct nj_dynsec_record *out, struct head *head)
+/* The next word of a line; NULL when there is none. */
+static char *next_word(char **at)
 {
-    int end = 0;
-    *head = (struct head){0};
-    if (sscanf(text, "nj1 change %" SCNu64 " %" SCNu64 " %" SCNu64 " %16" SCNx64 "%n", &out->from,
-               &out->index, &head->lines_len, &head->sum, &end) == 4) {
-        out->kind = NJ_DYNSEC_RECORD_CHANGE;
-        return text[end] == '\0';
+    char *word = *at;
+    char *blank = strchr(word, ' ');
+    if (!*word) {
+        return NULL;
     }
-    if (sscanf(text, "nj1 %5s %" SCNu64 " %64[0-9a-f] %16" SCNx64 "%n", head->kind, &out->index,
-               head->hex, &head->sum, &end) != 4 ||
-        text[end] != '\0' || !read_digest(head->hex, &out->digest)) {
+    if (blank) {
+        *blank = '\0';
+    }
+    *at = blank ? blank + 1 : word + strlen(word);
+    return word;
+}
+
+static bool read_number(char **at, int base, uint64_t *out)
+{
+    char *end;
+    const char *word = next_word(at);
+    if (!word || hex_digit(*word) < 0) {
+        return false; /* strtoull would take signs and blanks, too */
+    }
+    errno = 0;
+    unsigned long long value = strtoull(word, &end, base);
+    *out = value;
+    return errno == 0 && *end == '\0';
+}
+
+/* `text` is one line without its end; it is taken apart. */
+static bool read_head(char *text, struct nj_dynsec_record *out, uint64_t *lines_len, uint64_t *sum)
+{
+    char *at = text;
+    const char *mark = next_word(&at);
+    const char *kind = mark ? next_word(&at) : NULL;
+    *lines_len = 0;
+    if (!kind || strcmp(mark, "nj1") != 0) {
         return false;
     }
-    out->kind = strcmp(head->kind, "base") == 0 ? NJ_DYNSEC_RECORD_BASE : NJ_DYNSEC_RECORD_SAVE;
-    return out->kind == NJ_DYNSEC_RECORD_BASE || strcmp(head->kind, "save") == 0;
+    if (strcmp(kind, "change") == 0) {
+        out->kind = NJ_DYNSEC_RECORD_CHANGE;
+        return read_number(&at, 10, &out->from) && read_number(&at, 10, &out->index) &&
+               read_number(&at, 10, lines_len) && read_number(&at, 16, sum) && !*at;
+    }
+    out->kind = strcmp(kind, "base") == 0 ? NJ_DYNSEC_RECORD_BASE : NJ_DYNSEC_RECORD_SAVE;
+    if (out->kind != NJ_DYNSEC_RECORD_BASE && strcmp(kind, "save") != 0) {
+        return false;
+    }
+    const char *digest = read_number(&at, 10, &out->index) ? next_word(&at) : NULL;
+    return digest && strlen(digest) == (size_t)2 * NJ_DYNSEC_DIGEST &&
+           read_digest(digest, &out->digest) && read_number(&at, 16, sum) && !*at;
 }
 
 static enum nj_err parse(struct nj_bytes rest, struct nj_dynsec_record *out)
 {
     char text[HEAD_MAX];
-    struct head head;
+    uint64_t lines_len;
+    uint64_t sum;
     const uint8_t *end = memchr(rest.ptr, '\n', rest.len);
     if (!end) {
         return rest.len < HEAD_MAX ? NJ_EAGAIN : NJ_EMALFORMED;
@@ -102,16 +130,17 @@ static enum nj_err parse(struct nj_bytes rest, struct nj_dynsec_record *out)
     memcpy(text, rest.ptr, len);
     text[len] = '\0';
     *out = (struct nj_dynsec_record){.kind = NJ_DYNSEC_RECORD_BASE};
-    if (strlen(text) != len || !read_head(text, out, &head)) {
+    if (strlen(text) != len || !read_head(text, out, &lines_len, &sum)) {
         return NJ_EMALFORMED;
     }
-    if (head.lines_len > rest.len - len - 1) {
+    if (lines_len > rest.len - len - 1) {
         return NJ_EAGAIN;
     }
-    out->lines = nj_bytes(end + 1, (size_t)head.lines_len);
-    out->whole = nj_bytes(rest.ptr, len + 1 + (size_t)head.lines_len);
-    size_t sum_at = len - (size_t)(strrchr(text, ' ') - text);
-    return sum_of(nj_bytes(text, len - sum_at), out->lines) == head.sum ? NJ_OK : NJ_EMALFORMED;
+    out->lines = nj_bytes(end + 1, (size_t)lines_len);
+    out->whole = nj_bytes(rest.ptr, len + 1 + (size_t)lines_len);
+    const uint8_t *sum_at = memrchr(rest.ptr, ' ', len);
+    struct nj_bytes head = nj_bytes(rest.ptr, (size_t)(sum_at - rest.ptr));
+    return sum_of(head, out->lines) == sum ? NJ_OK : NJ_EMALFORMED;
 }
 
 /* Whether a whole record stands somewhere behind a bad one. */

@@ -14,25 +14,26 @@ class DynsecLoad(Load):
             dynsec.CONFIG + "max_queued_messages 100\n", {"ds.json": self.content()}), **options)
         self.adm = Dynsec(self.broker)
 
+    def acls(self, user):
+        return [acl("subscribePattern", "#"), acl("publishClientReceive", "end"),
+                *(acl("publishClientReceive", t) for t in TOPICS if self.rights[user, t])]
+
     def content(self):
         def client(name, *roles):
             return {**dynsec.client(name, *roles), "encoded_password": passwords.sha512(name)}
         roles = [role("w", acl("publishClientSend", "t/#"), acl("publishClientSend", "end"),
                       acl("subscribePattern", "end"), acl("publishClientReceive", "end"))]
-        roles += [role(f"read-{u}", acl("subscribePattern", "#"), acl("publishClientReceive", "end"),
-                       *(acl("publishClientReceive", t) for t in TOPICS)) for u in self.users]
+        roles += [role(f"read-{u}", *self.acls(u)) for u in self.users]
         return dynsec.text(clients=[client("w", "w"),
                                     *(client(u, f"read-{u}") for u in self.users)], roles=roles,
                            defaultACLAccess={"publishClientReceive": False, "unsubscribe": True})
 
     def change(self, is_lie=False):
-        commands = []
-        for user, topic in self.random.sample(sorted(self.rights), 3):
-            had = self.rights[user, topic]
-            self.rights[user, topic] = not had
-            commands.append({"command": "removeRoleACL" if had else "addRoleACL",
-                             "rolename": f"read-{user}", "acltype": "publishClientReceive",
-                             "topic": topic, **({} if had else {"allow": True})})
+        changed = self.random.sample(sorted(self.rights), 3)
+        for which in changed:
+            self.rights[which] = not self.rights[which]
+        commands = [{"command": "modifyRole", "rolename": f"read-{user}", "acls": self.acls(user)}
+                    for user in sorted({user for user, _ in changed})]
         started = time.monotonic()
         if not is_lie:
             answers = self.adm.batch(*commands, atomic=True)
