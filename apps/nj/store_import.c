@@ -19,7 +19,7 @@
 #include "mqtt/utf8.h"
 #include "store.h"
 #include "store/mosquitto_db.h"
-#include "store/store.h"
+#include "store/open.h"
 
 #define FILE_MAX    ((size_t)1 << 36)
 #define WAITING_MAX 4096u

@@ -12,7 +12,7 @@
 #include "broker/boot.h"
 #include "broker/record.h"
 #include "front/front.h"
-#include "store/store.h"
+#include "store/open.h"
 
 static void *small_record(struct nj_batch **batch, uint16_t kind, uint32_t len)
 {

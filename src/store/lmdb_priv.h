@@ -24,8 +24,8 @@
 #include "store/lmdb_env.h"
 #include "store/lmdb_index.h"
 #include "store/lmdb_joint.h"
+#include "store/open.h"
 #include "store/record.h"
-#include "store/store.h"
 
 /* ---- what waits for the writer */
 

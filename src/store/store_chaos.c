@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/group.h"
-#include "store/store.h"
+#include "store/open.h"
 
 struct store_chaos {
     struct nj_store base;

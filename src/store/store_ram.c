@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "store/group.h"
 #include "store/ram_rows.h"
-#include "store/store.h"
+#include "store/open.h"
 
 /* What will be called at the flush. */
 struct outcome {

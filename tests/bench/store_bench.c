@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "store/store.h"
+#include "store/open.h"
 
 #define PAYLOAD   200
 #define READ_ROWS 500

@@ -9,6 +9,7 @@
 #include "rig.h"
 #include "rig_priv.h"
 #include "store/group.h"
+#include "store/open.h"
 #include "support/test.h"
 
 static void touch(struct rig_store *store, struct nj_bytes bytes)

@@ -3,7 +3,7 @@
 #include <pthread.h>
 
 #include "base/fault.h"
-#include "store/store.h"
+#include "store/open.h"
 #include "support/test.h"
 
 #define LANES  3
