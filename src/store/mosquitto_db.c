@@ -179,8 +179,11 @@ static enum nj_mosquitto_state state_of(uint8_t raw, uint8_t direction)
 /* The only property that a queued message has of its own. */
 static uint32_t sub_id_of(struct nj_bytes props)
 {
+    if (props.len < 2) {
+        return 0;
+    }
     struct cursor cursor = {.at = props.ptr, .end = props.ptr + props.len};
-    if (props.len < 2 || big(&cursor, 1) != PROP_SUB_ID) {
+    if (big(&cursor, 1) != PROP_SUB_ID) {
         return 0;
     }
     uint32_t number = varint(&cursor);
@@ -283,11 +286,11 @@ static enum nj_err read_chunk(struct job *job, uint32_t kind, struct cursor *cur
 
 enum nj_err nj_mosquitto_db_read(struct nj_bytes file, const struct nj_mosquitto_reader *reader)
 {
-    struct cursor cursor = {.at = file.ptr, .end = file.ptr + file.len};
     struct job job = {.reader = reader};
     if (file.len < HEAD_LEN || memcmp(file.ptr, MAGIC, MAGIC_LEN) != 0) {
         return NJ_EMALFORMED;
     }
+    struct cursor cursor = {.at = file.ptr, .end = file.ptr + file.len};
     (void)take(&cursor, MAGIC_LEN);
     job.crc = (uint32_t)big(&cursor, 4);
     job.version = (uint32_t)big(&cursor, 4);

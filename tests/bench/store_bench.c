@@ -87,11 +87,21 @@ static double cpu_s(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static long rss_mib(void)
+/* Memory of the process alone: pages of the database are the kernel's to take back. */
+static long anon_mib(void)
 {
-    struct rusage usage;
-    (void)getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss / 1024;
+    char line[128];
+    long kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof(line), file)) {
+        if (strncmp(line, "RssAnon:", 8) == 0) {
+            kib = strtol(line + 8, NULL, 10);
+        }
+    }
+    if (file) {
+        (void)fclose(file);
+    }
+    return kib / 1024;
 }
 
 struct mark {
@@ -112,10 +122,10 @@ static void tell(const char *what, uint64_t count, struct mark from)
     struct mark now = mark_now();
     double seconds = (double)(now.ns - from.ns) / 1e9;
     (void)printf("%-10s %9llu in %7.3f s = %8.0f/s, %6.2f us CPU each, %6.0f commits/s, "
-                 "peak %ld MiB, failed %llu\n",
+                 "memory %ld MiB, failed %llu\n",
                  what, (unsigned long long)count, seconds, (double)count / seconds,
                  (now.cpu - from.cpu) * 1e6 / (double)count,
-                 (double)(now.commits - from.commits) / seconds, rss_mib(),
+                 (double)(now.commits - from.commits) / seconds, anon_mib(),
                  (unsigned long long)seen.failed);
 }
 
@@ -181,9 +191,9 @@ static uint64_t open_store(const char *path)
     if (nj_store_load(store, &loader, &highest) != NJ_OK) {
         exit(1);
     }
-    (void)printf("opened in %.3f s, loaded %llu records in %.3f s, peak %ld MiB\n",
+    (void)printf("opened in %.3f s, loaded %llu records in %.3f s, memory %ld MiB\n",
                  (double)(opened - start) / 1e9, (unsigned long long)count,
-                 (double)(nj_clock_mono_ns() - opened) / 1e9, rss_mib());
+                 (double)(nj_clock_mono_ns() - opened) / 1e9, anon_mib());
     seen.done = 0;
     cookie = 0;
     return highest.seq;
