@@ -168,13 +168,28 @@ static void accept(struct nj_conn *conn, struct nj_bytes user, uint64_t credenti
     record->conn = conn;
 }
 
+/* The connection that has the session now, or NULL. */
+static struct nj_conn *holder(struct nj_conn *conn)
+{
+    struct nj_session *session =
+        nj_session_find(conn->worker->shard, nj_login_client_id(conn->login));
+    return session && session->link ? nj_conn_of(session->link) : NULL;
+}
+
 void nj_login_adopt(struct nj_conn *conn, struct nj_worker *worker)
 {
     NJ_STAT_ADD(worker->shard, connections_open, 1);
     nj_conn_enter(conn, worker);
-    if (conn->state != NJ_CONN_CLOSING) {
-        claim(conn);
+    if (conn->state == NJ_CONN_CLOSING) {
+        return;
     }
+    /* This connection came by another worker and may have overtaken what the old one had sent
+     * before it: acknowledgements, a last message, a DISCONNECT. */
+    struct nj_conn *old = holder(conn);
+    if (old && old->state == NJ_CONN_ACTIVE) {
+        nj_conn_read(old);
+    }
+    claim(conn);
 }
 
 static void claim(struct nj_conn *conn)
@@ -201,6 +216,12 @@ static void claim(struct nj_conn *conn)
         /* The policy changed between verifying and here. */
         nj_goodbye_refuse(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
         return;
+    }
+    struct nj_conn *old = holder(conn);
+    if (old && old->state == NJ_CONN_CLOSING) {
+        /* It ended in this turn by itself, not by this take-over: a DISCONNECT has taken its will
+         * back (MQTT5 3.14.4). */
+        nj_session_detach(old->link.session, !old->keeps_will);
     }
     if (nj_session_claim(&conn->link, &request, &claimed, &reason, &why) != NJ_OK) {
         nj_goodbye_refuse(conn, reason, why);

@@ -1,10 +1,12 @@
 """Sequences of several clients whose order matters (catalogue 3.11)."""
 import random
+import signal
 
 import pytest
 
 import mqttwire as mw
 import passwords
+from brokerproc import Options
 from mqttwire import V5
 from scenes import settle
 
@@ -187,3 +189,52 @@ def test_a_store_that_is_late_and_out_of_step(broker, qos):
         for topic, payloads in seen.items():
             assert payloads == [b"%d" % n for n in range(30)], (topic, payloads)
         conn.close()
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_a_goodbye_and_a_return_in_one_turn(broker, workers):
+    """While the broker is stopped a client says its last words and DISCONNECT, and comes again: the new
+    connection may be noticed first, but the words arrive and the will does not."""
+    one = broker(f"acl_default allow\nworkers {workers}\n" if Options.mode == "native"
+                 and not Options.is_oracle() else "")
+    watcher = one.client("watcher")
+    watcher.subscribe([("will", 0), ("words", 0)], reasons=[0, 0])
+    for turn in range(12):
+        old = one.conn(V5)
+        old.connect(f"c{turn}", clean=False, properties=STORED, will=mw.Will("will", b"will"))
+        one.signal(signal.SIGSTOP)
+        old.send(mw.publish("words", str(turn)), mw.disconnect())
+        old.close()
+        new = one.conn(V5)
+        new.send(mw.connect(f"c{turn}", clean=False, properties=STORED))
+        one.signal(signal.SIGCONT)
+        new.expect("CONNACK", reason=0, session_present=1)
+        watcher.receive("words", payload=str(turn))
+        settle(new, watcher)
+        new.close()
+
+
+@pytest.mark.threads
+@pytest.mark.needs("nightjar")
+def test_acknowledgements_before_a_return(broker):
+    """What was acknowledged on the old connection is not sent again on the new one."""
+    one = broker("acl_default allow\nworkers 3\n" if Options.mode == "native"
+                 and not Options.is_oracle() else "")
+    sender = one.client("sender")
+    for turn in range(12):
+        old = one.conn(V5)
+        old.connect(f"c{turn}", clean=False, properties=STORED)
+        old.subscribe(f"t{turn}", qos=1)
+        for number in range(4):
+            sender.publish(f"t{turn}", str(number), 1, number + 1)
+        ids = [old.expect("PUBLISH").packet_id for _ in range(4)]
+        one.signal(signal.SIGSTOP)
+        old.send(*(mw.puback(n) for n in ids))
+        old.close()
+        new = one.conn(V5)
+        new.send(mw.connect(f"c{turn}", clean=False, properties=STORED))
+        one.signal(signal.SIGCONT)
+        new.expect("CONNACK", session_present=1)
+        new.quiet()
+        new.close()
