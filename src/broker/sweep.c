@@ -1,5 +1,5 @@
-/* Expired retained messages go although nobody asks for them: their memory, their place in the count,
- * and their record in the store. */
+/* Expired retained messages go although nobody asks for them: their memory, their place in the
+ * count, and their record in the store. */
 #include "broker/commit.h"
 #include "broker/retain.h"
 #include "broker/shard.h"

@@ -109,7 +109,7 @@ static uint64_t refused_so_far(void)
     return atomic_load(&rig.worker->shard->stats.denied_login);
 }
 
-static void L056_every_refusal_leaves_on_a_tick_and_looks_the_same(void **state)
+static void L_056_every_refusal_leaves_on_a_tick_and_looks_the_same(void **state)
 {
     static const struct {
         const char *user;
@@ -194,7 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_right_password_gets_in_as_soon_as_it_is_verified),
         TEST(a_remembered_password_needs_no_pool),
-        TEST(L056_every_refusal_leaves_on_a_tick_and_looks_the_same),
+        TEST(L_056_every_refusal_leaves_on_a_tick_and_looks_the_same),
         TEST(who_leaves_before_the_answer_leaves_nothing_behind),
         TEST(who_says_nothing_is_not_waited_for),
         TEST(what_is_no_connect_ends_the_connection),
