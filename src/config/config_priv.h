@@ -92,6 +92,7 @@ enum nj_plugin_kind {
     NJ_PLUGIN_DYNSEC,
     NJ_PLUGIN_HA,
     NJ_PLUGIN_CERTIFICATES,
+    NJ_PLUGIN_STORE,
     NJ_PLUGIN_OTHER /* refused at the end; its options are anybody's guess */
 };
 

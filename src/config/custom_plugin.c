@@ -16,7 +16,7 @@ static const struct {
     {"mosquitto_dynamic_security.so", NJ_PLUGIN_DYNSEC, NULL},
     {"cedalo_ha.so", NJ_PLUGIN_HA, NULL},
     {"cedalo_certificate_management.so", NJ_PLUGIN_CERTIFICATES, NULL},
-    {"mosquitto_persist_sqlite.so", NJ_PLUGIN_OTHER, "the durable store"},
+    {"mosquitto_persist_sqlite.so", NJ_PLUGIN_STORE, NULL},
     {"mosquitto_sparkplug_aware.so", NJ_PLUGIN_OTHER, "Sparkplug awareness"},
 };
 
@@ -132,7 +132,9 @@ NJ_CUSTOM_PARSER(nj_parse_plugin)
     parser->context.plugin = find_module(parser, option->name, value);
     parser->context.plugin_is_global = is_global;
     parser->context.plugin_is_complete = false;
-    if (parser->context.plugin == NJ_PLUGIN_CERTIFICATES) {
+    if (parser->context.plugin == NJ_PLUGIN_STORE) {
+        parser->settings->persistence_by_plugin = true;
+    } else if (parser->context.plugin == NJ_PLUGIN_CERTIFICATES) {
         manage_certificates(parser, is_global);
     } else if (parser->context.plugin == NJ_PLUGIN_HA) {
         return use_persistence_location(parser, is_global);
@@ -162,6 +164,28 @@ static enum nj_err take_file(struct nj_parser *parser, const char *key, const ch
     }
     parser->context.listener = listener;
     return err;
+}
+
+/* How the module writes its file is its own affair: the store is always current, and its place is
+ * persistence_location, or else where the module's file would be. */
+static enum nj_err take_store_option(struct nj_parser *parser, const char *key, const char *name,
+                                     char *value)
+{
+    static const char *const moot[] = {"sync", "flush_period", "page_size"};
+    for (size_t i = 0; i < sizeof(moot) / sizeof(moot[0]); i++) {
+        if (strcmp(name, moot[i]) == 0) {
+            return NJ_OK;
+        }
+    }
+    if (strcmp(name, "db_file") != 0) {
+        return nj_parser_fail(parser, "Error: Unknown configuration variable '%.200s'.", key);
+    }
+    char *slash = strrchr(value, '/');
+    if (slash && !parser->settings->persistence_location) {
+        slash[1] = '\0';
+        nj_set_text(&parser->settings->persistence_location, value);
+    }
+    return NJ_OK;
 }
 
 enum nj_err nj_parse_plugin_pair(struct nj_parser *parser, const char *key, char *value)
@@ -194,6 +218,9 @@ enum nj_err nj_parse_plugin_pair(struct nj_parser *parser, const char *key, char
         enum nj_err err = take_file(parser, "dynamic_security_password_file", value);
         parser->context.plugin_is_complete = is_complete;
         return err;
+    }
+    if (kind == NJ_PLUGIN_STORE) {
+        return take_store_option(parser, key, name, value);
     }
     return kind == NJ_PLUGIN_OTHER
                ? NJ_OK

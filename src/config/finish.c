@@ -349,6 +349,9 @@ enum nj_err nj_parser_finish(struct nj_parser *parser)
     if (err == NJ_OK) {
         err = tell_refusal(parser);
     }
+    if (parser->settings->persistence_by_plugin) {
+        parser->settings->persistence = true;
+    }
     fill_global_scope(parser->settings);
     return err;
 }

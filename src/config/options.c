@@ -192,20 +192,19 @@ const struct nj_option nj_options[] = {
 
     /* -- persistence -- */
     {"persistence", BOOLEAN, GLOBAL(persistence), RESTART, BY(nj_parse_persistence),
-     .help = "Keep sessions, queues and retained messages over a restart. Until the durable store "
-             "is built they are kept in memory only, with a warning. Default: true (compat: "
-             "false)."},
+     .help = "Keep sessions, queues, retained messages and wills over a restart, and acknowledge "
+             "what is durable (docs/durability.md). Default: true (compat: false)."},
     {"retained_persistence", BOOLEAN, GLOBAL(retained_persistence), RESTART, .def = "true",
      .help = "Whether that includes retained messages."},
     {"persistence_file", TEXT, GLOBAL(persistence_file), RESTART,
-     .help = "File name of the store. Default: mosquitto.db."},
+     .help = "Names the store's directory: this with `.store` behind it. Default: nightjar."},
     {"persistence_location", TEXT, GLOBAL(persistence_location), RESTART,
      .help = "Directory of the store; the environment's MOSQUITTO_PERSISTENCE_LOCATION wins. "
              "Default: the current directory."},
     {"autosave_interval", INT(0, I32), GLOBAL(autosave_interval), LIVE, .def = "1800",
-     .help = "Seconds between saves; 0 = off."},
+     .help = "Without effect: the store is always current."},
     {"autosave_on_changes", BOOLEAN, GLOBAL(autosave_on_changes), LIVE, .def = "false",
-     .help = "autosave_interval counts changes instead of seconds."},
+     .help = "Without effect: the store is always current."},
     {"durability", WORDS("fsync|interval|memory"), GLOBAL(durability), RESTART, OWN, .def = "fsync",
      BY(nj_parse_durability),
      .help = "When an acknowledgement leaves: `fsync` (its record is on disk), `interval "

@@ -249,6 +249,7 @@ struct nj_settings {
     uint32_t message_size_limit;
     bool persistence;
     bool persistence_is_set;
+    bool persistence_by_plugin; /* the module that stands for the store: persistence is on */
     bool retained_persistence;
     char *persistence_file;
     char *persistence_location;
@@ -294,7 +295,6 @@ const char *nj_settings_auto_id_prefix(const struct nj_settings *settings, size_
 /* The template of response topics, or NULL: nobody is told any. */
 #define NJ_RESPONSE_PREFIX_MAX 200
 const char *nj_settings_response_information(const struct nj_settings *settings);
-/* By certificates or pre-shared keys. */
-bool nj_settings_uses_tls(const struct nj_listener_settings *listener);
+bool nj_settings_uses_tls(const struct nj_listener_settings *listener); /* of any kind */
 
 #endif

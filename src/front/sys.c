@@ -175,6 +175,23 @@ static void show_messages(struct nj_sys *sys, const struct nj_totals *now)
     show_number(sys, "packet/out/bytes", 0);
 }
 
+static void show_store(struct nj_sys *sys)
+{
+    static const char *const states[] = {
+        [NJ_STORE_GOOD] = "good", [NJ_STORE_FULL] = "full", [NJ_STORE_FAILED] = "failed"};
+    struct nj_store *store = sys->front->core.store;
+    struct nj_store_status status;
+    nj_store_status(store, &status);
+    show(sys, "nightjar/store", store->vtable->name);
+    show(sys, "nightjar/store/state", states[status.state]);
+    show(sys, "nightjar/store/problem", status.text);
+    show_number(sys, "nightjar/store/bytes", status.bytes_used);
+    show_number(sys, "nightjar/store/commits", status.commits);
+    show_number(sys, "nightjar/store/rows", status.rows);
+    show_number(sys, "nightjar/store/waiting", nj_store_waiting(store));
+    show_number(sys, "nightjar/store/quarantined", status.quarantined);
+}
+
 static void show_own(struct nj_sys *sys, const struct nj_totals *now)
 {
     show_number(sys, "nightjar/denied/publish", now->denied_publish);
@@ -189,7 +206,8 @@ static void show_own(struct nj_sys *sys, const struct nj_totals *now)
     show_number(sys, "nightjar/dropped/memory", now->dropped_memory);
     show_number(sys, "nightjar/bad_packets", now->bad_packets);
     show_number(sys, "nightjar/logins_waiting", nj_auth_pool_depth(sys->front->auth_pool));
-    show(sys, "nightjar/store", sys->front->core.store->vtable->name);
+    show_number(sys, "nightjar/dropped/store", now->dropped_store);
+    show_store(sys);
 }
 
 void nj_sys_publish(struct nj_sys *sys)

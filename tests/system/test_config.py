@@ -97,9 +97,8 @@ def test_forms_that_are_fine(broker, text):
 @pytest.mark.parametrize("option", [
     "listener 18883\nhttp_dir /tmp",
     "listener 18883\nprotocol http_api",
-    "enable_control_api true", "plugin /usr/lib/other_plugin.so",
+    "plugin /usr/lib/other_plugin.so",
     "connection b\naddress 127.0.0.1\ntopic #", "plugin_load x /usr/lib/y.so",
-    "plugin /usr/lib/mosquitto_persist_sqlite.so",
 ], ids=lambda t: t.replace("\n", ";")[:40])
 def test_L087_what_is_not_built_yet_ends_the_start(broker, option):
     """One clear line that names the option; never silently ignored."""

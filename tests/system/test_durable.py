@@ -315,6 +315,45 @@ def test_persistence_file_names_the_store(broker):
     assert (one.dir / "my.db.store" / "data.mdb").exists()
 
 
+def test_the_sqlite_module_stands_for_the_store(broker, crash):
+    one = broker("acl_default allow\nplugin /usr/lib/mosquitto_persist_sqlite.so\n"
+                 "plugin_opt_db_file {dir}/state/mosquitto.sqlite3\nplugin_opt_flush_period 5\n",
+                 start=False)
+    (one.dir / "state").mkdir()
+    one.start()
+    stored(one, "sub").subscribe("a", qos=1)
+    assert (one.dir / "state" / "nightjar.store" / "data.mdb").exists()
+    crash(one)
+    stored(one, "sub", session_present=True)
+
+
+def test_sys_says_what_the_store_is(broker):
+    one = broker(STORE + "sys_interval 1\nacl_file {dir}/acl\n",
+                 files={"acl": "topic readwrite #\ntopic read $SYS/#\n"})
+    conn = one.client("c")
+    conn.subscribe("$SYS/broker/nightjar/store/#", qos=0)  # matches its parent, too
+    seen = {}
+    while not {"", "/state", "/bytes", "/commits", "/rows", "/waiting"} <= set(seen):
+        packet = conn.expect("PUBLISH")
+        seen[packet.topic.removeprefix("$SYS/broker/nightjar/store")] = packet.payload
+    assert seen["/state"] == b"good" and int(seen["/bytes"]) > 0
+
+
+def test_durability_interval_and_memory_survive_a_clean_stop(broker):
+    for mode in ("interval 60000", "memory"):
+        one = broker(STORE + f"durability {mode}\n")
+        stored(one, "sub").subscribe("t", qos=1)
+        began = time.monotonic()
+        for number in range(20):
+            one.client("pub").publish("t", b"%d" % number, 1, packet_id=1)
+        assert time.monotonic() - began < 30  # and not one interval each
+        one.stop()
+        one.start()
+        sub = stored(one, "sub", session_present=True)
+        for number in range(20):
+            sub.receive("t", b"%d" % number, 1)
+
+
 def test_the_log_says_what_was_loaded(broker, crash):
     one = broker(STORE)
     stored(one, "sub").subscribe("a", qos=1)

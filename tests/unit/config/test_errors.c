@@ -250,10 +250,8 @@ static void plugins_are_known_by_file_name(void **state)
          "Error: The 'plugin" UNBUILT
          "cedalo_certificate_management.so (certificate management) is not built yet.",
          2},
-        {"plugin mosquitto_persist_sqlite.so\n",
-         "Error: The 'plugin" UNBUILT
-         "mosquitto_persist_sqlite.so (the durable store) is not built yet.",
-         1},
+        {"plugin mosquitto_persist_sqlite.so\nplugin_opt_unknown x\n",
+         "Error: Unknown configuration variable 'plugin_opt_unknown'.", 2},
         {"plugin mosquitto_sparkplug_aware.so\n",
          "Error: The 'plugin" UNBUILT
          "mosquitto_sparkplug_aware.so (Sparkplug awareness) is not built yet.",
