@@ -70,6 +70,7 @@ static void keep_tls(struct nj_listener_settings *fresh, const struct nj_listene
     static const char *const names[] = {
         "cafile",
         "capath",
+        "certificate_management",
         "certfile",
         "keyfile",
         "crlfile",

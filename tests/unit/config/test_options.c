@@ -92,6 +92,7 @@ static bool is_accepted(const struct nj_config_result *result)
            strstr(result->error, "require_certificate needs") ||
            strstr(result->error, "enable_proxy_protocol needs") ||
            strstr(result->error, "psk_hint needs a psk_file") ||
+           strstr(result->error, "certificate_management needs a capath") ||
            strstr(result->error, "needs tls_engine") ||
            strstr(result->error, "proxy_protocol_v2_require_tls needs") ||
            strstr(result->error, "bridge_psk.") || strstr(result->error, "bridge_identity.");
@@ -335,7 +336,7 @@ static void options_that_are_not_built_are_named_and_end_the_start(void **state)
 static void a_mistake_is_told_before_what_is_not_built(void **state)
 {
     (void)state;
-    rig_bad("enable_control_api true\nmax_keepalive 70000\n",
+    rig_bad("plugin_load x /x/y.so\nmax_keepalive 70000\n",
             "Error: Invalid 'max_keepalive' value (70000).", 2);
     rig_bad("connection b\ntopic a\nnonsense\n",
             "Error: Unknown configuration variable 'nonsense'.", 3);

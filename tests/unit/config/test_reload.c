@@ -98,7 +98,6 @@ static void L_082_a_broken_file_on_reload_is_refused_with_the_reason(void **stat
         {"password_file p\nacl_file\nlistener 1884\n", "Error: Empty 'acl_file' value"},
         {"password_file p\nnonsense\n", "Error: Unknown configuration variable 'nonsense'."},
         {"listener 1884\ncertfile c\n", "Error: Both certfile and keyfile"},
-        {"listener 1884\nenable_control_api true\n", "Error: The 'enable_control_api' option is"},
         {"listener 1884\nplugin /x/foreign.so\n", "Error: The 'plugin' option is not available"},
         {"per_listener_settings true\nlistener 1884\n",
          "Error: per_listener_settings cannot be changed while the broker runs."},
