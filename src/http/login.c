@@ -18,7 +18,7 @@
 #include "http/http_priv.h"
 #include "security/policy.h"
 
-#define REFUSAL_TICK_MS 200
+#define REFUSAL_TICK_MS UINT64_C(200)
 /* Of the decoded user name, colon and password. */
 #define CREDENTIALS_MAX 8192
 

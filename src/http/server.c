@@ -156,6 +156,7 @@ static struct nj_http_request *make_request(struct nj_http_daemon *daemon,
 
 /* Called when the head is there, for each piece of a body, and when all is there; and again after a
  * connection was resumed. */
+/* NOLINTNEXTLINE(readability-function-size): the parameters are libmicrohttpd's. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *path,
                                   const char *method, const char *version, const char *body,
                                   size_t *body_len, void **context)
@@ -354,29 +355,31 @@ static size_t count_sockets(const struct nj_front *front)
 }
 
 /* The daemon closes its socket at the end, and the front the listener's: each has its own. */
+static enum nj_err add_daemon(struct nj_http *http, const struct nj_listener *listener, int fd)
+{
+    struct nj_http_daemon *daemon = &http->daemons[http->daemon_count++];
+    int own_fd = dup(fd);
+    daemon->http = http;
+    daemon->listener = listener;
+    enum nj_err err = own_fd >= 0 ? start_daemon(daemon, own_fd) : NJ_ESYS;
+    if (err != NJ_OK && own_fd >= 0 && !daemon->mhd) {
+        (void)close(own_fd);
+    }
+    return err;
+}
+
 static enum nj_err start_daemons(struct nj_http *http)
 {
-    struct nj_front *front = http->front;
+    const struct nj_front *front = http->front;
+    enum nj_err err = NJ_OK;
     for (unsigned i = 0; i < front->listener_count; i++) {
         const struct nj_listener *listener = &front->listeners[i];
-        if (listener->settings->protocol != NJ_PROTOCOL_HTTP_API) {
-            continue;
-        }
-        for (size_t j = 0; j < listener->fd_count; j++) {
-            struct nj_http_daemon *daemon = &http->daemons[http->daemon_count++];
-            int fd = dup(listener->fds[j]);
-            daemon->http = http;
-            daemon->listener = listener;
-            enum nj_err err = fd >= 0 ? start_daemon(daemon, fd) : NJ_ESYS;
-            if (err != NJ_OK) {
-                if (fd >= 0 && !daemon->mhd) {
-                    (void)close(fd);
-                }
-                return err;
-            }
+        bool is_http = listener->settings->protocol == NJ_PROTOCOL_HTTP_API;
+        for (size_t j = 0; is_http && j < listener->fd_count && err == NJ_OK; j++) {
+            err = add_daemon(http, listener, listener->fds[j]);
         }
     }
-    return NJ_OK;
+    return err;
 }
 
 enum nj_err nj_http_start(struct nj_front *front, struct nj_http **out)

@@ -31,8 +31,8 @@ class Ours:
     @staticmethod
     def start(tool, *args):
         argv = Tools("native").argv(tool, args)
-        return subprocess.Popen(["stdbuf", "-oL", *argv], text=True, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT,
+        # Its trace goes to stderr, line by line; stdbuf would not get along with sanitizers.
+        return subprocess.Popen(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 env={**os.environ, "HOME": "/nonexistent"})
 
 
