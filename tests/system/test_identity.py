@@ -192,6 +192,7 @@ def test_a_user_name_that_nothing_can_verify(shared_broker, mode, version):
 def test_L086_L093_no_configuration_at_all(broker, mode):
     """Loopback only; anonymous clients are refused in native mode."""
     one = broker(start=False, has_config=False, args=["-p", "{port}"], mode=mode)
+    one.dir.chmod(0o777)  # the store is kept where it is started, by the account it changes to
     one.start()
     answer = try_login(one, V5)
     assert answer == 0 if mode == "compat" else answer in refusals(V5)
