@@ -66,7 +66,7 @@ static const char bridges[] =
     "plugin_load n /x.so\nplugin_opt_abc d\n"
     "listener 1\n"
     "http_dir .\nplugin_use n\n"
-    "plugin /x/cedalo_ha.so\nplugin_opt_whatever it\n";
+    "plugin /x/foreign.so\nplugin_opt_whatever it\n";
 
 static void cut_everywhere(const char *text, bool is_refused)
 {
