@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -125,13 +126,28 @@ static enum nj_err boot(struct nj_front *front)
     return NJ_OK;
 }
 
+/* Persistence is on by default, in the current directory. Who did not ask for it, and starts the
+ * broker where it may not write, is told and not refused. */
+static bool wants_durable(const struct nj_settings *settings)
+{
+    bool is_asked_for = settings->persistence_is_set || settings->persistence_by_plugin ||
+                        settings->persistence_location;
+    if (!settings->persistence || is_asked_for || access(".", W_OK) == 0) {
+        return settings->persistence;
+    }
+    nj_log(NJ_LOG_WARNING,
+           "Warning: the current directory cannot be written to: nothing is kept over "
+           "a restart. Set persistence_location, or persistence false.");
+    return false;
+}
+
 static enum nj_err open_any(struct nj_front *front, const struct nj_settings *settings)
 {
     const struct nj_store_events events = {
         .arg = front, .done = on_done, .rows = on_rows, .expired = on_expired};
     /* For tests: every one of them also runs over a store that is late and sometimes fails. */
     const char *chaos = getenv("NIGHTJAR_STORE_CHAOS");
-    if (!chaos && settings->persistence) {
+    if (!chaos && wants_durable(settings)) {
         return open_durable(front, settings, &events);
     }
     struct nj_store *store = nj_store_ram_open(front->worker_count, &events);

@@ -1,6 +1,7 @@
 """What survives the end of the broker, by SIGTERM and by kill -9 (docs/durability.md).
 
 Every test that takes `crash` runs with both."""
+import os
 import pathlib
 import shutil
 import subprocess
@@ -299,6 +300,13 @@ def test_a_store_that_cannot_be_opened_says_what_to_do(broker):
     status, log = one.run()
     assert status == 1
     assert "nowhere" in log and "Set persistence_location" in log
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs an account to give up")
+def test_who_did_not_ask_for_a_store_runs_where_none_can_be_written(broker):
+    one = broker(start=False, has_config=False, args=["-p", "{port}"]).start()
+    one.wait_log("Warning: the current directory cannot be written to: nothing is kept")
+    one.wait_log("running")
 
 
 def test_B281_a_second_broker_on_the_same_store_is_refused(broker):

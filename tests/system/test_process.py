@@ -260,7 +260,7 @@ def test_the_watchdog_waits_for_a_worker_that_hangs(broker):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can change the account")
 def test_user_drop(broker):
-    one = broker("user nobody\n")
+    one = broker("user nobody\npersistence false\n")
     one.wait_log("running")  # listening comes first, because it may need root
     with open(f"/proc/{one.pid}/status", encoding="ascii") as file:
         uids = re.search(r"^Uid:\s+(\d+)", file.read(), re.M)[1]
