@@ -113,6 +113,7 @@ static void merge_listener(struct nj_listener_settings *fresh,
     (void)nj_listener_text(old, where, sizeof(where));
     keep_proxy(fresh, old);
     keep_old(NJ_PLACE_LISTENER, fresh, old, where);
+    keep_old(NJ_PLACE_SCOPE, &fresh->scope, &old->scope, where);
     keep_tls(fresh, old, where);
     if (!has_same_origins(fresh, old)) {
         warn_kept("websockets_origin", where);
@@ -198,6 +199,7 @@ static void merge_listeners(struct nj_settings *fresh, const struct nj_settings 
 static void merge_globals(struct nj_settings *fresh, const struct nj_settings *old)
 {
     keep_old(NJ_PLACE_GLOBAL, fresh, old, NULL);
+    keep_old(NJ_PLACE_SCOPE, &fresh->scope, &old->scope, NULL);
     if (fresh->durability == NJ_DURABILITY_INTERVAL &&
         fresh->durability_interval_ms != old->durability_interval_ms) {
         warn_kept("durability interval", NULL);
