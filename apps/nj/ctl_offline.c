@@ -59,9 +59,13 @@ static int init_file(struct nj_ctl *ctl, const char *file, const char *user, con
                      const struct nj_buf *password)
 {
     char error[512];
-    struct nj_hash_cost cost = cost_of(ctl);
-    enum nj_err err = nj_dynsec_init_file(file, nj_bytes_of(user), nj_buf_bytes(password), role,
-                                          &cost, error, sizeof(error));
+    const struct nj_dynsec_init init = {
+        .user = nj_bytes_of(user),
+        .password = nj_buf_bytes(password),
+        .role = role,
+        .cost = cost_of(ctl),
+    };
+    enum nj_err err = nj_dynsec_init_file(file, &init, error, sizeof(error));
     if (err == NJ_OK) {
         say_created(ctl, file, user);
         return 0;

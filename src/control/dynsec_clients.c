@@ -182,6 +182,8 @@ static struct nj_dynsec_fail put(struct nj_control_call *call, struct nj_dynsec_
     char hash[NJ_HASH_TEXT_MAX];
     struct nj_buf roles = {NULL, 0, 0};
     struct nj_dynsec_fail fail = put_parts(call, client, &roles, hash, data);
+    client->roles = NULL; /* the record has its own copies */
+    client->hash = nj_bytes(NULL, 0);
     nj_buf_fini(&roles);
     nj_wipe(hash, sizeof(hash));
     if (!fail.text && json_object_get(nj_control_call_args(call), "groups")) {

@@ -320,19 +320,18 @@ static enum nj_err init_text(const struct account *admin, const struct nj_hash_c
     return err;
 }
 
-enum nj_err nj_dynsec_init_file(const char *path, struct nj_bytes user, struct nj_bytes password,
-                                const char *role, const struct nj_hash_cost *cost, char *error,
+enum nj_err nj_dynsec_init_file(const char *path, const struct nj_dynsec_init *init, char *error,
                                 size_t error_size)
 {
     struct nj_buf text = {NULL, 0, 0};
-    char *name = nj_bytes_dup(user);
+    char *name = nj_bytes_dup(init->user);
     const struct account admin = {
         .name = name,
-        .password = password,
+        .password = init->password,
         .about = "Dynsec admin user",
-        .roles = {role, NULL},
+        .roles = {init->role, NULL},
     };
-    enum nj_err err = init_text(&admin, cost, &text);
+    enum nj_err err = init_text(&admin, &init->cost, &text);
     if (err != NJ_OK) {
         (void)snprintf(error, error_size, "%s", nj_err_text(err));
     } else {

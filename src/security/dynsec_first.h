@@ -17,8 +17,13 @@ enum nj_err nj_dynsec_first(const struct nj_dynsec_options *options,
 
 /* A new file with one client and one role, which may do everything with dynamic security and read
  * everything else (`ctl dynsec init`). Does not overwrite: NJ_EEXIST. */
-enum nj_err nj_dynsec_init_file(const char *path, struct nj_bytes user, struct nj_bytes password,
-                                const char *role, const struct nj_hash_cost *cost, char *error,
+struct nj_dynsec_init {
+    struct nj_bytes user;
+    struct nj_bytes password;
+    const char *role;
+    struct nj_hash_cost cost;
+};
+enum nj_err nj_dynsec_init_file(const char *path, const struct nj_dynsec_init *init, char *error,
                                 size_t error_size) NJ_NODISCARD;
 /* Sets a client's password in a file that no broker uses. NJ_ENOENT: there is no such client. */
 enum nj_err nj_dynsec_set_file_password(const char *path, struct nj_bytes user,

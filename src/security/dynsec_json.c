@@ -63,6 +63,7 @@ static enum nj_err get_text(struct nj_dynsec_reader *reader, const json_t *objec
 static enum nj_err get_name(struct nj_dynsec_reader *reader, const json_t *object, const char *key,
                             struct nj_bytes *out)
 {
+    *out = nj_bytes(NULL, 0);
     if (!json_is_object(object)) {
         return wrong(reader, "an object with \"%s\" has to stand here", key);
     }
@@ -123,7 +124,7 @@ static enum nj_err check_keys(struct nj_dynsec_reader *reader, const json_t *obj
         return NJ_OK;
     }
     /* jansson has no iterator over const objects. */
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    json_object_foreach((json_t *)object, key, value)
     {
         const char *const *at = known;
         while (*at && strcmp(*at, key) != 0) {

@@ -167,7 +167,7 @@ static enum nj_err parse(struct loader *loader, struct nj_bytes text, json_t **o
 static enum nj_err take_part(struct loader *loader, struct nj_bytes key, const uint8_t *where)
 {
     struct nj_bytes value;
-    json_t *other;
+    json_t *other = NULL;
     enum nj_err err = skip_value(loader, &value);
     for (int i = 0; i < PART_COUNT && err == NJ_OK; i++) {
         if (!nj_bytes_equal(key, nj_bytes_of(part_names[i]))) {

@@ -77,7 +77,7 @@ static void client_unref(void *item)
 {
     struct nj_dynsec_client *client = item;
     if (is_last(&client->refs)) {
-        nj_wipe((void *)(uintptr_t)client->hash.ptr, client->hash.len);
+        nj_wipe((void *)client->hash.ptr, client->hash.len);
         nj_free(client);
     }
 }

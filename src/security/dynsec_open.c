@@ -350,6 +350,7 @@ enum nj_err nj_dynsec_recall(struct nj_dynsec *dynsec, const struct nj_dynsec_op
     struct recall recall = {
         .dynsec = dynsec, .options = options, .error = error, .error_size = error_size};
     *is_dirty = false;
+    error[0] = '\0';
     enum nj_err err = recall_all(&recall, is_dirty);
     if (err == NJ_OK && recall.file.state && !recall.last.text.data) {
         keep_copy(&recall);

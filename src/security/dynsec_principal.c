@@ -241,7 +241,7 @@ static struct nj_dynsec_principal *make(struct nj_dynsec_principals *table, uint
     principal->hash = hash;
     principal->role_count = (uint32_t)roles->count;
     for (size_t i = 0; i < roles->count; i++) {
-        principal->roles[i] = nj_dynsec_roles_type.ref((void *)(uintptr_t)roles->list[i]);
+        principal->roles[i] = nj_dynsec_roles_type.ref((void *)roles->list[i]);
     }
     if (nj_dynsec_compile(principal) != NJ_OK) {
         destroy(principal);

@@ -24,9 +24,9 @@ struct nj_dynsec_principals;
 
 /* The table in which they are found; counted. */
 struct nj_dynsec_principals *nj_dynsec_principals_new(void);
-struct nj_dynsec_principals *nj_dynsec_principals_ref(struct nj_dynsec_principals *principals);
-void nj_dynsec_principals_unref(struct nj_dynsec_principals *principals);
-size_t nj_dynsec_principals_count(struct nj_dynsec_principals *principals);
+struct nj_dynsec_principals *nj_dynsec_principals_ref(struct nj_dynsec_principals *table);
+void nj_dynsec_principals_unref(struct nj_dynsec_principals *table);
+size_t nj_dynsec_principals_count(struct nj_dynsec_principals *table);
 
 enum nj_dynsec_who {
     NJ_DYNSEC_WHO_KNOWN,       /* a client */

@@ -191,13 +191,10 @@ static void C7_passwords_come_from_file_environment_or_chance(void **state)
 static void A3_1_init_makes_a_file_once(void **state)
 {
     const struct nj_hash_cost cost = {NJ_HASH_PBKDF2, 1};
+    const struct nj_dynsec_init init = {NJ_BYTES_LIT("a"), NJ_BYTES_LIT("p"), "admin", cost};
     (void)state;
-    assert_int_equal(nj_dynsec_init_file(path, NJ_BYTES_LIT("a"), NJ_BYTES_LIT("p"), "admin", &cost,
-                                         error, sizeof(error)),
-                     NJ_OK);
-    assert_int_equal(nj_dynsec_init_file(path, NJ_BYTES_LIT("a"), NJ_BYTES_LIT("p"), "admin", &cost,
-                                         error, sizeof(error)),
-                     NJ_EEXIST);
+    assert_int_equal(nj_dynsec_init_file(path, &init, error, sizeof(error)), NJ_OK);
+    assert_int_equal(nj_dynsec_init_file(path, &init, error, sizeof(error)), NJ_EEXIST);
     assert_int_equal(nj_dynsec_set_file_password(path, NJ_BYTES_LIT("a"), NJ_BYTES_LIT("q"), &cost,
                                                  error, sizeof(error)),
                      NJ_OK);
