@@ -12,7 +12,7 @@
 #include "net/error.h"
 #include "net/tls.h"
 
-#define DAY_S        86400
+#define DAY_S        86400LL
 #define WARN_DAYS    30
 #define RSA_BITS_MIN 2048
 

@@ -230,7 +230,7 @@ static const char *options_file(int argc, char **argv)
 }
 
 /* $XDG_CONFIG_HOME or ~/.config, and there `mosquitto_ctrl` or `nightjar/ctl`. */
-static enum nj_opts_result read_defaults(struct nj_ctl *ctl)
+enum nj_opts_result nj_ctl_read_defaults(struct nj_ctl *ctl)
 {
     const char *directory = getenv("XDG_CONFIG_HOME");
     const char *home = getenv("HOME");
@@ -252,7 +252,7 @@ static enum nj_opts_result read_defaults(struct nj_ctl *ctl)
 static enum nj_opts_result load(struct nj_ctl *ctl, int argc, char **argv, int *at)
 {
     const char *path = options_file(argc, argv);
-    enum nj_opts_result result = path ? nj_opts_read_file(&ctl->opts, path) : read_defaults(ctl);
+    enum nj_opts_result result = path ? nj_opts_read_file(&ctl->opts, path) : nj_ctl_read_defaults(ctl);
     if (result == NJ_OPTS_OK) {
         result = read_options(ctl, argc, argv, at);
     }

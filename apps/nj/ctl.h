@@ -50,6 +50,10 @@ struct nj_ctl {
     char subscribed[256]; /* the response topic that is subscribed */
 };
 
+/* -- ctl.c -- */
+/* The defaults file of `nj ctl`; that there is none is no error. */
+enum nj_opts_result nj_ctl_read_defaults(struct nj_ctl *ctl);
+
 /* -- ctl_session.c -- */
 /* Asks `command` (an object, taken over) of `$CONTROL/<api>`; connects first when it is needed,
  * asking for the password. *answer: the command's own object of the reply, a new reference. Else

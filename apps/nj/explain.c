@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "command.h"
 #include "config/settings.h"
+#include "explain_online.h"
 #include "manual.h"
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
@@ -28,14 +29,16 @@ enum {
 
 struct job {
     const struct nj_command *command;
-    const char *config;    /* -c */
-    const char *acl;       /* --acl: without a configuration */
-    const char *passwords; /* --passwords: the same */
+    const char *config;       /* -c */
+    const char *acl;          /* --acl: without a configuration */
+    const char *passwords;    /* --passwords: the same */
+    const char *options_file; /* -o, with --online */
     const char *user;
     const char *client_id;
     const char *listener; /* -p: port or path */
     enum nj_site_mode mode;
     bool is_json;
+    bool is_online;
     enum nj_action action;
     const char *topic;
     struct nj_buf full_topic; /* with the mount point */
@@ -52,6 +55,10 @@ static const struct nj_option_text OPTIONS[] = {
      1},
     {NULL, "--compat", "MODE", "none|mosquitto", "Which broker",
      "none or mosquitto (as the configuration says, else none)", 1},
+    {NULL, "--online", NULL, NULL, "Which broker",
+     "the running broker that nj ctl would ask, under the rules that it\nhas now", 1},
+    {"-o", NULL, "FILE", "<file>", "Which broker",
+     "with --online: options for the connection, as of nj ctl", 1},
     {"-u", "--username", "NAME", NULL, "Which client", "user name (none: an anonymous client)", 1},
     {"-i", "--id", "ID", NULL, "Which client", "client id", 1},
     {NULL, "--json", NULL, NULL, "Other", "the answer as one JSON object", 1},
@@ -68,7 +75,8 @@ const struct nj_manual NJ_MANUAL_EXPLAIN = {
     .summary = "say why a client may or may not use a topic, and what would allow it",
     .synopsis = {"[-c FILE] [-u NAME] [-i ID] {publish | receive | subscribe | unsubscribe | will} "
                  "TOPIC",
-                 "--acl FILE [--passwords FILE] [-u NAME] [-i ID] ACTION TOPIC"},
+                 "--acl FILE [--passwords FILE] [-u NAME] [-i ID] ACTION TOPIC",
+                 "--online [-o FILE] [-u NAME] [-i ID] ACTION TOPIC"},
     .description =
         "Reads the files that the broker reads (ACL file, password file, dynamic security) and "
         "decides with the broker's own code. Said are the verdict, the rule that decided with its "
@@ -117,11 +125,9 @@ static const char **text_option(struct job *job, const char *arg)
         const char *longs;
         const char **slot;
     } rows[] = {
-        {"-c", "--config-file", &job->config},
-        {"-p", "--listener", &job->listener},
-        {"-u", "--username", &job->user},
-        {"-i", "--id", &job->client_id},
-        {"", "--acl", &job->acl},
+        {"-c", "--config-file", &job->config}, {"-p", "--listener", &job->listener},
+        {"-u", "--username", &job->user},      {"-i", "--id", &job->client_id},
+        {"-o", "", &job->options_file},        {"", "--acl", &job->acl},
         {"", "--passwords", &job->passwords},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -148,6 +154,10 @@ static bool take_option(struct job *job, const char *arg, char **argv, int *at)
 {
     if (strcmp(arg, "--json") == 0) {
         job->is_json = true;
+        return true;
+    }
+    if (strcmp(arg, "--online") == 0) {
+        job->is_online = true;
         return true;
     }
     if (strcmp(arg, "--compat") == 0) {
@@ -469,6 +479,16 @@ static void print_json(const struct job *job, const struct nj_explanation *expla
     nj_buf_fini(&text);
 }
 
+static int answer(const struct job *job, const struct nj_explanation *explanation)
+{
+    if (job->is_json) {
+        print_json(job, explanation);
+    } else {
+        print_answer(job, explanation);
+    }
+    return explanation->verdict.allowed ? STATUS_ALLOWED : STATUS_DENIED;
+}
+
 static int explain(const struct job *job, const struct nj_policy *policy, size_t listener,
                    bool by_certificate)
 {
@@ -485,12 +505,7 @@ static int explain(const struct job *job, const struct nj_policy *policy, size_t
     if (nj_explain_decision(policy, &question, &explanation) != NJ_OK) {
         fprintf(stderr, "Error: Out of memory.\n");
     } else {
-        status = explanation.verdict.allowed ? STATUS_ALLOWED : STATUS_DENIED;
-        if (job->is_json) {
-            print_json(job, &explanation);
-        } else {
-            print_answer(job, &explanation);
-        }
+        status = answer(job, &explanation);
     }
     nj_explanation_fini(&explanation);
     return status;
@@ -548,6 +563,26 @@ static int explain_site(struct job *job)
     return status;
 }
 
+static int explain_online(struct job *job)
+{
+    struct nj_explanation explanation;
+    int status = STATUS_TROUBLE;
+    if (put_full_topic(job, NULL) != NJ_OK) {
+        return status;
+    }
+    const struct nj_explain_question question = {
+        .user = nj_bytes_of(job->user),
+        .client_id = nj_bytes_of(job->client_id),
+        .action = job->action,
+        .topic = nj_buf_bytes(&job->full_topic),
+    };
+    if (nj_explain_online(job->command, job->options_file, &question, &explanation)) {
+        status = answer(job, &explanation);
+    }
+    nj_explanation_fini(&explanation);
+    return status;
+}
+
 int nj_cmd_explain(const struct nj_command *command, int argc, char **argv)
 {
     struct job job = {.command = command};
@@ -563,8 +598,15 @@ int nj_cmd_explain(const struct nj_command *command, int argc, char **argv)
         fprintf(stderr, "Error: --acl is for a file without a configuration; use it or -c.\n");
         return STATUS_TROUBLE;
     }
+    bool has_files = job.acl != NULL || job.config != NULL || job.listener != NULL;
+    if (job.is_online ? has_files : job.options_file != NULL) {
+        fprintf(stderr, "Error: --online takes -o; files and listeners are for the other way.\n");
+        return STATUS_TROUBLE;
+    }
     nj_buf_init(&job.full_topic);
-    int status = job.acl != NULL ? explain_files(&job) : explain_site(&job);
+    int status = job.is_online     ? explain_online(&job)
+                 : job.acl != NULL ? explain_files(&job)
+                                   : explain_site(&job);
     nj_buf_fini(&job.full_topic);
     return fflush(stdout) == 0 && !ferror(stdout) ? status : STATUS_TROUBLE;
 }

@@ -9,7 +9,10 @@
 #include "config/config.h"
 #include "manual.h"
 
-#define roff nj_config_print_roff
+static void print_roff(const char *text)
+{
+    nj_config_print_roff(stdout, text);
+}
 
 /* ---- the broker, in the form of a command */
 
@@ -74,7 +77,7 @@ static void print_see_also(const char *list)
         char text[80];
         (void)snprintf(text, sizeof(text), "%.*s", (int)name, list);
         printf(".BR ");
-        roff(stdout, text);
+        print_roff(text);
         printf(" %.*s%s\n", (int)(end - name), list + name, list[end] == ',' ? "," : "");
         list += end;
         list += strspn(list, ", ");
@@ -90,7 +93,7 @@ static void print_name(const char *name, const char *section)
         upper[i] = (char)(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
     }
     printf(".TH ");
-    roff(stdout, upper);
+    print_roff(upper);
     printf(" %s \"" NJ_MANUAL_DATE "\" \"nightjar " NJ_VERSION "\" \"%s\"\n.SH NAME\n", section,
            section[0] == '8' ? "System administration" : "User commands");
 }
@@ -100,9 +103,9 @@ static void print_synopsis(const char *name, const struct nj_manual *manual)
     printf(".SH SYNOPSIS\n");
     for (size_t i = 0; manual->synopsis[i] != NULL; i++) {
         printf("%s.B ", i > 0 ? ".br\n" : "");
-        roff(stdout, name);
+        print_roff(name);
         printf("\n");
-        roff(stdout, manual->synopsis[i]);
+        print_roff(manual->synopsis[i]);
         printf("\n");
     }
 }
@@ -115,7 +118,7 @@ static void print_paragraphs(const char *text)
         size_t len = end != NULL ? (size_t)(end - text) : strlen(text);
         char paragraph[2000];
         (void)snprintf(paragraph, sizeof(paragraph), "%.*s", (int)len, text);
-        roff(stdout, paragraph);
+        print_roff(paragraph);
         printf("\n");
         text += len;
         if (end != NULL) {
@@ -132,17 +135,17 @@ static void print_option(const struct nj_option_text *option)
         const char *name = i == 0 ? option->shorts : option->longs;
         if (name != NULL) {
             printf("%s\\fB", i == 1 && option->shorts != NULL ? ", " : "");
-            roff(stdout, name);
+            print_roff(name);
             printf("\\fR");
         }
     }
     if (option->value != NULL) {
         printf(" \\fI");
-        roff(stdout, option->value);
+        print_roff(option->value);
         printf("\\fR");
     }
     printf("\n");
-    roff(stdout, option->help);
+    print_roff(option->help);
     printf("\n");
 }
 
@@ -171,9 +174,9 @@ static void print_pairs(const char *title, const struct nj_text_pair *pairs, boo
     printf(".SH %s\n", title);
     for (size_t i = 0; pairs[i].what != NULL; i++) {
         printf(".TP\n%s", is_code ? "\\fB" : "");
-        roff(stdout, pairs[i].what);
+        print_roff(pairs[i].what);
         printf("%s\n", is_code ? "\\fR" : "");
-        roff(stdout, pairs[i].text);
+        print_roff(pairs[i].text);
         printf("\n");
     }
 }
@@ -182,20 +185,20 @@ static void print_page(const char *page, const char *name, const char *section,
                        const struct nj_manual *manual)
 {
     print_name(page, section);
-    roff(stdout, page);
+    print_roff(page);
     if (manual->program != NULL && section[0] == '1') {
         printf(", ");
-        roff(stdout, manual->program);
+        print_roff(manual->program);
     }
     printf(" \\- ");
-    roff(stdout, manual->summary);
+    print_roff(manual->summary);
     printf("\n");
     print_synopsis(name, manual);
     printf(".SH DESCRIPTION\n");
     print_paragraphs(manual->description);
     if (manual->program != NULL && section[0] == '1') {
         printf(".PP\nUnder the name \\fB");
-        roff(stdout, manual->program);
+        print_roff(manual->program);
         printf("\\fR it keeps the command line, the output and the exit status of Mosquitto's tool "
                "of that name.\n");
     }
@@ -218,12 +221,12 @@ static int print_overview(void)
     for (size_t i = 0; i < count; i++) {
         const struct nj_manual *manual = rows[i].manual;
         printf(".TP\n.BR nj\\-");
-        roff(stdout, manual->word);
+        print_roff(manual->word);
         printf(" (1)\n");
-        roff(stdout, manual->summary);
+        print_roff(manual->summary);
         if (manual->program != NULL) {
             printf(" (also installed as ");
-            roff(stdout, manual->program);
+            print_roff(manual->program);
             printf(")");
         }
         printf("\n");

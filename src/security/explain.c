@@ -19,14 +19,14 @@ static void fini_near(struct nj_explain_near *near)
     nj_buf_fini(&near->why);
 }
 
-static void init_explanation(struct nj_explanation *out)
+void nj_explanation_init(struct nj_explanation *explanation)
 {
-    *out = (struct nj_explanation){0};
-    nj_buf_init(&out->where);
-    nj_buf_init(&out->rule);
-    nj_buf_init(&out->why);
-    nj_buf_init(&out->login);
-    nj_buf_init(&out->caution);
+    *explanation = (struct nj_explanation){0};
+    nj_buf_init(&explanation->where);
+    nj_buf_init(&explanation->rule);
+    nj_buf_init(&explanation->why);
+    nj_buf_init(&explanation->login);
+    nj_buf_init(&explanation->caution);
 }
 
 void nj_explanation_fini(struct nj_explanation *explanation)
@@ -43,7 +43,7 @@ void nj_explanation_fini(struct nj_explanation *explanation)
     nj_buf_fini(&explanation->why);
     nj_buf_fini(&explanation->login);
     nj_buf_fini(&explanation->caution);
-    init_explanation(explanation);
+    nj_explanation_init(explanation);
 }
 
 static enum nj_err put_text(struct nj_buf *out, const char *text)
@@ -272,7 +272,7 @@ enum nj_err nj_explain_decision(const struct nj_policy *policy,
             question->action == NJ_ACTION_SUBSCRIBE || question->action == NJ_ACTION_UNSUBSCRIBE,
         .is_write = question->action == NJ_ACTION_PUBLISH || question->action == NJ_ACTION_WILL,
     };
-    init_explanation(out);
+    nj_explanation_init(out);
     the_case.topic = as_checked(the_case.scope, question, the_case.is_filter);
     enum nj_err err = note_login(&the_case, &asked, out);
     nj_subject_init(&subject, asked.user, asked.client_id, asked.scope);

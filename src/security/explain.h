@@ -68,6 +68,8 @@ struct nj_explanation {
 enum nj_err nj_explain_decision(const struct nj_policy *policy,
                                 const struct nj_explain_question *question,
                                 struct nj_explanation *out) NJ_NODISCARD;
+/* An empty one, for who fills it from elsewhere. */
+void nj_explanation_init(struct nj_explanation *explanation);
 void nj_explanation_fini(struct nj_explanation *explanation);
 
 /* -- for sources of rules -- */

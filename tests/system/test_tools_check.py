@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+import passwords
 from toolbox import BIN, Tools
 
 pytestmark = pytest.mark.skipif(not (BIN / "nj").exists(), reason="nj is not built")
@@ -361,3 +362,42 @@ def test_mistakes_on_the_line_of_explain(native, here):
     bad("--acl", "acl", "-c", "x", "publish", "a").expect(2, "", re.compile("without a conf"))
     bad("-c", "/nonexistent", "publish", "a").expect(2, "", re.compile("/nonexistent"))
     bad("--help").expect(0, re.compile("--listener"), "")
+
+
+# ---- explain, asking a broker
+
+ONLINE_ACL = """user admin
+topic readwrite $CONTROL/#
+user alice
+topic write alarms/alice
+"""
+
+
+@pytest.fixture
+def one(shared_broker):
+    users = "".join(f"{name}:{passwords.sha512(name)}\n" for name in ("admin", "alice"))
+    return shared_broker("password_file {dir}/pw\nacl_file {dir}/acl\nenable_control_api true\n",
+                         mode="native", files={"pw": users, "acl": ONLINE_ACL})
+
+
+@pytest.mark.needs("nightjar")
+def test_a_running_broker_explains_as_its_files_do(one, here):
+    options = here.write("options", f"-h 127.0.0.1\n-p {one.ports['port']}\n-u admin\n-P admin\n")
+    args = ("-u", "alice", "publish", "alarms/bob")
+    answer = explain(here, "--online", "-o", options, *args, status=1)
+    assert answer == explain(here, "--acl", one.dir / "acl", *args, status=1)
+    assert answer["change"][0]["text"] == "topic write alarms/bob"
+    explain(here, "--online", "-o", options, "-u", "alice", "publish", "alarms/alice", status=0)
+
+
+@pytest.mark.needs("nightjar")
+def test_who_has_no_right_to_ask_is_told_nothing(one, here, native):
+    options = here.write("options", f"-h 127.0.0.1\n-p {one.ports['port']}\n-u alice\n-P alice\n")
+    done = native.run("explain", "--online", "-o", options, "publish", "x", cwd=here.path)
+    assert done.status == 2 and done.out == b"" and done.err, done
+
+
+def test_online_and_files_exclude_each_other(native, here):
+    for args in (["--online", "--acl", "x"], ["--online", "-c", "x"], ["-o", "x"]):
+        native.run("explain", *args, "publish", "a", cwd=here.path).expect(
+            2, "", re.compile("--online takes -o"))
