@@ -162,10 +162,12 @@ static enum nj_err check_http(struct nj_parser *parser, const struct nj_listener
     char text[256];
     (void)nj_listener_text(listener, text, sizeof(text));
     if (listener->protocol != NJ_PROTOCOL_HTTP_API) {
-        if (listener->http_dir) {
-            nj_parser_refuse(parser, "http_dir", "files are served by `protocol http_api` only");
-        }
-        return NJ_OK;
+        return listener->http_dir
+                   ? nj_parser_fail(parser,
+                                    "Error: http_dir is available with `protocol http_api` only "
+                                    "(%s).",
+                                    text)
+                   : NJ_OK;
     }
     const char *option = listener->require_certificate ? "require_certificate"
                          : listener->psk_hint          ? "psk_hint"

@@ -96,7 +96,6 @@ def test_forms_that_are_fine(broker, text):
 
 @pytest.mark.parametrize("option", [
     "listener 18883\nhttp_dir /tmp",
-    "listener 18883\nprotocol http_api",
     "plugin /usr/lib/other_plugin.so",
     "connection b\naddress 127.0.0.1\ntopic #", "plugin_load x /usr/lib/y.so",
 ], ids=lambda t: t.replace("\n", ";")[:40])

@@ -94,6 +94,7 @@ static bool is_accepted(const struct nj_config_result *result)
            strstr(result->error, "psk_hint needs a psk_file") ||
            strstr(result->error, "certificate_management needs a capath") ||
            strstr(result->error, "needs tls_engine") ||
+           strstr(result->error, "http_dir is available with") ||
            strstr(result->error, "proxy_protocol_v2_require_tls needs") ||
            strstr(result->error, "bridge_psk.") || strstr(result->error, "bridge_identity.");
 }

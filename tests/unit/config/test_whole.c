@@ -65,7 +65,7 @@ static const char bridges[] =
     "restart_timeout 5000\nremote_clientid r\nremote_username s\nremote_password t\n"
     "plugin_load n /x.so\nplugin_opt_abc d\n"
     "listener 1\n"
-    "http_dir .\nplugin_use n\n"
+    "protocol http_api\nhttp_dir .\nplugin_use n\n"
     "plugin /x/foreign.so\nplugin_opt_whatever it\n";
 
 static void cut_everywhere(const char *text, bool is_refused)
