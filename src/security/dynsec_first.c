@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "security/dynsec_file.h"
+#include "security/dynsec_journal.h"
 
 #define PASSWORD_MIN      12
 #define GENERATED_LEN     20
@@ -343,6 +344,27 @@ enum nj_err nj_dynsec_init_file(const char *path, const struct nj_dynsec_init *i
     return err;
 }
 
+/* Whether a journal beside the file holds changes: then it is not all there is to know. */
+static bool has_journal(const char *path)
+{
+    struct nj_buf text = {NULL, 0, 0};
+    struct nj_dynsec_record record;
+    bool has_changes = false;
+    char *journal = nj_alloc(strlen(path) + sizeof(".journal"));
+    (void)snprintf(journal, strlen(path) + sizeof(".journal"), "%s.journal", path);
+    if (nj_file_read(journal, NJ_DYNSEC_FILE_MAX, true, &text) == NJ_OK) {
+        struct nj_bytes rest = nj_buf_bytes(&text);
+        while (nj_dynsec_record_next(&rest, &record) == NJ_OK) {
+            has_changes |= record.kind == NJ_DYNSEC_RECORD_CHANGE;
+        }
+        has_changes |= rest.len > 0;
+    }
+    nj_wipe(text.data, text.len);
+    nj_buf_fini(&text);
+    nj_free(journal);
+    return has_changes;
+}
+
 static enum nj_err set_password(struct nj_dynsec_edit *edit, struct nj_bytes user,
                                 struct nj_bytes password, const struct nj_hash_cost *cost)
 {
@@ -371,8 +393,13 @@ enum nj_err nj_dynsec_set_file_password(const char *path, struct nj_bytes user,
     struct nj_dynsec_load load = {.knows_all_keys = true};
     struct nj_dynsec_principals *principals = nj_dynsec_principals_new();
     error[0] = '\0';
-    enum nj_err err = nj_file_read(path, NJ_DYNSEC_FILE_MAX, false, &text);
-    if (err != NJ_OK) {
+    enum nj_err err =
+        has_journal(path) ? NJ_EBUSY : nj_file_read(path, NJ_DYNSEC_FILE_MAX, false, &text);
+    if (err == NJ_EBUSY) {
+        (void)snprintf(error, error_size,
+                       "%s.journal holds changes: a broker uses the file, or did not end well",
+                       path);
+    } else if (err != NJ_OK) {
         (void)snprintf(error, error_size, "%s: %s", path,
                        err == NJ_ENOENT || err == NJ_ESYS ? strerror(errno) : nj_err_text(err));
     }

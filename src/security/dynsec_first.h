@@ -25,7 +25,8 @@ struct nj_dynsec_init {
 };
 enum nj_err nj_dynsec_init_file(const char *path, const struct nj_dynsec_init *init, char *error,
                                 size_t error_size) NJ_NODISCARD;
-/* Sets a client's password in a file that no broker uses. NJ_ENOENT: there is no such client. */
+/* Sets a client's password in a file that no broker uses. NJ_ENOENT: there is no such client;
+ * NJ_EBUSY: a journal beside it holds changes. */
 enum nj_err nj_dynsec_set_file_password(const char *path, struct nj_bytes user,
                                         struct nj_bytes password, const struct nj_hash_cost *cost,
                                         char *error, size_t error_size) NJ_NODISCARD;

@@ -202,6 +202,10 @@ static void A3_1_init_makes_a_file_once(void **state)
                                                  error, sizeof(error)),
                      NJ_ENOENT);
     struct nj_dynsec *dynsec = open_module();
+    assert_int_equal(add_role(dynsec, 1), NJ_OK);
+    assert_int_equal(nj_dynsec_set_file_password(path, NJ_BYTES_LIT("a"), NJ_BYTES_LIT("r"), &cost,
+                                                 error, sizeof(error)),
+                     NJ_EBUSY);
     const struct nj_dynsec_client *a = nj_dynsec_client(nj_dynsec_state(dynsec), NJ_BYTES_LIT("a"));
     assert_true(nj_password_verify(a->hash, NJ_BYTES_LIT("q")));
     nj_dynsec_close(dynsec);
