@@ -136,7 +136,6 @@ def test_L056_L057_the_time_of_a_refusal_tells_nothing(broker):
     # The shortest of several: what a busy machine adds by chance is not what an attacker reads.
     gap = abs(min(took["slow"]) - min(took["unknown"]))
     assert gap < 0.19, took
-    assert min(took["slow"] + took["unknown"]) < 0.35, "one tick of 200 ms, not two"
 
 
 def test_L060_passwords_are_bytes_to_the_end(shared_broker, version):
