@@ -4,6 +4,6 @@
 #define NJ_APPS_NJ_STORE_H
 
 int nj_store_dump_run(const char *path);
-int nj_store_import_run(const char *path, const char *file);
+int nj_store_import_run(const char *path, const char *name);
 
 #endif

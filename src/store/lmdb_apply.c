@@ -97,7 +97,7 @@ enum nj_err nj_lmdb_apply_drop_blob(struct nj_lmdb *db, uint64_t number)
 static enum nj_err drop_old_blob(struct nj_lmdb *db, enum nj_lmdb_table table,
                                  const struct nj_record_key *key)
 {
-    struct nj_bytes value;
+    struct nj_bytes value = {0};
     struct nj_record_message message = {0};
     struct nj_record_origin origin;
     bool has_origin;

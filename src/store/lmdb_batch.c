@@ -250,8 +250,8 @@ static void link_page(struct nj_lmdb_batch *batch, struct nj_lmdb_page *page)
 static enum nj_err load_page(struct nj_lmdb *db, uint64_t owner, uint64_t seq,
                              struct nj_lmdb_page **found)
 {
-    MDB_val key;
-    MDB_val value;
+    MDB_val key = {0};
+    MDB_val value = {0};
     *found = find_loaded(&db->batch, owner, seq);
     if (*found) {
         return NJ_OK;

@@ -210,6 +210,11 @@ static uint32_t node_count(const uint8_t *page)
     return (get16(page + 12) - PAGE_HEAD) / 2;
 }
 
+static uint32_t node_place(const uint8_t *page, uint32_t index)
+{
+    return get16(page + PAGE_HEAD + (size_t)index * 2);
+}
+
 /* Header and the places of all nodes. */
 static bool is_page_sound(const struct checker *checker, const uint8_t *page, uint64_t number)
 {
@@ -221,7 +226,7 @@ static bool is_page_sound(const struct checker *checker, const uint8_t *page, ui
         return false;
     }
     for (uint32_t i = 0; i < node_count(page); i++) {
-        uint32_t at = get16(page + PAGE_HEAD + 2 * i);
+        uint32_t at = node_place(page, i);
         if (at < upper || at + NODE_HEAD > checker->page_bytes) {
             return false;
         }
@@ -240,7 +245,7 @@ static bool is_page_sound(const struct checker *checker, const uint8_t *page, ui
 
 static struct nj_bytes node_key(const uint8_t *page, uint32_t index)
 {
-    const uint8_t *node = page + get16(page + PAGE_HEAD + 2 * index);
+    const uint8_t *node = page + node_place(page, index);
     return nj_bytes(node + NODE_HEAD, get16(node + 6));
 }
 
@@ -346,7 +351,7 @@ static void walk_node(struct tree *tree, const uint8_t *node)
             if (checker->each) {
                 checker->each(checker->arg, tree->table, key, value);
             }
-        } else if (value.len != DB_BYTES) {
+        } else if (value.len != DB_BYTES || !value.ptr) {
             complain(checker, "the table of tables is damaged");
         } else {
             struct db db = get_db(value.ptr);
@@ -365,7 +370,7 @@ static void walk_sound_page(struct tree *tree, const uint8_t *page, unsigned dep
 {
     bool is_branch = get16(page + 10) == BRANCH;
     for (uint32_t i = 0; i < node_count(page); i++) {
-        const uint8_t *node = page + get16(page + PAGE_HEAD + 2 * i);
+        const uint8_t *node = page + node_place(page, i);
         if (is_branch) {
             uint64_t child =
                 get16(node) | (uint64_t)get16(node + 2) << 16 | (uint64_t)get16(node + 4) << 32;
@@ -423,7 +428,7 @@ static void walk_lost_page(struct checker *checker, uint64_t number)
         is_page_sound(checker, page, number) && get16(page + 10) == LEAF) {
         set_bit(checker->reached, number);
         for (uint32_t i = 0; i < node_count(page); i++) {
-            walk_node(&tree, page + get16(page + PAGE_HEAD + 2 * i));
+            walk_node(&tree, page + node_place(page, i));
         }
     }
     nj_free(page);

@@ -129,6 +129,7 @@ struct nj_lmdb_tail *nj_lmdb_index_tail(const struct nj_lmdb_index *index,
 static struct nj_lmdb_tail *new_tail(struct nj_lmdb_index *index, struct nj_lmdb_owner *owner)
 {
     if (index->free_tail) {
+        NJ_ASSERT(index->tails);
         owner->tail = index->free_tail;
         index->free_tail = index->tails[owner->tail - 1].cap;
     } else {
@@ -165,6 +166,7 @@ void nj_lmdb_tail_push(struct nj_lmdb_index *index, struct nj_lmdb_owner *owner,
         tail = new_tail(index, owner);
     }
     make_room(tail);
+    NJ_ASSERT(tail->seqs);
     /* Mostly the highest; lanes that hand a session's rows over may mix them. */
     uint64_t *seqs = tail->seqs + tail->head;
     uint32_t at = tail->count;

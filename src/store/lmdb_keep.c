@@ -245,7 +245,7 @@ static enum nj_err make_page(struct nj_lmdb *db, uint64_t owner, const uint64_t 
 
 static bool is_long(const struct nj_lmdb_owner *owner, const struct nj_lmdb_tail *tail)
 {
-    return tail && !owner->is_ghost &&
+    return owner && tail && !owner->is_ghost &&
            tail->count >= (owner->is_away ? PAGE_ROWS : TAIL_MAX + PAGE_ROWS);
 }
 

@@ -36,7 +36,10 @@ static sync_fn find_next(void)
     return found;
 }
 
-__attribute__((visibility("default"))) int fdatasync(int fd)
+/* Its symbol is the C library's name. */
+__attribute__((visibility("default"))) int nj_lmdb_fdatasync(int fd) __asm__("fdatasync");
+
+int nj_lmdb_fdatasync(int fd)
 {
     uint64_t start = nj_clock_mono_ns();
     int done = nj_fault_hit(NJ_FAULT_SYNC) ? (errno = EIO, -1) : find_next()(fd);

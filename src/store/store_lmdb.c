@@ -28,7 +28,7 @@ static void hand_over(struct nj_lmdb *db, struct nj_lmdb_lane *lane)
     (void)pthread_mutex_lock(&db->lock);
     nj_lmdb_list_splice(&lane->handed, &lane->fresh);
     db->handed_ops += lane->fresh_ops;
-    if (db->is_idle || db->handed_ops >= HAND_OVER_OPS * 4) {
+    if (db->is_idle || db->handed_ops >= HAND_OVER_OPS * 4ull) {
         (void)pthread_cond_signal(&db->wake);
     }
     (void)pthread_mutex_unlock(&db->lock);
