@@ -140,6 +140,7 @@ static struct nj_lmdb_tail *new_tail(struct nj_lmdb_index *index, struct nj_lmdb
         }
         owner->tail = ++index->tail_count;
     }
+    NJ_ASSERT(index->tails);
     struct nj_lmdb_tail *tail = &index->tails[owner->tail - 1];
     *tail = (struct nj_lmdb_tail){0};
     return tail;
