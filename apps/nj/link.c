@@ -176,6 +176,22 @@ static void take_session(struct nj_link *link)
     }
 }
 
+/* -S: host and port are those that DNS names for the domain. */
+static bool take_srv(struct nj_link *link)
+{
+    const struct nj_opts *opts = link->opts;
+    int port = 0;
+    enum nj_err err = nj_srv_find(NULL, opts->host, nj_opts_use_tls(opts), link->srv_host, &port);
+    if (err != NJ_OK) {
+        nj_link_say(link, "Error: DNS names no broker for '%s' (%s).\n", opts->host,
+                    nj_err_text(err));
+        return false;
+    }
+    link->config.host = link->srv_host;
+    link->config.port = (uint16_t)port;
+    return true;
+}
+
 bool nj_link_init(struct nj_link *link, const struct nj_opts *opts)
 {
     *link = (struct nj_link){.opts = opts};
@@ -198,6 +214,10 @@ bool nj_link_init(struct nj_link *link, const struct nj_opts *opts)
     };
     take_all_props(link);
     take_session(link);
+    if (opts->use_srv && !take_srv(link)) {
+        nj_link_fini(link);
+        return false;
+    }
     if (nj_opts_use_tls(opts) && !take_tls(link)) {
         nj_link_fini(link);
         return false;

@@ -4,12 +4,14 @@
 
 #include "client/client.h"
 #include "opts.h"
+#include "srv.h"
 
 struct nj_link {
     const struct nj_opts *opts;
     struct nj_client_config config;
     struct nj_client_props props[NJ_OPTS_PACKET_COUNT];
     char *prefixed_id;
+    char srv_host[NJ_SRV_HOST_MAX];
 };
 
 /* The options stay borrowed. False: something was said, the exit status is 1. */

@@ -84,9 +84,8 @@ static const char *contradiction(struct nj_opts *opts)
         opts->unsubscribes.count == 0) {
         text = "Error: You must specify a topic to subscribe to.\n";
     }
-    if (text == NULL && opts->use_srv) {
-        text = "Error: SRV lookups (-S) are not available in this version; give the broker's "
-               "host with -h.\n";
+    if (text == NULL && opts->use_srv && opts->unix_path != NULL) {
+        text = "Error: -S asks DNS for a host; it does not go with --unix.\n";
     }
     return text;
 }

@@ -453,11 +453,8 @@ def test_the_host_name_has_to_match_unless_insecure(broker, tools, tmp_path):
     tools.pub(*base, "--insecure").expect(0, "", "")
 
 
-def test_what_is_not_available_says_so(tools):
-    base = ["-t", "a", "-m", "x"]
-    for args, word in ((["-S"], "SRV"),):
-        done = tools.pub(*base, *args).expect(1, "")
-        assert word.encode() in done.err and b"not available" in done.err, done
+def test_a_unix_socket_has_no_name_to_ask_dns_for(tools):
+    tools.pub("-t", "a", "-m", "x", "-S", "--unix", "/x").expect(1, "", re.compile("-S asks DNS"))
 
 
 # -- proxy -------------------------------------------------------------------------------------
