@@ -252,7 +252,8 @@ enum nj_opts_result nj_ctl_read_defaults(struct nj_ctl *ctl)
 static enum nj_opts_result load(struct nj_ctl *ctl, int argc, char **argv, int *at)
 {
     const char *path = options_file(argc, argv);
-    enum nj_opts_result result = path ? nj_opts_read_file(&ctl->opts, path) : nj_ctl_read_defaults(ctl);
+    enum nj_opts_result result =
+        path ? nj_opts_read_file(&ctl->opts, path) : nj_ctl_read_defaults(ctl);
     if (result == NJ_OPTS_OK) {
         result = read_options(ctl, argc, argv, at);
     }

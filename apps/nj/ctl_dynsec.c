@@ -1,5 +1,7 @@
 /* `nj ctl dynsec …`: every command of dynamic security as a row: what its words mean and how its
  * answer is shown. */
+#include "ctl_dynsec.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,12 +9,11 @@
 
 #include "base/mem.h"
 #include "ctl.h"
-#include "ctl_dynsec.h"
 
 #define API "dynamic-security/v1"
 
-/* Words: each a key of the request; `#` behind it makes it a number, `[` in front of it makes it and
- * all that follow optional. NULL: `build` does it. */
+/* Words: each a key of the request; `#` behind it makes it a number, `[` in front of it makes it
+ * and all that follow optional. NULL: `build` does it. */
 struct row {
     const char *name;
     const char *words;
@@ -136,9 +137,13 @@ static bool is_one_of(const char *word, const char *const *words)
 
 static const char *const default_types[] = {"publishClientSend", "publishClientReceive",
                                             "subscribe", "unsubscribe", NULL};
-static const char *const acl_types[] = {
-    "publishClientSend",  "publishClientReceive", "subscribeLiteral", "subscribePattern",
-    "unsubscribeLiteral", "unsubscribePattern",   NULL};
+static const char *const acl_types[] = {"publishClientSend",
+                                        "publishClientReceive",
+                                        "subscribeLiteral",
+                                        "subscribePattern",
+                                        "unsubscribeLiteral",
+                                        "unsubscribePattern",
+                                        NULL};
 
 static bool read_access(const char *word, bool *allow)
 {
