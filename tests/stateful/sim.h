@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/rig.h"
 #include "model.h"
 #include "plan.h"
+#include "unit/broker/rig.h"
 
 /* What the broker still has to answer on a connection, in the order of the questions. */
 struct sim_answer {
