@@ -1,15 +1,20 @@
 /* What is wrong with a configuration as a whole: see check.h. */
-#include <arpa/inet.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "check.h"
 #include "config/config.h"
 #include "security/acl.h"
 #include "security/password_file.h"
 #include "security/scope_load.h"
+
+#define CONFIG_MAX ((size_t)16 << 20)
 
 void nj_check_file_mode(struct nj_findings *findings, const char *path, bool is_secret)
 {
@@ -216,6 +221,129 @@ static bool has_secrets(const struct nj_settings *settings)
     return false;
 }
 
+/* ---- one mistake after the other: the parser stops at the first, so its line is blanked in a copy
+ * and the copy is read */
+
+#define COPIES_MAX 20
+
+struct copy {
+    struct nj_buf text;
+    int fd;
+    char path[40];
+};
+
+static bool copy_write(struct copy *copy)
+{
+    copy->fd = memfd_create("check", MFD_CLOEXEC);
+    (void)snprintf(copy->path, sizeof(copy->path), "/proc/self/fd/%d", copy->fd);
+    return copy->fd >= 0 &&
+           write(copy->fd, copy->text.data, copy->text.len) == (ssize_t)copy->text.len;
+}
+
+static void copy_close(struct copy *copy)
+{
+    if (copy->fd >= 0) {
+        (void)close(copy->fd);
+    }
+    copy->fd = -1;
+}
+
+/* The line that is to blame, in this file; 0 = none, or one whose loss would let others seem
+ * wrong. */
+static unsigned line_to_blank(const struct nj_site_said *said, const char *path)
+{
+    for (size_t i = 0; i < said->count; i++) {
+        const struct nj_site_line *line = &said->lines[i];
+        bool is_here = line->file != NULL && strcmp(line->file, path) == 0;
+        if (line->type == NJ_LOG_ERROR) {
+            return is_here && strstr(line->text, "defined first") == NULL ? line->line : 0;
+        }
+    }
+    return 0;
+}
+
+static bool begins_section(struct nj_bytes line)
+{
+    static const char *const WORDS[] = {"listener", "connection", "plugin", "global_plugin",
+                                        "per_listener_settings"};
+    for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+        if (nj_bytes_starts_with(line, nj_bytes_of(WORDS[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: there is no such line, or others depend on it. */
+static bool blank_line(struct nj_buf *text, unsigned number)
+{
+    uint8_t *at = text->data;
+    uint8_t *end = text->data + text->len;
+    for (unsigned line = 1; at < end; line++) {
+        uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
+        uint8_t *stop = newline != NULL ? newline : end;
+        if (line == number) {
+            bool is_free = !begins_section(nj_bytes(at, (size_t)(stop - at)));
+            memset(at, ' ', (size_t)(stop - at));
+            return is_free;
+        }
+        at = newline != NULL ? newline + 1 : end;
+    }
+    return false;
+}
+
+/* Settings without the bad lines, whose errors become findings; NULL when there is no end to
+ * them. */
+static struct nj_settings *load_without(struct nj_findings *findings, const char *path,
+                                        enum nj_site_mode mode, unsigned line)
+{
+    struct copy copy = {.fd = -1};
+    struct nj_settings *settings = NULL;
+    nj_buf_init(&copy.text);
+    bool goes_on = nj_file_read(path, CONFIG_MAX, false, &copy.text) == NJ_OK;
+    for (int i = 0; goes_on && settings == NULL && i < COPIES_MAX; i++) {
+        struct nj_site_said said;
+        goes_on = blank_line(&copy.text, line) && copy_write(&copy);
+        if (!goes_on) {
+            break;
+        }
+        nj_site_listen(&said);
+        settings = nj_site_load(copy.path, mode);
+        line = line_to_blank(&said, copy.path);
+        goes_on = line > 0;
+        for (size_t k = 0; settings == NULL && k < said.count; k++) {
+            const struct nj_finding_place place = {NJ_FINDING_ERROR, "config-invalid", path,
+                                                   said.lines[k].line, NULL};
+            if (goes_on && said.lines[k].type == NJ_LOG_ERROR && said.lines[k].line == line) {
+                nj_findings_add(findings, &place, "%s", said.lines[k].text);
+            }
+        }
+        nj_site_said_fini(&said);
+        copy_close(&copy);
+    }
+    copy_close(&copy);
+    nj_buf_fini(&copy.text);
+    return settings;
+}
+
+static void check_settings(struct nj_findings *findings, const char *path,
+                           const struct nj_settings *settings)
+{
+    nj_check_file_mode(findings, path, has_secrets(settings));
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        struct look look = {
+            .findings = findings,
+            .settings = settings,
+            .path = path,
+            .at = i,
+            .listener = &settings->listeners[i],
+            .scope = nj_settings_scope(settings, i),
+        };
+        check_listener(&look);
+    }
+    note_differences(findings, settings, path);
+}
+
 void nj_check_config(struct nj_findings *findings, const char *path, enum nj_site_mode mode,
                      bool *is_compat)
 {
@@ -223,23 +351,15 @@ void nj_check_config(struct nj_findings *findings, const char *path, enum nj_sit
     nj_site_listen(&said);
     struct nj_settings *settings = nj_site_load(path, mode);
     take_said(findings, &said, path);
+    unsigned line = settings == NULL ? line_to_blank(&said, path) : 0;
+    nj_site_said_fini(&said);
+    if (line > 0) {
+        settings = load_without(findings, path, mode, line);
+    }
     *is_compat = mode == NJ_SITE_COMPAT;
     if (settings != NULL) {
         *is_compat = settings->mode.is_compat;
-        nj_check_file_mode(findings, path, has_secrets(settings));
-        for (size_t i = 0; i < settings->listener_count; i++) {
-            struct look look = {
-                .findings = findings,
-                .settings = settings,
-                .path = path,
-                .at = i,
-                .listener = &settings->listeners[i],
-                .scope = nj_settings_scope(settings, i),
-            };
-            check_listener(&look);
-        }
-        note_differences(findings, settings, path);
+        check_settings(findings, path, settings);
     }
     nj_settings_free(settings);
-    nj_site_said_fini(&said);
 }

@@ -166,6 +166,19 @@ def test_the_first_thing_that_is_refused_has_its_place(here):
     assert ("error", "config-invalid", "conf.d/a.conf", 3) in found
 
 
+def test_mistakes_of_a_configuration_are_found_one_after_the_other(here):
+    here.write("x.conf", "listener 1883 127.0.0.1\nlistenr 1884\nallow_anonymous maybe\n"
+               "max_qos 7\nacl_file nothing-here\nmax_keepalive 5x\n")
+    found = here.found("x.conf", status=2)
+    assert [f[3] for f in found if f[1] == "config-invalid"] == [2, 3, 4, 6]
+    assert ("error", "file-unreadable", "nothing-here", None) in found
+
+
+def test_what_depends_on_a_bad_line_is_not_called_bad(here):
+    here.write("x.conf", "listener 99999\nmax_qos 1\nallow_anonymous maybe\n")
+    assert [f[3] for f in here.found("x.conf", status=2)] == [1]
+
+
 def test_a_good_configuration_is_good(here, native):
     hashed(native, here, ("alice", "secret"))
     here.write("acl", "user alice\ntopic readwrite a/#\n")
