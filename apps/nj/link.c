@@ -249,13 +249,25 @@ static const char *certificate_hint(const struct nj_link *link, const char *text
     return "";
 }
 
+/* What to do when nobody listens. */
+static const char *place_hint(const struct nj_link *link)
+{
+    if (link->opts->unix_path != NULL) {
+        return " Is a broker running that listens there?";
+    }
+    return link->opts->port < 0 ? " Is a broker running? -h and -p name another place."
+                                : " Is a broker running on that port?";
+}
+
 /* Returns the exit status. */
 static int say_connect_error(const struct nj_link *link, enum nj_err err, int cause,
                              const char *text)
 {
     if (!link->opts->command->is_compat) {
         nj_link_say(link, "Error: %s.%s\n", text,
-                    err == NJ_EAUTH ? certificate_hint(link, text) : "");
+                    err == NJ_EAUTH     ? certificate_hint(link, text)
+                    : err == NJ_ECLOSED ? place_hint(link)
+                                        : "");
         return 1;
     }
     switch (err) {

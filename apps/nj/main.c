@@ -53,6 +53,53 @@ static const struct nj_command_row *find_program(const char *name)
     return NULL;
 }
 
+/* How many letters have to change, come or go; words of commands are short. */
+static size_t distance(const char *a, const char *b)
+{
+    enum {
+        LETTERS_MAX = 16
+    };
+    size_t row[LETTERS_MAX + 1];
+    size_t len = strlen(b);
+    if (strlen(a) > LETTERS_MAX || len > LETTERS_MAX) {
+        return LETTERS_MAX;
+    }
+    for (size_t i = 0; i <= len; i++) {
+        row[i] = i;
+    }
+    for (size_t k = 1; a[k - 1] != '\0'; k++) {
+        size_t diagonal = row[0];
+        row[0] = k;
+        for (size_t i = 1; i <= len; i++) {
+            size_t change = diagonal + (a[k - 1] == b[i - 1] ? 0 : 1);
+            size_t other = (row[i] < row[i - 1] ? row[i] : row[i - 1]) + 1;
+            diagonal = row[i];
+            row[i] = change < other ? change : other;
+        }
+    }
+    return row[len];
+}
+
+static void say_unknown(const char *word)
+{
+    size_t count = 0;
+    size_t best = 3; /* further away is another word */
+    const char *near = NULL;
+    const struct nj_command_row *rows = nj_commands(&count);
+    for (size_t i = 0; i < count; i++) {
+        size_t far = distance(word, rows[i].manual->word);
+        if (far < best) {
+            best = far;
+            near = rows[i].manual->word;
+        }
+    }
+    fprintf(stderr, "Error: nj knows no command '%s'.", word);
+    if (near != NULL) {
+        fprintf(stderr, " Did you mean '%s'?", near);
+    }
+    fprintf(stderr, "\n`nj --help` lists all commands.\n");
+}
+
 static int run(const struct nj_command_row *row, bool is_compat, int argc, char **argv)
 {
     const struct nj_command command = {
@@ -99,7 +146,6 @@ int main(int argc, char **argv)
     if (row != NULL) {
         return run(row, true, argc - 1, argv + 1);
     }
-    fprintf(stderr, "Error: nj knows no command '%s'.\n\n", argv[1]);
-    print_help(stderr);
+    say_unknown(argv[1]);
     return 1;
 }

@@ -358,10 +358,12 @@ int nj_cmd_pub(const struct nj_command *command, int argc, char **argv)
     if (result != NJ_OPTS_OK) {
         status = nj_usage_answer(command, &NJ_MANUAL_PUB, result);
     } else if (opts.topics.count == 0 || opts.mode == NJ_PUB_NONE) {
-        fprintf(stderr, "Error: Both topic and message must be supplied.\n");
         if (command->is_compat) {
+            fprintf(stderr, "Error: Both topic and message must be supplied.\n");
             nj_manual_print_usage(&NJ_MANUAL_PUB, command, stdout);
         } else {
+            fprintf(stderr, "Error: a topic (-t) and a message (-m, -f, -l, -s or -n) are needed: "
+                            "nj pub -t TOPIC -m TEXT\n");
             (void)nj_manual_point_to_help(command);
         }
     } else {

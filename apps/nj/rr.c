@@ -297,7 +297,10 @@ int nj_cmd_rr(const struct nj_command *command, int argc, char **argv)
     int status = 1;
     if (result == NJ_OPTS_OK &&
         (opts.topics.count == 0 || opts.mode == NJ_PUB_NONE || opts.response_topic == NULL)) {
-        fprintf(stderr, "Error: All of topic, message, and response topic must be supplied.\n");
+        fprintf(stderr, command->is_compat
+                            ? "Error: All of topic, message, and response topic must be supplied.\n"
+                            : "Error: a topic (-t), a message (-m, -f, -s or -n) and the topic of "
+                              "the response (-e) are needed: nj rr -t TOPIC -e TOPIC -m TEXT\n");
         result = NJ_OPTS_BAD;
     }
     if (result != NJ_OPTS_OK) {

@@ -99,7 +99,7 @@ def test_help_and_version_have_the_status_of_their_name(tools):
 def test_nj_without_a_command_it_knows_helps():
     native = Tools("native")
     done = native.run("bogus").expect(1, "")
-    assert b"'bogus'" in done.err and b"nj pub" in done.err and b"passwd" in done.err
+    assert b"'bogus'" in done.err and b"nj --help" in done.err and b"passwd" in done.err
 
 
 @pytest.mark.parametrize("args, text", [
@@ -115,7 +115,7 @@ def test_option_errors_end_with_the_hint(tools, args, text):
 
 def test_pub_wants_topic_and_message(tools):
     for args in ([], ["-t", "a"], ["-m", "b"]):
-        tools.pub(*args).expect(1, err=re.compile("^Error: Both topic and message must be"))
+        tools.pub(*args).expect(1, err=re.compile(r"^Error: (Both topic and message must be|a topic \(-t\) and a message)"))
 
 
 def test_defaults_file_and_options_file(plain, compat, uid, tmp_path):

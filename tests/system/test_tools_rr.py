@@ -277,3 +277,12 @@ def test_all_brokers_are_found_by_name(tools, tmp_path, name):
     assert f"status {0 if is_hit or tools.is_compat else 1}" in done.stdout, done
     if not is_hit and not tools.is_compat:
         assert "no broker runs here" in done.stderr
+
+
+# ---- nj itself
+
+def test_a_word_that_is_no_command_is_corrected(native):
+    native.run("chek").expect(1, "", re.compile("no command 'chek'. Did you mean 'check'"))
+    native.run("xyzzy").expect(1, "", re.compile("no command 'xyzzy'.\n`nj --help` lists"))
+    native.run("x" * 1000).expect(1, "", re.compile("lists all commands"))
+    native.run("--help").expect(0, re.compile("(?s)pub.*sub.*rr.*check.*explain"), "")
