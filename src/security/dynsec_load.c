@@ -166,7 +166,7 @@ static enum nj_err parse(struct loader *loader, struct nj_bytes text, json_t **o
 
 static enum nj_err take_part(struct loader *loader, struct nj_bytes key, const uint8_t *where)
 {
-    struct nj_bytes value;
+    struct nj_bytes value = {NULL, 0};
     json_t *other = NULL;
     enum nj_err err = skip_value(loader, &value);
     for (int i = 0; i < PART_COUNT && err == NJ_OK; i++) {
@@ -255,7 +255,7 @@ static enum nj_err each_element(struct loader *loader, enum part part, element_f
     loader->at = array.ptr + 1;
     bool has_more = peek(loader) != ']';
     for (size_t number = 1; has_more && err == NJ_OK; number++) {
-        struct nj_bytes value;
+        struct nj_bytes value = {NULL, 0};
         json_t *element = NULL;
         (void)peek(loader);
         const uint8_t *where = loader->at;
