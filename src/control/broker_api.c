@@ -54,9 +54,8 @@ static json_t *describe_listener(const struct nj_settings *settings, unsigned pl
                                   json_boolean(given->require_certificate));
     }
     (void)json_object_set_new(row, "port", json_integer(given->unix_path ? 0 : listener->port));
-    bool is_websocket = given->protocol == NJ_PROTOCOL_WEBSOCKETS;
-    (void)json_object_set_new(row, "protocol",
-                              json_string(is_websocket ? "mqtt+websockets" : "mqtt"));
+    static const char *const protocols[] = {"mqtt", "mqtt+websockets", "httpapi"};
+    (void)json_object_set_new(row, "protocol", json_string(protocols[given->protocol]));
     (void)json_object_set_new(row, "tls", json_boolean(nj_settings_uses_tls(given)));
     if (given->host) {
         (void)json_object_set_new(row, "bind-address", json_string(given->host));

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "net/socket_priv.h"
 #include "net/text_priv.h"
 
@@ -148,27 +149,15 @@ static uint32_t get_u32(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Castagnoli, reflected; bit by bit, as headers are short and few. */
-static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82f63b78) : 0);
-        }
-    }
-    return crc;
-}
-
 /* The checksum is that of the header with zeros in its own place. */
 static bool has_right_checksum(const uint8_t *data, size_t len, struct nj_bytes given)
 {
     static const uint8_t zeros[4];
     size_t before = (size_t)(given.ptr - data);
-    uint32_t crc = crc32c(UINT32_MAX, data, before);
-    crc = crc32c(crc, zeros, sizeof(zeros));
-    crc = crc32c(crc, given.ptr + 4, len - before - 4);
-    return (crc ^ UINT32_MAX) == get_u32(given.ptr);
+    uint32_t crc = nj_crc32c(0, data, before);
+    crc = nj_crc32c(crc, zeros, sizeof(zeros));
+    crc = nj_crc32c(crc, given.ptr + 4, len - before - 4);
+    return crc == get_u32(given.ptr);
 }
 
 struct tlv {
