@@ -24,8 +24,8 @@ bool nj_restart_is_trial(void);
  * file already. */
 bool nj_restart_is_successor(void);
 
-/* After the front was opened: paths of unix sockets that the first process of the line made are ours
- * to remove; those that a service manager made are not. */
+/* After the front was opened: paths of unix sockets that the first process of the line made are
+ * ours to remove; those that a service manager made are not. */
 void nj_restart_adopt(struct nj_front *front);
 
 /* Starts the child that tries. It inherits the listening sockets. */

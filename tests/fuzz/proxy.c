@@ -3,11 +3,11 @@
  * Oracle: nothing is read beyond the bytes that came (the input is copied into a block of exactly
  * its size); however the bytes are cut, the answer is the same, and it never changes once it is no
  * longer "more has to come"; an accepted name is one that a login may use. */
+#include "net/proxy.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "net/proxy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
