@@ -101,7 +101,10 @@ static void put_escaped(struct nj_json_out *out, struct nj_bytes text)
         }
         char escape[8];
         int len;
-        char letter = byte < sizeof(short_forms) ? short_forms[byte] : '\0';
+        char letter = '\0';
+        if (byte < sizeof(short_forms)) {
+            letter = short_forms[byte];
+        }
         if (byte == '"' || byte == '\\' || letter) {
             len = snprintf(escape, sizeof(escape), "\\%c", letter ? letter : byte);
         } else {

@@ -1,6 +1,7 @@
 /* See dynsec_journal.h. */
 #include "security/dynsec_journal.h"
 
+#include <sys/stat.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -246,12 +247,19 @@ static enum nj_err write_anew(struct nj_dynsec_journal *journal)
     return journal->fd < 0 ? NJ_ESYS : NJ_OK;
 }
 
+/* Somebody took the file away: what goes into it now is nowhere. */
+static bool is_gone(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) != 0 || info.st_nlink == 0;
+}
+
 /* What was added to the text behind `before` is put on disk, or taken back. */
 static enum nj_err flush(struct nj_dynsec_journal *journal, size_t before)
 {
     struct nj_buf *text = &journal->text;
     enum nj_err err;
-    if (journal->fd < 0) {
+    if (journal->fd < 0 || is_gone(journal->fd)) {
         err = write_anew(journal);
     } else {
         err = nj_file_append(journal->fd, text->data + before, text->len - before);

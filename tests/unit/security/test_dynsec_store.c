@@ -386,6 +386,23 @@ static void a_change_that_cannot_be_kept_is_refused_and_the_next_one_works(void 
     nj_dynsec_close(dynsec);
 }
 
+static void a_journal_that_was_taken_away_is_written_again(void **state)
+{
+    (void)state;
+    put(path, start_text);
+    struct nj_dynsec *dynsec = open_module();
+    assert_int_equal(add_role(dynsec, 1), NJ_OK);
+    assert_int_equal(unlink(beside(".journal")), 0);
+    assert_int_equal(add_role(dynsec, 2), NJ_OK);
+    struct image image = take_image();
+    nj_dynsec_close(dynsec);
+    restore(&image);
+    image_fini(&image);
+    dynsec = open_module();
+    assert_true(has_role(dynsec, 1) && has_role(dynsec, 2));
+    nj_dynsec_close(dynsec);
+}
+
 /* ---- files that are not ours */
 
 static void a_bad_file_is_refused_and_the_last_good_copy_is_there(void **state)
@@ -522,6 +539,7 @@ int main(void)
         EACH(damage_before_the_end_of_the_journal_is_told),
         EACH(a_crash_at_any_system_call_loses_no_answered_change),
         EACH(a_change_that_cannot_be_kept_is_refused_and_the_next_one_works),
+        EACH(a_journal_that_was_taken_away_is_written_again),
         EACH(a_bad_file_is_refused_and_the_last_good_copy_is_there),
         EACH(a_copy_is_kept_before_the_first_change),
         EACH(a_file_edited_while_stopped_counts),
