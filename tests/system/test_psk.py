@@ -17,14 +17,22 @@ CONFIG = ("allow_anonymous false\npsk_file {dir}/keys\nacl_file {dir}/acl\nliste
 MOSQUITTO_PUB = shutil.which("mosquitto_pub", path="/usr/bin:/bin")
 
 
+started = []
+
+
+def keep(argv, env):
+    process = subprocess.Popen(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               env={**env, "HOME": "/nonexistent"})
+    started.append(process)
+    return process
+
+
 class Debian:
     """mosquitto_pub and mosquitto_sub of Debian."""
 
     @staticmethod
     def start(tool, *args):
-        return subprocess.Popen(["stdbuf", "-oL", f"/usr/bin/mosquitto_{tool}", *args], text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                env={"HOME": "/nonexistent", "PATH": "/usr/bin"})
+        return keep(["stdbuf", "-oL", f"/usr/bin/mosquitto_{tool}", *args], {"PATH": "/usr/bin"})
 
 
 class Ours:
@@ -32,13 +40,23 @@ class Ours:
     def start(tool, *args):
         argv = Tools("native").argv(tool, args)
         # Its trace goes to stderr, line by line; stdbuf would not get along with sanitizers.
-        return subprocess.Popen(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                env={**os.environ, "HOME": "/nonexistent"})
+        return keep(argv, os.environ)
 
 
 FAMILIES = [pytest.param(Ours, id="nj"),
             pytest.param(Debian, id="debian",
                          marks=pytest.mark.skipif(not MOSQUITTO_PUB, reason="not installed"))]
+
+
+@pytest.fixture(autouse=True)
+def end_of_clients():
+    """No client outlives a test that failed."""
+    started.clear()
+    yield
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture
