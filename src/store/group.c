@@ -26,7 +26,7 @@ static size_t op_bytes(const struct nj_store_op *op)
 static struct nj_bytes take(struct nj_bytes bytes, uint8_t **at)
 {
     struct nj_bytes copy = {.ptr = bytes.ptr ? *at : NULL, .len = bytes.len};
-    if (bytes.len) {
+    if (bytes.ptr && bytes.len) {
         memcpy(*at, bytes.ptr, bytes.len);
         *at += bytes.len;
     }

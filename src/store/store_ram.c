@@ -9,8 +9,8 @@
 
 #include "base/mem.h"
 #include "store/group.h"
-#include "store/ram_rows.h"
 #include "store/open.h"
+#include "store/ram_rows.h"
 
 /* What will be called at the flush. */
 struct outcome {
@@ -150,6 +150,7 @@ static bool do_blocked(struct store_ram *ram, struct lane *lane, struct nj_store
     }
     if (group->joint.id) {
         struct joint **joint = find_joint(ram, group->joint.id);
+        NJ_ASSERT(*joint); /* entered when the group was submitted */
         if (!is_complete(*joint)) {
             return false;
         }

@@ -56,7 +56,8 @@ static struct fault present(void)
     if (strcmp(word, "sync") == 0) {
         return (struct fault){SYNC, EIO};
     }
-    return strcmp(word, "slow") == 0 ? (struct fault){SLOW, atoi(rest)} : (struct fault){GOOD, 0};
+    return strcmp(word, "slow") == 0 ? (struct fault){SLOW, (int)strtol(rest, NULL, 10)}
+                                     : (struct fault){GOOD, 0};
 }
 
 enum file {
