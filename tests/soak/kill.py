@@ -16,6 +16,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
+import mqttwire  # noqa: E402
 from brokerproc import Broker, Options  # noqa: E402
 from history_delivery import DeliveryHistory  # noqa: E402
 from mqttwire import V5, V311  # noqa: E402
@@ -73,10 +74,23 @@ class Rounds:
         self.world.run(seconds=0.05)  # what would come too often
         problems = self.history.check() + self.world.faults()
         problems += [f"refused: {who} with {reason}" for who, reason in self.world.refused]
+        problems += self.check_retained()
         if not done and not problems:
             problems = ["stuck: " + ", ".join(f"{p.client_id} has {p.outgoing}"
                                               for p in self.publishers if p.outgoing)]
         return problems
+
+    def check_retained(self):
+        """What is retained is the newest that was acknowledged; everything has settled."""
+        wanted = self.keeper.retained_acked
+        found = {}
+        with self.broker.client("probe") as probe:
+            probe.send(mqttwire.subscribe(1, [("r/#", 0)]), mqttwire.pingreq())
+            for packet in probe.drain(lambda packet: packet.name == "PINGRESP"):
+                if packet.name == "PUBLISH" and packet.retain:
+                    found[packet.topic] = int(packet.payload.split(b":")[1])
+        return [f"retained: {topic} has {found.get(topic)}, not {number}"
+                for topic, number in wanted.items() if found.get(topic) != number]
 
     def is_settled(self):
         return all(p.is_idle() and p.is_ready for p in [*self.publishers, self.keeper]) and all(

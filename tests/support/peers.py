@@ -112,7 +112,7 @@ class Publisher(Peer):
         self.outgoing = {}  # packet id → [state, number, topic, qos, payload], in order of sending
         self.last_id = 0
         self.is_paused = False
-        self.retained_acked = 0
+        self.retained_acked = {}  # topic → newest number
         self.dropped = 0
 
     def on_ready(self, session_present):
@@ -159,7 +159,7 @@ class Publisher(Peer):
         elif reason < 0x80 or reason == 0x92:
             self.world.history.acked(self.client_id, state[1])
             if self.retained:
-                self.retained_acked = max(self.retained_acked, state[1])
+                self.retained_acked[state[2]] = max(self.retained_acked.get(state[2], 0), state[1])
         else:
             self.dropped += 1
         self.pump()
