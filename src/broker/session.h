@@ -73,7 +73,7 @@ struct nj_session {
     bool has_rows;               /* it had when it was resumed: new ones go behind them */
     bool is_ending;              /* it ended; the record says so, too */
     struct nj_will *will;
-    struct nj_list held;    /* answers that wait for the store, in order */
+    struct nj_list held; /* answers that wait for the store, in order */
     uint32_t held_count;
     struct nj_btimer timer; /* away: will delay, expiry */
     uint64_t expires_ms;

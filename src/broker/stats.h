@@ -19,7 +19,7 @@
     X(dropped_queue_full)                                                                          \
     X(dropped_expired)                                                                             \
     X(dropped_too_large)                                                                           \
-    X(dropped_store) /* the store refused them; the publisher was told */                        \
+    X(dropped_store) /* the store refused them; the publisher was told */                          \
     X(dropped_memory)                                                                              \
     X(dropped_slow) /* QoS 0 to a socket that takes no more */                                     \
     X(denied_publish)                                                                              \

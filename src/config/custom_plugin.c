@@ -92,14 +92,12 @@ static enum nj_err use_persistence_location(struct nj_parser *parser, bool is_gl
 {
     int listener = parser->context.listener;
     parser->context.listener = is_global ? -1 : listener;
-    struct nj_scope_settings *scope = nj_parser_scope(parser);
-    parser->context.listener = listener;
-    if (scope->dynamic_security) {
-        return nj_parser_fail(parser,
-                              "Error: Duplicate 'dynamic_security' value in configuration.");
+    enum nj_err err = nj_parser_mark_seen(parser, nj_option_find("dynamic_security"));
+    if (err == NJ_OK) {
+        nj_set_text(&nj_parser_scope(parser)->dynamic_security, "");
     }
-    nj_set_text(&scope->dynamic_security, "");
-    return NJ_OK;
+    parser->context.listener = listener;
+    return err;
 }
 
 /* Below a listener it is that listener's; before any, it is all of them's (finish.c). */

@@ -13,7 +13,7 @@ struct nj_store_group {
     struct nj_store_group *next;
     unsigned lane;
     bool is_read;
-    bool is_told; /* its completion was reported already */
+    bool is_told;    /* its completion was reported already */
     enum nj_err err; /* its outcome, once known */
     struct nj_store_read read;
     uint64_t cookie;

@@ -125,8 +125,8 @@ struct nj_record_blob {
 };
 
 /* NJ_OK when the value has its checksum for this table and key. */
-enum nj_err nj_record_check(enum nj_record_table table, struct nj_bytes key,
-                            struct nj_bytes value) NJ_NODISCARD;
+enum nj_err nj_record_check(enum nj_record_table table, struct nj_bytes key, struct nj_bytes value)
+    NJ_NODISCARD;
 
 /* Any fields behind a right head: for tests of the decoding. */
 enum nj_err nj_record_seal(struct nj_buf *out, enum nj_record_table table, struct nj_bytes key,
