@@ -1,0 +1,133 @@
+/* What the stateful fuzzer found (tests/stateful), each in the fewest steps that showed it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/flow.h"
+#include "broker/message.h"
+#include "broker/retain.h"
+#include "broker/session.h"
+#include "broker/will.h"
+#include "fixture.h"
+
+#define SMALL_PACKET 200u
+
+static void an_expired_qos_2_message_is_not_released(void **state)
+{
+    (void)state;
+    struct rig_client *pub = rig_connect_stored(&rig, "pub");
+    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
+    rig_sub(sub, "t", 1);
+    const struct rig_publish publish = {
+        .topic = "t", .payload = "x", .qos = 2, .id = 1, .has_expiry = true, .expiry_s = 5};
+    assert_int_equal(rig_publish(pub, &publish), 0);
+    rig_expect_ack(pub, NJ_MQTT_PUBREC, 1, 0);
+    rig_advance(&rig, 6000);
+    rig_pubrel(pub, 1);
+    rig_expect_ack(pub, NJ_MQTT_PUBCOMP, 1, 0);
+    rig_expect_nothing(sub);
+    assert_int_equal(RIG_STAT(&rig, dropped_expired), 1);
+}
+
+static void a_no_local_subscription_takes_no_copy_from_another_one(void **state)
+{
+    (void)state;
+    struct rig_client *client = rig_connect_stored(&rig, "c");
+    const struct rig_subscribe no_local = {.filter = "a/#", .qos = 1, .is_no_local = true};
+    assert_int_equal(rig_subscribe(client, &no_local), 1);
+    rig_sub(client, "a/+", 0);
+    /* The session goes on with a version that gets one copy of overlapping subscriptions. */
+    client = rig_connect(&rig, "c",
+                         &(struct rig_connect){.version = NJ_MQTT_311, .expiry_s = UINT32_MAX});
+    rig_say(client, "a/b", "x", 0, 0);
+    rig_expect_publish(client, "a/b", "x", 0);
+    rig_expect_nothing(client);
+}
+
+/* The store group of a message that is dropped as too large refers to it until it is submitted. */
+static void a_message_too_large_for_its_only_receiver_lives_as_long_as_its_group(void **state)
+{
+    (void)state;
+    static char large[5000];
+    memset(large, 'x', sizeof(large));
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    const struct rig_connect narrow = {.expiry_s = 60, .max_packet = SMALL_PACKET};
+    for (char id[] = "s0"; id[1] < '4'; id[1]++) {
+        rig_sub(rig_connect(&rig, id, &narrow), "t", 1);
+    }
+    const struct rig_publish publish = {
+        .topic = "t", .payload = large, .payload_len = sizeof(large), .qos = 1, .id = 1};
+    assert_int_equal(rig_publish(pub, &publish), 0);
+    rig_expect_ack(pub, NJ_MQTT_PUBACK, 1, 0);
+    assert_int_equal(rig.store.row_count, 0);
+}
+
+static void retained_messages_go_on_when_the_queue_before_them_drops_out(void **state)
+{
+    (void)state;
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    rig_retain(pub, "r/1", "one", 1);
+    rig_retain(pub, "r/2", "two", 1);
+    const struct rig_connect narrow = {.expiry_s = 60, .receive_max = 2};
+    struct rig_client *sub = rig_connect(&rig, "sub", &narrow);
+    rig_sub(sub, "secret", 2);
+    rig_sub(sub, "r/1", 1);
+    uint16_t first = rig_expect_publish(sub, "r/1", "one", 1).id;
+    rig_say(pub, "secret", "a", 1, 1);
+    (void)rig_expect_publish(sub, "secret", "a", 1);
+    rig_say(pub, "secret", "b", 1, 2); /* waits: the window is full */
+    rig_sub(sub, "r/2", 1);            /* and this one behind it */
+    rig_policy(&rig, "topic readwrite r/#\n");
+    rig_run(&rig);
+    rig_puback(sub, first);
+    (void)rig_expect_publish(sub, "r/2", "two", 1);
+}
+
+static struct rig_client *connect_with_will(const char *payload, uint32_t delay_s)
+{
+    return rig_connect(&rig, "c",
+                       &(struct rig_connect){.expiry_s = 3600,
+                                             .will_topic = "w",
+                                             .will_payload = payload,
+                                             .will_qos = 1,
+                                             .will_retain = true,
+                                             .will_delay_s = delay_s});
+}
+
+static void the_new_will_outlives_the_release_of_the_old_one(void **state)
+{
+    (void)state;
+    rig_keep(&rig);
+    (void)connect_with_will("old", 0);
+    (void)connect_with_will("new", 0); /* takes over: the old will goes out */
+    rig_crash(&rig);
+    rig_advance(&rig, 100);
+    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
+    rig_sub(sub, "w", 1);
+    (void)rig_expect_publish(sub, "w", "new", 1);
+}
+
+static void deadlines_do_not_begin_anew_with_a_second_crash(void **state)
+{
+    (void)state;
+    rig_keep(&rig);
+    (void)connect_with_will("x", 30);
+    rig_crash(&rig);
+    rig_advance(&rig, 20000);
+    rig_crash(&rig);
+    struct nj_session *session = rig_session(&rig, "c");
+    assert_int_equal(session->will_due_ms, rig.now_ms + 10000);
+    assert_int_equal(session->expires_ms, rig.now_ms + 3580000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST2(an_expired_qos_2_message_is_not_released),
+        TEST1(a_no_local_subscription_takes_no_copy_from_another_one),
+        TEST2(a_message_too_large_for_its_only_receiver_lives_as_long_as_its_group),
+        TEST2(retained_messages_go_on_when_the_queue_before_them_drops_out),
+        TEST2(the_new_will_outlives_the_release_of_the_old_one),
+        TEST2(deadlines_do_not_begin_anew_with_a_second_crash),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
