@@ -108,12 +108,16 @@ class Broker:
             out += ["--compat", "mosquitto"]
         return out + [self.fill(a) for a in self.args]
 
+    def names_a_store(self):
+        """Whether the configuration says itself what is kept, and where."""
+        return re.search(r"^persistence true|^(global_)?plugin .*persist_sqlite", self.config, re.M)
+
     def environment(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("MOSQUITTO", "NJ_"))}
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
         env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
-        if Options.store == "chaos":
+        if Options.store == "chaos" and not self.names_a_store():
             env["NIGHTJAR_STORE_CHAOS"] = "0"  # late and out of step, but never failing
         env.update(self.env)
         return env

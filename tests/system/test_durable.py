@@ -12,6 +12,7 @@ import pytest
 
 import mqttwire as mw
 import passwords
+from brokerproc import Options
 from mqttwire import V5, V311, Will
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "soak"))
@@ -106,6 +107,7 @@ def test_F037_expiry_goes_on_while_the_broker_is_down(broker, crash):
     assert 80 <= got.prop("message_expiry_interval") <= 90
 
 
+@pytest.mark.needs("nightjar", "native")
 def test_owner_of_a_session_is_remembered(broker, crash):
     one = broker("password_file {dir}/pw\nallow_anonymous false\n" + STORE, anonymous=False,
                  files={"pw": passwords.file_text({"ann": "a", "bob": "b"})})
@@ -234,6 +236,7 @@ def test_F005_retained_messages_come_back(broker, crash):
     sub.quiet()
 
 
+@pytest.mark.needs("nightjar", "native")
 def test_L008_a_retained_message_of_a_deleted_user_is_not_served(broker, crash):
     acl = "topic readwrite r\n\nuser ann\ntopic readwrite r\n"
     settings = ("password_file {dir}/pw\nacl_file {dir}/acl\npersistence true\n"
@@ -302,6 +305,8 @@ def test_a_store_that_cannot_be_opened_says_what_to_do(broker):
     assert "nowhere" in log and "Set persistence_location" in log
 
 
+@pytest.mark.needs("nightjar", "native")
+@pytest.mark.skipif(Options.store is not None, reason="is given a store")
 @pytest.mark.skipif(os.getuid() != 0, reason="needs an account to give up")
 def test_who_did_not_ask_for_a_store_runs_where_none_can_be_written(broker):
     one = broker(start=False, has_config=False, args=["-p", "{port}"]).start()

@@ -7,12 +7,15 @@ import pytest
 
 import mqttwire as mw
 import proxyproto as pp
+from brokerproc import Options
 from mqttwire import V5, V311, packets
 from proxyproto import ProxiedEndpoint, ssl_tlv, tlv, v1, v2
 
 pytestmark = pytest.mark.needs("nightjar")
 
 TRUSTED = "proxy_trusted 127.0.0.0/8\n"
+# The original takes version 2 for the proxy's TLS and refuses a certificate of its own beside it.
+WSS_VERSION = 1 if Options.mode == "compat" else 2
 LISTENERS = f"""
 acl_default allow
 connection_messages true
@@ -34,7 +37,7 @@ listener {{port_wss}} 127.0.0.1
 protocol websockets
 certfile {{dir}}/server.crt
 keyfile {{dir}}/server.key
-enable_proxy_protocol 2
+enable_proxy_protocol {WSS_VERSION}
 {TRUSTED}
 listener 0 {{dir}}/mqtt.sock
 enable_proxy_protocol 2
@@ -75,7 +78,7 @@ def is_refused(conn):
 # -- right headers -------------------------------------------------------------------------------
 
 KINDS = [("tcp", "port", v1), ("tcp", "port_v2", v2), ("ws", "port_ws", v2),
-         ("tls", "port_tls", v1), ("wss", "port_wss", v2)]
+         ("tls", "port_tls", v1), ("wss", "port_wss", v1 if WSS_VERSION == 1 else v2)]
 
 
 @pytest.mark.parametrize("kind,port,header", KINDS, ids=[f"{k}-{h.__name__}" for k, _, h in KINDS])
