@@ -19,6 +19,7 @@ OPEN = "acl_default allow\n"
 
 def opened(one):
     """The sockets that the log says were opened: (kind, name of the port)."""
+    one.wait_log("version .* running")  # it comes after them
     names = {str(number): name for name, number in one.ports.items()}
     return [(kind, names[port]) for kind, port in re.findall(
         r"Opening (\w+) listen socket on port (\d+)\.", one.log_text())]
