@@ -126,6 +126,9 @@ static void set_will(struct sim *sim, unsigned c, const struct step *step,
         .due_ms = UINT64_MAX,
     };
     (void)snprintf(payload, 16, "%u", will->message.serial);
+    sim_note(sim, "       will m%u of %s, delay %u s, expiry %u s%s", will->message.serial,
+             model_topics[will->message.topic], will->delay_s, will->expiry_s,
+             will->message.is_retain ? ", retained" : "");
     options->will_topic = model_topics[will->message.topic];
     options->will_payload = payload;
     options->will_qos = will->message.qos;
@@ -583,18 +586,20 @@ static void release_store(struct sim *sim)
 }
 
 /* Wills of one moment may go out in any order, which decides what stays retained, and a little
- * later, which decides when they expire. */
+ * later, which decides when they expire. Connections lost together have their wills together. */
 static bool has_vague_wills(const struct sim *sim)
 {
-    unsigned wills = 0;
+    unsigned wills_of[TOPIC_COUNT] = {0};
+    bool is_vague = false;
     for (unsigned c = 0; c < sim->model.clients; c++) {
         const struct m_session *session = &sim->model.sessions[c];
-        bool is_due = session->expiry_s == 0 || session->will.delay_s == 0;
-        if (session->is_connected && session->will.is_set && is_due) {
-            wills += session->will.expiry_s ? 2 : 1;
+        const struct m_will *will = &session->will;
+        if (session->is_connected && will->is_set) {
+            bool is_due = session->expiry_s == 0 || will->delay_s == 0;
+            is_vague |= wills_of[will->message.topic]++ > 0 || (is_due && will->expiry_s);
         }
     }
-    return wills > 1;
+    return is_vague;
 }
 
 static void on_crash(struct sim *sim)

@@ -75,7 +75,7 @@ static void core_open(struct rig *rig)
 {
     struct nj_core *core = &rig->core;
     unsigned shards = core->shard_count;
-    core->qsbr = nj_qsbr_new(shards);
+    core->qsbr = nj_qsbr_new(shards + 1); /* the last one is the control thread's */
     core->interest = nj_interest_new(core->qsbr);
     core->retain = nj_retain_new(core->qsbr);
     core->store = &rig->store.base;
