@@ -31,16 +31,17 @@ struct nj_publication {
     struct nj_message *kept; /* made when the first receiver needs it; counted */
     uint64_t sender;         /* session id, 0 = the broker */
     uint8_t phase;           /* enum nj_phase */
-    bool is_deferred;     /* NJ_PHASE_ROWS: a member of a shared subscription has its turn later */
-    uint32_t clock;       /* NJ_PHASE_REST: of the filters when it was released */
-    uint64_t joint;       /* NJ_PHASE_ROWS: the joint group of the rows */
-    uint64_t ticket;      /* NJ_PHASE_ROWS: what other workers answer to */
-    uint32_t share;       /* for one member of a shared subscription: its number there */
-    bool is_single;       /* one receiver: not worth keeping for sharing */
-    uint64_t frame_key;   /* shape of the frame in shard->frame_buf; 0 = none */
-    uint32_t frame_len;   /* in the buffer */
-    uint32_t frame_total; /* with a payload that is referenced */
-    uint32_t frame_id_at; /* where the packet id goes in it; 0 = QoS 0 */
+    bool is_deferred;      /* NJ_PHASE_ROWS: a member of a shared subscription has its turn later */
+    uint32_t clock;        /* NJ_PHASE_REST: of the filters when it was released */
+    uint32_t retain_clock; /* nj_retain_clock when it was retained; 0 = was not */
+    uint64_t joint;        /* NJ_PHASE_ROWS: the joint group of the rows */
+    uint64_t ticket;       /* NJ_PHASE_ROWS: what other workers answer to */
+    uint32_t share;        /* for one member of a shared subscription: its number there */
+    bool is_single;        /* one receiver: not worth keeping for sharing */
+    uint64_t frame_key;    /* shape of the frame in shard->frame_buf; 0 = none */
+    uint32_t frame_len;    /* in the buffer */
+    uint32_t frame_total;  /* with a payload that is referenced */
+    uint32_t frame_id_at;  /* where the packet id goes in it; 0 = QoS 0 */
 };
 
 /* What became of it. */

@@ -212,7 +212,10 @@ enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *sessio
     }
     struct nj_sub_entry *entry = entry_of(filter, session);
     if (entry) {
+        /* Live messages that are on their way are its own all the same. */
+        uint32_t retain_clock = entry->options.retain_clock;
         entry->options = *options;
+        entry->options.retain_clock = retain_clock;
         *is_new = false;
         return NJ_OK;
     }
@@ -266,6 +269,16 @@ bool nj_filters_remove(struct nj_filters *filters, struct nj_session *session, s
     }
     detach(filters, session, entry->back);
     return true;
+}
+
+void nj_filters_set_retain_clock(struct nj_filters *filters, struct nj_session *session,
+                                 struct nj_bytes text, uint32_t clock)
+{
+    struct nj_filter *filter = nj_filters_find(filters, text);
+    struct nj_sub_entry *entry = filter ? entry_of(filter, session) : NULL;
+    if (entry) {
+        entry->options.retain_clock = clock;
+    }
 }
 
 void nj_filters_remove_all(struct nj_filters *filters, struct nj_session *session)

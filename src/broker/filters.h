@@ -26,6 +26,7 @@ struct nj_sub_options {
     uint8_t qos;
     bool is_no_local;
     bool is_retain_as_published;
+    uint32_t retain_clock; /* nj_retain_clock before it was given what is retained; 0 = was not */
 };
 
 /* As one number, for the store. */
@@ -77,6 +78,9 @@ enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *sessio
 /* Counts subscriptions as they are made; wraps. An entry is younger than a reading c of it when
  * (int32_t)(entry->since - c) > 0. */
 uint32_t nj_filters_clock(const struct nj_filters *filters);
+/* What was retained up to then is on its way to it; see nj_sub_options. */
+void nj_filters_set_retain_clock(struct nj_filters *filters, struct nj_session *session,
+                                 struct nj_bytes text, uint32_t clock);
 /* False when there was no such subscription. */
 bool nj_filters_remove(struct nj_filters *filters, struct nj_session *session,
                        struct nj_bytes text);

@@ -123,6 +123,7 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
     struct nj_bytes topic = publication->view.topic;
     if (publication->view.payload.len == 0) {
         (void)nj_shard_retain_clear(shard, topic);
+        publication->retain_clock = nj_retain_clock(shard->core->retain);
         return;
     }
     struct nj_message_view view = publication->view;
@@ -136,6 +137,7 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
         NJ_STAT_ADD(shard, dropped_memory, 1);
     } else {
         store_retained(shard, message, origin);
+        publication->retain_clock = nj_retain_clock(shard->core->retain);
     }
     if (message && message != publication->kept) {
         /* It is what the index holds; the group refers to it until it is committed. */

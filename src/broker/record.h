@@ -38,6 +38,7 @@ struct nj_record_publish {
     uint32_t topic_len;
     uint32_t props_len;
     uint32_t payload_len;
+    uint32_t retain_clock;
     uint8_t qos;
     bool is_retain;
 };

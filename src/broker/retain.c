@@ -22,6 +22,7 @@ struct kept {
 struct nj_retain {
     struct nj_qsbr *domain;
     _Atomic int64_t count;
+    _Atomic uint32_t clock;
     _Atomic uint64_t next_due_ms;
     pthread_mutex_t lock; /* guards writing the tree, and what follows */
     struct nj_tree *tree; /* values: struct kept */
@@ -79,6 +80,17 @@ static void change_expiry(struct nj_retain *retain, struct kept *old, struct kep
     note_next_due(retain);
 }
 
+uint32_t nj_retain_clock(const struct nj_retain *retain)
+{
+    return atomic_load_explicit(&retain->clock, memory_order_acquire) | 1;
+}
+
+/* By two, so that it is never 0 with the lowest bit. After the change, under the lock. */
+static void tick(struct nj_retain *retain)
+{
+    (void)atomic_fetch_add_explicit(&retain->clock, 2, memory_order_release);
+}
+
 enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
                           struct nj_origin *origin)
 {
@@ -97,6 +109,7 @@ enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
     fresh->retained.origin = origin ? nj_origin_ref(origin) : NULL;
     struct kept *old = atomic_exchange_explicit(&node->value, fresh, memory_order_acq_rel);
     change_expiry(retain, old, fresh);
+    tick(retain);
     (void)pthread_mutex_unlock(&retain->lock);
     if (old) {
         nj_qsbr_defer(retain->domain, value_free, old);
@@ -128,6 +141,7 @@ bool nj_retain_clear(struct nj_retain *retain, struct nj_bytes topic)
     if (old) {
         take_away(retain, node, old);
     }
+    tick(retain);
     (void)pthread_mutex_unlock(&retain->lock);
     nj_qsbr_reclaim(retain->domain);
     return old != NULL;

@@ -47,6 +47,10 @@ uint64_t nj_retain_next_due_ms(const struct nj_retain *retain);
 void nj_retain_sweep(struct nj_retain *retain, uint64_t now_ms, unsigned max,
                      void (*removed)(void *arg, struct nj_bytes topic), void *arg);
 
+/* Rises with every change: whoever reads it and then matches sees all changes up to it. Never 0.
+ * Any thread. */
+uint32_t nj_retain_clock(const struct nj_retain *retain);
+
 int64_t nj_retain_count(const struct nj_retain *retain);
 
 #endif

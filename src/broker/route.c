@@ -40,6 +40,7 @@ static bool post(struct nj_shard *shard, unsigned target, struct nj_publication 
     record->from = shard->id;
     record->qos = view->qos;
     record->is_retain = view->is_retain;
+    record->retain_clock = publication->retain_clock;
     if (!message) {
         uint8_t *at = (uint8_t *)(record + 1);
         record->topic_len = (uint32_t)view->topic.len;
@@ -138,13 +139,22 @@ static bool is_single_copy(const struct nj_session *session)
     return session->version != NJ_MQTT_5;
 }
 
+/* Who subscribed when the message was retained already got it as such, or a newer one: what is
+ * still on its way from another worker would come behind that and be taken for the last word. */
+static bool is_outdated(const struct nj_sub_entry *entry, const struct nj_publication *publication)
+{
+    return publication->retain_clock && entry->options.retain_clock &&
+           (int32_t)(entry->options.retain_clock - publication->retain_clock) >= 0;
+}
+
 /* Its own, or the subscription was made when the message had been released. */
 static bool is_passed_over(const struct nj_sub_entry *entry,
                            const struct nj_publication *publication)
 {
     bool is_own = entry->options.is_no_local && entry->session->id == publication->sender;
-    return is_own || (publication->phase == NJ_PHASE_REST &&
-                      (int32_t)(entry->since - publication->clock) > 0);
+    return is_own || is_outdated(entry, publication) ||
+           (publication->phase == NJ_PHASE_REST &&
+            (int32_t)(entry->since - publication->clock) > 0);
 }
 
 static void mark_overlaps(uint64_t number, const struct nj_publication *publication,
