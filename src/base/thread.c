@@ -1,12 +1,31 @@
 /* See thread.h. */
 #include "base/thread.h"
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 
 #define STACK_BYTES ((size_t)512 * 1024)
+#define NICE_VALUE  10
+#define SLICE_NS    100000000 /* the longest that sched(7) lets a thread ask for */
+
+/* sched_setattr(2); the C library of Debian 12 has no name for it yet. */
+struct sched_attributes {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime; /* of SCHED_OTHER and SCHED_BATCH: the slice, since Linux 6.12 */
+    uint64_t deadline;
+    uint64_t period;
+};
 
 enum nj_err nj_thread_start(struct nj_thread *thread, const char *name, void *(*main_fn)(void *),
                             void *arg)
@@ -38,5 +57,20 @@ void nj_thread_join(struct nj_thread *thread)
     if (thread->is_running) {
         (void)pthread_join(thread->handle, NULL);
         thread->is_running = false;
+    }
+}
+
+/* The kernel lets a running thread end its slice, unless one that wakes up asks for shorter slices:
+ * so this one asks for the longest. SCHED_IDLE would give way as fast, but starve. */
+void nj_thread_give_way(void)
+{
+    const struct sched_attributes attr = {
+        .size = sizeof(attr),
+        .policy = SCHED_BATCH,
+        .nice = NICE_VALUE,
+        .runtime = SLICE_NS,
+    };
+    if (syscall(SYS_sched_setattr, 0, &attr, 0) != 0) {
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE_VALUE);
     }
 }

@@ -17,5 +17,8 @@ enum nj_err nj_thread_start(struct nj_thread *thread, const char *name, void *(*
                             void *arg) NJ_NODISCARD;
 /* Waits for its end. Nothing happens when it never started. */
 void nj_thread_join(struct nj_thread *thread);
+/* The calling thread gives way from now on: whoever else wakes up gets its processor at once, and
+ * it still gets its share when all processors are busy for long. Best effort. */
+void nj_thread_give_way(void);
 
 #endif

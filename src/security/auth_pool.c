@@ -1,9 +1,7 @@
 /* See auth_pool.h. */
 #include "security/auth_pool.h"
 
-#include <sys/resource.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -19,7 +17,6 @@
 #define BYTES_MAX      ((size_t)64 << 20)
 #define MEMORY_MAX_KIB (1u << 20) /* of all hashes that run; one alone may take it all */
 #define THREADS_MAX    32
-#define NICE_VALUE     10
 /* What a hash is taken to cost before the first one was measured. */
 #define FIRST_COST_MS 100
 
@@ -180,10 +177,7 @@ static void turn(struct nj_auth_pool *pool)
 static void *pool_thread(void *arg)
 {
     struct nj_auth_pool *pool = arg;
-    const struct sched_param param = {0};
-    /* Best effort: traffic comes before logins. */
-    (void)sched_setscheduler(0, SCHED_BATCH, &param);
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE_VALUE);
+    nj_thread_give_way(); /* traffic comes before logins */
     (void)pthread_mutex_lock(&pool->lock);
     while (!pool->is_closing) {
         turn(pool);

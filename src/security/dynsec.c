@@ -1,13 +1,10 @@
 /* See dynsec.h. */
 #include "security/dynsec.h"
 
-#include <sys/resource.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -23,7 +20,6 @@
 #define REST_FACTOR    10u
 #define RETRY_AFTER_MS 5000u
 #define JOURNAL_TRIM   ((size_t)1 << 20)
-#define NICE_VALUE     10
 
 void nj_dynsec_look_at(const char *path, struct nj_dynsec_look *out)
 {
@@ -172,9 +168,7 @@ static void save_unsaved(struct nj_dynsec *dynsec)
 static void *saver_main(void *arg)
 {
     struct nj_dynsec *dynsec = arg;
-    const struct sched_param param = {0};
-    (void)sched_setscheduler(0, SCHED_BATCH, &param);
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE_VALUE);
+    nj_thread_give_way(); /* traffic comes before saving */
     (void)pthread_mutex_lock(&dynsec->lock);
     while (!dynsec->is_stopping) {
         if (!dynsec->unsaved) {

@@ -91,7 +91,7 @@ SCENARIOS = [
              ["idle", "--connections", "10000"], "≤ 1,536 B", 1536, table.judge_memory,
              fresh=True, timed=False, rounds=1),
     Scenario("storm", f"storm of {USERS:,} argon2id logins, one attempt each, beside 1,000 msg/s",
-             ["storm", "--login-file", "logins", "-u", "steady", "-P", "a secret", "-t", "5"],
+             ["storm", "--login-file", "logins", "-u", "steady", "-P", "a secret", "-t", "5", "-T", "2"],
              "all in ≤ 2× hash ÷ threads, p99 ≤ 3× quiet", 0, table.judge_storm,
              [("nightjar", "nightjar", [])], storm_conf, timed=False, rounds=1),
 ]
