@@ -303,10 +303,48 @@ static uint32_t share_of(uint32_t all, uint32_t threads, uint32_t index)
     return all / threads + (index < all % threads);
 }
 
+/* A storm leaves from the first thread alone when there are others: what it costs to open thousands
+ * of connections must not hold up the steady traffic that is measured. */
+static uint32_t storm_threads(const struct nj_bench_engine *engine)
+{
+    return engine->logins_count && engine->threads_count > 1 ? 1 : 0;
+}
+
+static void make_connections(struct nj_bench_thread *thread)
+{
+    struct nj_bench_engine *engine = thread->engine;
+    uint32_t apart = storm_threads(engine);
+    uint32_t sharing = engine->threads_count - apart;
+    bool has_share = thread->index >= apart;
+    uint32_t index = thread->index - apart;
+    thread->conns_count = has_share ? share_of(connections_of(engine), sharing, index) : 0;
+    thread->conns = nj_zalloc((thread->conns_count + 1) * sizeof(*thread->conns));
+    for (uint32_t i = 0; i < thread->conns_count; i++) {
+        thread->conns[i].thread = thread;
+        thread->conns[i].fd = -1;
+        assign(engine, &thread->conns[i], index + i * sharing);
+    }
+}
+
+static void make_logins(struct nj_bench_thread *thread)
+{
+    struct nj_bench_engine *engine = thread->engine;
+    thread->logins_count = thread->index == 0 ? engine->logins_count : 0;
+    thread->logins = nj_zalloc((thread->logins_count + 1) * sizeof(*thread->logins));
+    for (uint32_t i = 0; i < thread->logins_count; i++) {
+        struct nj_bench_conn *conn = &thread->logins[i];
+        conn->thread = thread;
+        conn->fd = -1;
+        conn->role = NJ_BENCH_ROLE_LOGIN;
+        conn->index = i;
+        conn->number = connections_of(engine) + i;
+        conn->login = &engine->logins[i];
+    }
+}
+
 static void make_thread(struct nj_bench_engine *engine, uint32_t index)
 {
     struct nj_bench_thread *thread = &engine->threads[index];
-    uint32_t all = connections_of(engine);
     thread->engine = engine;
     thread->index = index;
     thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -314,25 +352,9 @@ static void make_thread(struct nj_bench_engine *engine, uint32_t index)
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = thread};
     epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, thread->wake_fd, &event);
     thread->buffer = nj_alloc(NJ_BENCH_READ_SIZE + NJ_BENCH_PAYLOAD_MAX + 4096);
-    thread->conns_count = share_of(all, engine->threads_count, index);
-    thread->conns = nj_zalloc((thread->conns_count + 1) * sizeof(*thread->conns));
     thread->pubs = nj_zalloc((engine->pubs_count + 1) * sizeof(struct nj_bench_pub *));
-    for (uint32_t i = 0; i < thread->conns_count; i++) {
-        thread->conns[i].thread = thread;
-        thread->conns[i].fd = -1;
-        assign(engine, &thread->conns[i], index + i * engine->threads_count);
-    }
-    thread->logins_count = share_of(engine->logins_count, engine->threads_count, index);
-    thread->logins = nj_zalloc((thread->logins_count + 1) * sizeof(*thread->logins));
-    for (uint32_t i = 0; i < thread->logins_count; i++) {
-        struct nj_bench_conn *conn = &thread->logins[i];
-        conn->thread = thread;
-        conn->fd = -1;
-        conn->role = NJ_BENCH_ROLE_LOGIN;
-        conn->index = index + i * engine->threads_count;
-        conn->number = all + conn->index;
-        conn->login = &engine->logins[conn->index];
-    }
+    make_connections(thread);
+    make_logins(thread);
     if (engine->options->rate > 0 && thread->pubs_count) {
         double share = (double)thread->pubs_count / engine->pubs_count;
         thread->interval_ns = 1e9 / (engine->options->rate * share);

@@ -12,7 +12,7 @@
 #include "base/fault.h"
 
 #define STACK_BYTES ((size_t)512 * 1024)
-#define NICE_VALUE  10
+#define NICE_VALUE  15
 #define SLICE_NS    100000000 /* the longest that sched(7) lets a thread ask for */
 
 /* sched_setattr(2); the C library of Debian 12 has no name for it yet. */
@@ -61,7 +61,9 @@ void nj_thread_join(struct nj_thread *thread)
 }
 
 /* The kernel lets a running thread end its slice, unless one that wakes up asks for shorter slices:
- * so this one asks for the longest. SCHED_IDLE would give way as fast, but starve. */
+ * so this one asks for the longest. The lower its weight, the more seldom has somebody who wakes up
+ * already had more than its share, which would make it wait for the next tick; but it must not be
+ * so low that logins starve when every processor is busy, as they do with SCHED_IDLE. */
 void nj_thread_give_way(void)
 {
     const struct sched_attributes attr = {

@@ -14,7 +14,7 @@
 #define NJ_LISTEN_FDS_MAX 16
 #define NJ_BACKLOG        4096
 /* How many connections to accept from one listener before looking at other events. */
-#define NJ_ACCEPT_BATCH 64
+#define NJ_ACCEPT_BATCH 16
 /* Longest nj_addr_text with its NUL: an IPv6 address with a scope. */
 #define NJ_ADDR_TEXT_MAX 64
 
