@@ -119,6 +119,18 @@ static enum nj_err put_in_force(const struct target *target)
     return err == NJ_OK ? host->change_policy(host->arg, same_policy, NULL) : err;
 }
 
+/* The contexts may have been made when the rest failed: they follow the directory again. */
+static void take_directory_back(const struct target *target)
+{
+    if (nj_front_reload_capath(nj_control_plane_front(target->plane), target->listener->capath) !=
+        NJ_OK) {
+        nj_log(NJ_LOG_ERROR,
+               "Error: the CA certificates of %s could not be loaded again; reload the "
+               "configuration before you trust them.",
+               target->listener->capath);
+    }
+}
+
 static void sync_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -226,6 +238,7 @@ static const char *store(const struct target *target, struct nj_bytes pem,
     }
     if (put_in_force(target) != NJ_OK) {
         take_back(target, info);
+        take_directory_back(target);
         return "The listener does not take the certificate; the log says why";
     }
     return NULL;
@@ -290,6 +303,7 @@ static const char *remove_file(const struct target *target, const struct nj_tls_
         if (!target->by_content) {
             (void)!add_link(target, info->hash);
         }
+        take_directory_back(target);
         return "The listener does not work without the certificate; the log says why";
     }
     (void)unlink(hidden);
