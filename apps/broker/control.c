@@ -434,6 +434,7 @@ int nj_control_run(struct nj_control *control)
         }
     }
     (void)close(fds[0].fd);
+    nj_control_plane_stop(control->plane);
     nj_http_stop(control->http);
     say_end(control);
     return control->exit_status;

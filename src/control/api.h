@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "security/authz.h"
+#include "security/password.h"
 
 struct nj_control_plane;   /* the whole of it; control/plane.h */
 struct nj_control_request; /* one PUBLISH: an envelope with commands */
@@ -45,6 +46,7 @@ enum nj_control_arg_type {
 #define NJ_ARG_REQUIRED 1u
 #define NJ_ARG_SECRET   2u /* never logged, wiped after the call */
 #define NJ_ARG_NULLABLE 4u /* null means the same as absent */
+#define NJ_ARG_HASHED   8u /* a password: nj_control_call_hash has its hash, made beforehand */
 
 struct nj_control_arg {
     const char *name;
@@ -83,6 +85,8 @@ struct nj_control_api {
     const struct nj_control_command *commands;
     size_t command_count;
     const struct nj_control_arg *envelope; /* keys beside `commands`; checked; NULL = none */
+    /* How arguments with NJ_ARG_HASHED are hashed; NULL when there are none. */
+    const struct nj_hash_cost *(*hash_cost)(void *ctx);
     /* Both may be NULL. Before the first command; an error ends the request: `begin` has called
      * nj_control_request_fail then. */
     enum nj_err (*begin)(void *ctx, struct nj_control_request *request);
@@ -142,6 +146,10 @@ bool nj_control_call_bool(const struct nj_control_call *call, const char *name, 
 int64_t nj_control_call_int(const struct nj_control_call *call, const char *name,
                             int64_t otherwise);
 
+/* The hash of the argument with NJ_ARG_HASHED. It is made before the request's first command, off
+ * the control thread (control/hashing.c); where that was not possible, here. */
+enum nj_err nj_control_call_hash(struct nj_control_call *call, struct nj_bytes password,
+                                 char out[NJ_HASH_TEXT_MAX]) NJ_NODISCARD;
 /* This answer is for the requester's eyes only, as with NJ_COMMAND_PRIVATE. */
 void nj_control_call_make_private(struct nj_control_call *call);
 /* Ends the call; it is gone afterwards. Takes `data` over; NULL = none. */

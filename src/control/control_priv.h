@@ -24,19 +24,27 @@ struct nj_control_plane {
     struct nj_control_entry apis[NJ_CONTROL_APIS_MAX];
     unsigned api_count;
     struct nj_control_request *current; /* the one at work, or NULL */
+    struct nj_control_hashing *hashing; /* NULL until passwords come */
     bool is_over;                       /* the front is gone: nothing is sent any more */
     struct nj_list gathers;             /* not answered yet */
 };
 
 /* Its life:
  *
- *   READY ─► begin ─► RUNNING ─┬─► (call waits) ─► RUNNING …
- *                              └─► ENDING (end hook) ─► reply, gone */
+ *   READY ─► (its passwords are hashed; others go on) ─► begin ─► RUNNING ─┬─► (call waits) ─►
+ * RUNNING … └─► ENDING (end hook) ─► reply, gone */
 enum nj_control_state {
     NJ_CONTROL_RUNNING, /* the next command may begin */
     NJ_CONTROL_WAITING, /* a call has not been answered */
     NJ_CONTROL_ENDING,  /* the end hook has it */
     NJ_CONTROL_ENDED,   /* the reply is due */
+};
+
+/* A password among the arguments, and what came of it. */
+struct nj_control_hash {
+    size_t command;           /* its place in the batch */
+    struct nj_bytes password; /* borrowed from the envelope */
+    char *text;               /* NULL: not made */
 };
 
 /* What the log will say about a change when it is known what came of it. */
@@ -67,6 +75,11 @@ struct nj_control_request {
     struct nj_control_line *lines;
     size_t line_count;
     size_t line_cap;
+    struct nj_list node; /* with hashing.c */
+    struct nj_hash_cost hash_cost;
+    struct nj_control_hash *hashes; /* in the order of the commands */
+    size_t hash_count;
+    size_t hash_next;            /* to be made; then: to be used */
     bool is_private;             /* one of its answers is */
     struct nj_control_call call; /* the one at work */
 };
@@ -86,9 +99,17 @@ json_t *nj_control_json_parse(struct nj_bytes text);
 void nj_control_json_text_free(char *text);
 
 /* -- request.c -- */
-/* Takes `from` over. NULL when memory is short: it gets no answer. */
+/* Takes `from` over and reads the envelope. NULL when memory is short: it gets no answer. */
 struct nj_control_request *nj_control_request_new(struct nj_control_plane *plane,
                                                   struct nj_request *from);
+/* Its turn has come: before the first nj_control_request_work. */
+void nj_control_request_begin(struct nj_control_request *request);
+/* Instead of its commands, one answer that says why. Before it begins. */
+void nj_control_request_refuse(struct nj_control_request *request, enum nj_control_fault fault,
+                               const char *text);
+/* The row of a command that is well formed; NULL when it will be refused or unknown. */
+const struct nj_control_command *nj_control_request_row(const struct nj_control_request *request,
+                                                        json_t *object);
 /* Works until it has to wait, ends, or `until_ms` is past. True: it ended and is gone. */
 bool nj_control_request_work(struct nj_control_request *request, uint64_t until_ms);
 void nj_control_request_free(struct nj_control_request *request);
@@ -99,6 +120,15 @@ void nj_control_request_log_failed(struct nj_control_request *request, const cha
 /* One finished answer. Takes `data` over. */
 void nj_control_request_answer(struct nj_control_request *request, json_t *data,
                                enum nj_control_fault fault, const char *error);
+
+/* -- hashing.c -- */
+/* True: the request has passwords; it waits until they are hashed, and its session with it. */
+bool nj_control_hashing_defer(struct nj_control_plane *plane, struct nj_control_request *request);
+/* One that waited long enough, or NULL. */
+struct nj_control_request *nj_control_hashing_take(struct nj_control_plane *plane);
+/* Its thread ends, after the hash at work. NULL is allowed. */
+void nj_control_hashing_stop(struct nj_control_hashing *hashing);
+void nj_control_hashing_free(struct nj_control_hashing *hashing); /* NULL is allowed */
 
 /* -- reply.c -- */
 void nj_control_reply_add(struct nj_control_request *request, const char *command, json_t *data,

@@ -65,8 +65,7 @@ static struct nj_dynsec_fail take_password(struct nj_control_call *call, struct 
     } else if (is_given) {
         const struct nj_bytes password =
             nj_bytes(json_string_value(given), json_string_length(given));
-        fail = nj_dynsec_fail_of(
-            nj_password_hash(password, &nj_dynsec_module_of(call)->options.cost, hash));
+        fail = nj_dynsec_fail_of(nj_control_call_hash(call, password, hash));
     } else {
         return fail;
     }

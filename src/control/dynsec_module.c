@@ -31,6 +31,12 @@ void nj_dynsec_module_configure(struct nj_dynsec_module *module,
     module->options = *options;
 }
 
+const struct nj_hash_cost *nj_dynsec_hash_cost(void *ctx)
+{
+    const struct nj_dynsec_module *module = ctx;
+    return &module->options.cost;
+}
+
 static void drop_request(struct nj_dynsec_module *module)
 {
     nj_dynsec_edit_forget(&module->mark);

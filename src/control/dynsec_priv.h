@@ -34,6 +34,7 @@ static inline struct nj_dynsec_state *nj_dynsec_draft(struct nj_control_call *ca
     return nj_dynsec_module_of(call)->edit.state;
 }
 
+const struct nj_hash_cost *nj_dynsec_hash_cost(void *ctx);
 enum nj_err nj_dynsec_begin(void *ctx, struct nj_control_request *request) NJ_NODISCARD;
 void nj_dynsec_end(void *ctx, struct nj_control_request *request);
 

@@ -81,8 +81,8 @@ static const struct nj_control_arg special_args[] = {
 };
 
 #define CLIENT_PARTS                                                                               \
-    STRING("password", "Invalid/missing password", .flags = NJ_ARG_SECRET, .max = 65535,           \
-           .doc = "empty = as if it was not given"),                                               \
+    STRING("password", "Invalid/missing password", .flags = NJ_ARG_SECRET | NJ_ARG_HASHED,         \
+           .max = 65535, .doc = "empty = as if it was not given"),                                 \
         GENERATE,                                                                                  \
         STRING("clientid", "Invalid/missing client id",                                            \
                .doc = "the only client id it may use; empty = any"),                               \
@@ -101,7 +101,7 @@ static const struct nj_control_arg put_client_args[] = {USERNAME, CLIENT_PARTS, 
 
 static const struct nj_control_arg password_args[] = {
     USERNAME,
-    STRING("password", "Invalid/missing password", .flags = NJ_ARG_SECRET,
+    STRING("password", "Invalid/missing password", .flags = NJ_ARG_SECRET | NJ_ARG_HASHED,
            .empty = "Empty password is not allowed", .max = 65535, .doc = "the new one"),
     GENERATE,
     {.name = NULL},
@@ -289,6 +289,7 @@ const struct nj_control_api nj_dynsec_api = {
     .commands = commands,
     .command_count = sizeof(commands) / sizeof(commands[0]),
     .envelope = envelope,
+    .hash_cost = nj_dynsec_hash_cost,
     .begin = nj_dynsec_begin,
     .end = nj_dynsec_end,
 };

@@ -21,6 +21,11 @@ struct nj_control_plane *nj_control_plane_new(struct nj_front *front,
     return plane;
 }
 
+void nj_control_plane_stop(struct nj_control_plane *plane)
+{
+    nj_control_hashing_stop(plane->hashing);
+}
+
 void nj_control_plane_free(struct nj_control_plane *plane)
 {
     if (!plane) {
@@ -28,6 +33,7 @@ void nj_control_plane_free(struct nj_control_plane *plane)
     }
     plane->is_over = true;
     nj_control_gather_abandon(plane);
+    nj_control_hashing_free(plane->hashing);
     nj_control_request_free(plane->current);
     nj_free(plane);
 }
@@ -63,13 +69,23 @@ int nj_control_plane_fd(const struct nj_control_plane *plane)
     return nj_door_fd(plane->front->door);
 }
 
+/* False: there is none. True though none is at work: it was put aside, or memory is short. */
 static bool begin_next(struct nj_control_plane *plane)
 {
-    struct nj_request *from = nj_door_take(plane->front->door);
-    if (from) {
-        plane->current = nj_control_request_new(plane, from);
+    struct nj_control_request *request = nj_control_hashing_take(plane);
+    if (!request) {
+        struct nj_request *from = nj_door_take(plane->front->door);
+        if (!from) {
+            return false;
+        }
+        request = nj_control_request_new(plane, from);
+        if (!request || nj_control_hashing_defer(plane, request)) {
+            return true;
+        }
     }
-    return from != NULL;
+    nj_control_request_begin(request);
+    plane->current = request;
+    return true;
 }
 
 void nj_control_plane_run(struct nj_control_plane *plane)

@@ -2,7 +2,9 @@
  *
  * Lives on the control thread (apps/broker/control.c), which calls nj_control_plane_run when the
  * door's descriptor is readable. One request is worked on at a time, in the order in which the door
- * gives them out (fair between clients, in order for each client), so handlers never meet. */
+ * gives them out (fair between clients, in order for each client), so handlers never meet. A
+ * request with passwords steps aside until they are hashed (hashing.c), and takes its turn then:
+ * what its commands and its `changeIndex` meet is the state of that moment. */
 #ifndef NJ_CONTROL_PLANE_H
 #define NJ_CONTROL_PLANE_H
 
@@ -41,6 +43,8 @@ void nj_control_json_init(void);
 
 struct nj_control_plane *nj_control_plane_new(struct nj_front *front,
                                               const struct nj_control_host *host);
+/* Ends the thread of its own. After the last nj_control_plane_run and before the front stops. */
+void nj_control_plane_stop(struct nj_control_plane *plane);
 /* Requests that are still waiting get no answer. After the workers have stopped. NULL is allowed.
  */
 void nj_control_plane_free(struct nj_control_plane *plane);

@@ -195,6 +195,25 @@ json_t *nj_control_call_args(const struct nj_control_call *call)
     return call->args;
 }
 
+enum nj_err nj_control_call_hash(struct nj_control_call *call, struct nj_bytes password,
+                                 char out[NJ_HASH_TEXT_MAX])
+{
+    struct nj_control_request *request = call->request;
+    size_t place = request->next - 1;
+    while (request->hash_next < request->hash_count) {
+        const struct nj_control_hash *hash = &request->hashes[request->hash_next];
+        if (hash->command == place && hash->text) {
+            (void)snprintf(out, NJ_HASH_TEXT_MAX, "%s", hash->text);
+            return NJ_OK;
+        }
+        if (hash->command >= place) {
+            break;
+        }
+        request->hash_next++;
+    }
+    return nj_password_hash(password, request->entry->api->hash_cost(request->entry->ctx), out);
+}
+
 const char *nj_control_call_string(const struct nj_control_call *call, const char *name)
 {
     return json_string_value(json_object_get(call->args, name));
@@ -396,7 +415,7 @@ static const char *open_envelope(struct nj_control_request *request, char *buf, 
     return text;
 }
 
-static void begin(struct nj_control_request *request)
+static void open_request(struct nj_control_request *request)
 {
     char error[160];
     request->entry = find_api(request->plane, request->from->topic);
@@ -409,12 +428,31 @@ static void begin(struct nj_control_request *request)
     const char *text = open_envelope(request, error, sizeof(error));
     if (text) {
         refuse(request, NJ_FAULT_INVALID, text);
-        return;
     }
-    const struct nj_control_api *api = request->entry->api;
-    if (api->begin && api->begin(request->entry->ctx, request) != NJ_OK) {
+}
+
+void nj_control_request_begin(struct nj_control_request *request)
+{
+    const struct nj_control_entry *entry = request->entry;
+    if (request->commands && entry->api->begin && entry->api->begin(entry->ctx, request) != NJ_OK) {
         request->commands = NULL;
     }
+}
+
+void nj_control_request_refuse(struct nj_control_request *request, enum nj_control_fault fault,
+                               const char *text)
+{
+    request->commands = NULL;
+    refuse(request, fault, text);
+}
+
+const struct nj_control_command *nj_control_request_row(const struct nj_control_request *request,
+                                                        json_t *object)
+{
+    char error[160];
+    const char *name = json_string_value(json_object_get(object, "command"));
+    const struct nj_control_command *row = name ? find_command(request->entry->api, name) : NULL;
+    return row && !nj_control_args_check(row->args, object, error, sizeof(error)) ? row : NULL;
 }
 
 struct nj_control_request *nj_control_request_new(struct nj_control_plane *plane,
@@ -445,7 +483,7 @@ struct nj_control_request *nj_control_request_new(struct nj_control_plane *plane
         return NULL;
     }
     (void)json_object_set_new(request->reply, "responses", request->responses);
-    begin(request);
+    open_request(request);
     return request;
 }
 
@@ -458,6 +496,10 @@ void nj_control_request_free(struct nj_control_request *request)
     nj_control_request_log_failed(request, "the broker stopped before it was saved");
     nj_control_request_log(request);
     nj_free(request->lines);
+    for (size_t i = 0; i < request->hash_count; i++) {
+        nj_free(request->hashes[i].text);
+    }
+    nj_free(request->hashes);
     json_decref(request->envelope);
     json_decref(request->reply);
     nj_request_free(request->from);

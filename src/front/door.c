@@ -10,10 +10,11 @@
 
 #define TABLE_SIZE 256u
 
-/* The requests of one session that wait. Exists only while there are some. */
+/* The requests of one session that wait. Exists only while there are some, or while it is held. */
 struct lane {
-    struct nj_list turn; /* in door->turns */
-    struct lane *next;   /* in the table */
+    struct nj_list turn; /* in door->turns, when there are requests that may be taken */
+    bool is_held;
+    struct lane *next; /* in the table */
     struct nj_list requests;
     uint64_t session;
     uint32_t count;
@@ -44,14 +45,26 @@ struct nj_door *nj_door_new(void)
     return door;
 }
 
+static void free_lane(struct lane *lane)
+{
+    struct nj_list *node;
+    while ((node = nj_list_pop_front(&lane->requests))) {
+        nj_request_free(NJ_CONTAINER(node, struct nj_request, node));
+    }
+    nj_free(lane);
+}
+
 void nj_door_free(struct nj_door *door)
 {
-    struct nj_request *request;
     if (!door) {
         return;
     }
-    while ((request = nj_door_take(door))) {
-        nj_request_free(request);
+    for (unsigned i = 0; i < TABLE_SIZE; i++) {
+        while (door->table[i]) {
+            struct lane *lane = door->table[i];
+            door->table[i] = lane->next;
+            free_lane(lane);
+        }
     }
     (void)pthread_mutex_destroy(&door->lock);
     (void)close(door->fd);
@@ -98,7 +111,7 @@ static struct lane *demand(struct nj_door *door, uint64_t session)
         }
         lane->session = session;
         nj_list_init(&lane->requests);
-        nj_list_push_back(&door->turns, &lane->turn);
+        nj_list_init(&lane->turn);
         *at = lane;
     }
     return *at;
@@ -122,7 +135,9 @@ static enum nj_err put(struct nj_door *door, struct nj_request *request)
         return NJ_ELIMIT;
     }
     nj_list_push_back(&lane->requests, &request->node);
-    lane->count++;
+    if (lane->count++ == 0 && !lane->is_held) {
+        nj_list_push_back(&door->turns, &lane->turn);
+    }
     lane->bytes += request->size;
     door->count++;
     door->bytes += request->size;
@@ -170,6 +185,35 @@ struct nj_request *nj_door_take(struct nj_door *door)
     struct nj_request *request = take(door);
     (void)pthread_mutex_unlock(&door->lock);
     return request;
+}
+
+enum nj_err nj_door_hold(struct nj_door *door, uint64_t session)
+{
+    (void)pthread_mutex_lock(&door->lock);
+    struct lane *lane = demand(door, session);
+    if (lane) {
+        nj_list_remove(&lane->turn);
+        lane->is_held = true;
+    }
+    (void)pthread_mutex_unlock(&door->lock);
+    return lane ? NJ_OK : NJ_ENOMEM;
+}
+
+void nj_door_release(struct nj_door *door, uint64_t session)
+{
+    (void)pthread_mutex_lock(&door->lock);
+    struct lane **at = find(door, session);
+    struct lane *lane = *at;
+    if (lane && lane->is_held) {
+        lane->is_held = false;
+        if (lane->count) {
+            nj_list_push_back(&door->turns, &lane->turn);
+        } else {
+            *at = lane->next;
+            nj_free(lane);
+        }
+    }
+    (void)pthread_mutex_unlock(&door->lock);
 }
 
 /* ---- requests */

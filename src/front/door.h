@@ -64,6 +64,12 @@ void nj_door_quiet(struct nj_door *door);
 struct nj_request *nj_door_take(struct nj_door *door);
 /* Requests refused because the door was full, ever. */
 uint64_t nj_door_refused(const struct nj_door *door);
+/* From now on nothing of this session is taken, though it may still be put, until it is released: a
+ * request of its is at work somewhere else, and the next one must not overtake it. NJ_ENOMEM: it is
+ * not held. The control thread. */
+enum nj_err nj_door_hold(struct nj_door *door, uint64_t session) NJ_NODISCARD;
+/* What was put meanwhile takes its turns again. The control thread. */
+void nj_door_release(struct nj_door *door, uint64_t session);
 /* Wakes whoever waits for the descriptor though nothing was put. Any thread. */
 void nj_door_ring(struct nj_door *door);
 

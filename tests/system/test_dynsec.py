@@ -256,6 +256,52 @@ def test_a_batch_goes_on_after_a_failure_and_an_atomic_one_does_nothing(adm):
     assert {"n1", "n2"} <= set(adm.do("listRoles")["roles"])
 
 
+def test_hashing_many_passwords_delays_only_who_asked(one, adm):
+    """200 hashes take seconds. Another administrator is answered meanwhile, and changes something;
+    the batch takes its turn afterwards, whole, and so does the next request of its sender."""
+    other = Dynsec(one)
+    adm.admin.send(API, json.dumps({"atomic": True, "commands": [
+        {"command": "createClient", "username": f"c{i}", "password": f"p{i}"}
+        for i in range(200)]}))
+    last = adm.admin.send(API, json.dumps({"commands": [{"command": "getDetails"}]}))
+    for i in range(20):
+        assert other.do("listClients")["totalCount"] == 4
+    other.do("createClient", username="between")
+    assert other.do("setClientPassword", username="between", password="one hash among many") is None
+    assert other.do("listClients")["totalCount"] == 5
+    answers = []
+    while len(answers) < 2:
+        packet = adm.admin.conn.packet(timeout=60)
+        if packet.name == "PUBLISH":
+            answers.append(packet)
+    assert not [r for r in json.loads(answers[0].payload)["responses"] if "error" in r]
+    assert answers[1].prop("correlation_data") == last
+    assert json.loads(answers[1].payload)["responses"][0]["data"]["clientCount"] == 205
+    login(one, "c199", password="p199").close()
+    login(one, "between", password="one hash among many").close()
+
+
+def test_a_stop_does_not_wait_for_passwords_that_are_still_hashed(one, adm):
+    adm.admin.send(API, json.dumps({"commands": [
+        {"command": "createClient", "username": f"c{i}", "password": "p"} for i in range(5000)]}))
+    Dynsec(one).do("getDetails")
+    one.stop()
+    one.start()
+    assert Dynsec(one).do("getDetails")["clientCount"] == 4
+
+
+def test_a_changeIndex_is_compared_when_the_passwords_are_hashed(one, adm):
+    other = Dynsec(one)
+    adm.admin.send(API, json.dumps({"changeIndex": 0, "commands": [
+        {"command": "createClient", "username": f"c{i}", "password": "p"} for i in range(40)]}))
+    other.do("createClient", username="between")
+    while (packet := adm.admin.conn.packet(timeout=60)).name != "PUBLISH":
+        pass
+    reply = json.loads(packet.payload)
+    assert {r["code"] for r in reply["responses"]} == {6}
+    assert other.do("listClients")["totalCount"] == 5
+
+
 def test_changes_with_an_old_changeIndex_are_refused(adm):
     index = adm.do("getDetails")["changeIndex"]
     create = {"command": "createRole", "rolename": "n"}

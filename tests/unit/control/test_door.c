@@ -189,10 +189,39 @@ static void several_workers_fill_it_while_it_is_emptied(void **state)
     nj_door_free(door);
 }
 
+static void a_session_that_is_held_keeps_its_requests_and_its_order(void **state)
+{
+    struct nj_door *door = nj_door_new();
+    (void)state;
+    put(door, 1, 0);
+    put(door, 1, 1);
+    put(door, 2, 0);
+    take(door, 1, 0);
+    assert_int_equal(nj_door_hold(door, 1), NJ_OK);
+    put(door, 1, 2);
+    take(door, 2, 0);
+    assert_null(nj_door_take(door));
+    nj_door_release(door, 1);
+    take(door, 1, 1);
+    take(door, 1, 2);
+    assert_null(nj_door_take(door));
+    /* Held while nothing waits: what comes then waits; released without anything: as before. */
+    assert_int_equal(nj_door_hold(door, 1), NJ_OK);
+    nj_door_release(door, 1);
+    nj_door_release(door, 1);
+    put(door, 1, 3);
+    take(door, 1, 3);
+    assert_int_equal(nj_door_hold(door, 1), NJ_OK);
+    assert_int_equal(nj_door_hold(door, 257), NJ_OK);
+    put(door, 1, 4);
+    nj_door_free(door); /* with what is held */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sessions_take_turns_and_each_keeps_its_order),
+        cmocka_unit_test(a_session_that_is_held_keeps_its_requests_and_its_order),
         cmocka_unit_test(it_rings_until_it_is_quiet),
         cmocka_unit_test(one_session_cannot_fill_it),
         cmocka_unit_test(bytes_are_bounded_for_one_and_for_all),
