@@ -33,9 +33,12 @@ void nj_publication_fini(struct nj_publication *publication)
     publication->kept = NULL;
 }
 
-static void drop(struct nj_shard *shard)
+static void drop(struct nj_session *session)
 {
-    NJ_STAT_ADD(shard, publish_dropped, 1);
+    NJ_STAT_ADD(session->shard, publish_dropped, 1);
+    if (session->link) {
+        session->link->traffic.dropped++;
+    }
 }
 
 static bool may_receive(struct nj_session *session, struct nj_bytes topic)
@@ -106,18 +109,19 @@ static bool demand_flow(struct nj_session *session)
 
 /* ---- queue */
 
-static void drop_full(struct nj_shard *shard)
+static void drop_full(struct nj_session *session)
 {
-    NJ_STAT_ADD(shard, dropped_queue_full, 1);
-    drop(shard);
+    NJ_STAT_ADD(session->shard, dropped_queue_full, 1);
+    drop(session);
 }
 
 /* It is no limit that the publisher has to expect: told, it sends again. */
-static void drop_memory(struct nj_shard *shard, uint8_t qos)
+static void drop_memory(struct nj_session *session, uint8_t qos)
 {
+    struct nj_shard *shard = session->shard;
     NJ_STAT_ADD(shard, dropped_memory, 1);
     shard->is_group_broken |= qos > 0;
-    drop(shard);
+    drop(session);
 }
 
 /* Keeps the publication in memory for later. */
@@ -141,9 +145,9 @@ static void enqueue_volatile(struct nj_session *session, struct nj_publication *
                              struct nj_delivery *delivery, uint32_t window)
 {
     if (queue_is_full(session, &publication->view, window)) {
-        drop_full(session->shard);
+        drop_full(session);
     } else if (enqueue(session, publication, delivery) != NJ_OK) {
-        drop_memory(session->shard, delivery->qos);
+        drop_memory(session, delivery->qos);
     }
 }
 
@@ -227,12 +231,12 @@ static void deliver_qos0(struct nj_session *session, struct nj_publication *publ
     struct nj_shard *shard = session->shard;
     if (NJ_UNLIKELY(is_too_slow(link))) {
         NJ_STAT_ADD(shard, dropped_slow, 1);
-        drop(shard);
+        drop(session);
         return;
     }
     if (nj_output_publish(link, publication, delivery, 0) == NJ_OUTPUT_NO_MEMORY) {
         NJ_STAT_ADD(shard, dropped_memory, 1);
-        drop(shard);
+        drop(session);
     }
 }
 
@@ -268,13 +272,13 @@ static void deliver_stored(struct nj_session *session, struct nj_publication *pu
     bool is_spilled = nj_rows_must_spill(session);
     bool may_go = window > 0 && !is_spilled && (!session->flow || !session->flow->queue_count);
     if (!may_go && queue_is_full(session, &publication->view, window)) {
-        drop_full(shard);
+        drop_full(session);
         return;
     }
     delivery->message = nj_publication_keep(publication);
     uint32_t at = shard->op_count;
     if (nj_rows_append(session, delivery->message, delivery) != NJ_OK) {
-        drop_memory(shard, delivery->qos);
+        drop_memory(session, delivery->qos);
         return;
     }
     if (is_spilled) {
@@ -292,7 +296,7 @@ static void deliver_stored(struct nj_session *session, struct nj_publication *pu
     }
     shard->ops[at].packet_id = packet_id;
     if (!is_done && enqueue(session, publication, delivery) != NJ_OK) {
-        drop_memory(shard, delivery->qos); /* its row goes with the group */
+        drop_memory(session, delivery->qos); /* its row goes with the group */
     }
 }
 
@@ -428,7 +432,7 @@ bool nj_deliver_queued(struct nj_session *session)
     }
     if (is_expired(shard, head->message->expires_ms)) {
         NJ_STAT_ADD(shard, dropped_expired, 1);
-        drop(shard);
+        drop(session);
         drop_head(session);
         return true;
     }
@@ -455,7 +459,7 @@ void nj_deliver_take_back(struct nj_session *session, struct nj_flight *flight)
         }
         return;
     }
-    drop(session->shard);
+    drop(session);
     nj_rows_remove(session, flight->delivery.seq);
     nj_flow_done(session->flow, flight);
 }

@@ -35,10 +35,20 @@ struct nj_alias_in {
     } entry[];
 };
 
+/* What went over one connection, for who asks about it. Plain numbers of its worker. */
+struct nj_traffic {
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t published_in; /* PUBLISH packets, refused ones, too */
+    uint64_t published_out;
+    uint64_t dropped; /* messages that it should have got: too slow, full, expired, too large */
+};
+
 struct nj_link {
     struct nj_shard *shard;
     struct nj_session *session; /* NULL until the session is attached, and after it is detached */
     struct nj_out out;
+    struct nj_traffic traffic;
     struct nj_list blocked_node; /* in shard->blocked while the socket takes no more */
     struct nj_list
         held_back_node; /* in shard->held_back while it is not read for the store's sake */

@@ -133,17 +133,20 @@ static bool encode_shared(struct nj_link *link, struct nj_publication *publicati
     return true;
 }
 
-static void count_sent(struct nj_shard *shard, const struct nj_publication *publication)
+static void count_sent(struct nj_link *link, const struct nj_publication *publication)
 {
+    struct nj_shard *shard = link->shard;
+    link->traffic.published_out++;
     NJ_STAT_ADD(shard, messages_sent, 1);
     NJ_STAT_ADD(shard, publish_sent, 1);
     NJ_STAT_ADD(shard, publish_bytes_sent, publication->view.payload.len);
 }
 
-static enum nj_output_result too_large(struct nj_shard *shard)
+static enum nj_output_result too_large(struct nj_link *link)
 {
-    NJ_STAT_ADD(shard, dropped_too_large, 1);
-    NJ_STAT_ADD(shard, publish_dropped, 1);
+    NJ_STAT_ADD(link->shard, dropped_too_large, 1);
+    NJ_STAT_ADD(link->shard, publish_dropped, 1);
+    link->traffic.dropped++;
     return NJ_OUTPUT_TOO_LARGE;
 }
 
@@ -164,7 +167,7 @@ static enum nj_output_result finish_frame(struct nj_link *link, struct nj_public
         nj_out_reference(&link->shard->chunks, &link->out, publication->kept,
                          nj_message_view(publication->kept).payload);
     }
-    count_sent(link->shard, publication);
+    count_sent(link, publication);
     return NJ_OUTPUT_SENT;
 }
 
@@ -190,7 +193,7 @@ static enum nj_output_result publish_aliased(struct nj_link *link,
     }
     struct nj_mqtt_publish_layout layout = nj_mqtt_publish_size(&out);
     if (is_too_large(link, layout.total_len)) {
-        return too_large(link->shard);
+        return too_large(link);
     }
     uint32_t len = with_payload ? layout.total_len : layout.header_len;
     uint8_t *at = begin_frame(link, publication, len, with_payload);
@@ -215,6 +218,7 @@ enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publicat
                                                     payload_len <= COPY_SINGLE_MAX);
     if (NJ_UNLIKELY(link->mount_point.len) && !is_below_mount(link, publication->view.topic)) {
         NJ_STAT_ADD(link->shard, publish_dropped, 1);
+        link->traffic.dropped++;
         return NJ_OUTPUT_TOO_LARGE;
     }
     if (link->alias_out_max) {
@@ -228,7 +232,7 @@ enum nj_output_result nj_output_publish(struct nj_link *link, struct nj_publicat
         publication->frame_key = key;
     }
     if (NJ_UNLIKELY(is_too_large(link, publication->frame_total))) {
-        return too_large(link->shard);
+        return too_large(link);
     }
     with_payload = publication->frame_len == publication->frame_total;
     uint8_t *at = begin_frame(link, publication, publication->frame_len, with_payload);

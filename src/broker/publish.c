@@ -377,6 +377,7 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
         return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
     }
     NJ_STAT_ADD(shard, publish_received, 1);
+    link->traffic.published_in++;
     NJ_STAT_ADD(shard, publish_bytes_received, in->payload.len);
 
     struct nj_verdict verdict;

@@ -40,6 +40,16 @@ static json_t *describe_tls(const struct nj_tls_conn *tls)
     return row;
 }
 
+static void describe_traffic(const struct nj_traffic *traffic, json_t *row)
+{
+    (void)json_object_set_new(
+        row, "counters",
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "bytesReceived", (json_int_t)traffic->bytes_in,
+                  "bytesSent", (json_int_t)traffic->bytes_out, "published",
+                  (json_int_t)traffic->published_in, "delivered",
+                  (json_int_t)traffic->published_out, "dropped", (json_int_t)traffic->dropped));
+}
+
 static void describe_connection(const struct nj_session *session, json_t *row)
 {
     const struct nj_conn *conn = nj_conn_of(session->link);
@@ -55,6 +65,7 @@ static void describe_connection(const struct nj_session *session, json_t *row)
     }
     (void)json_object_set_new(row, "unsentBytes",
                               json_integer((json_int_t)session->link->out.pending));
+    describe_traffic(&session->link->traffic, row);
 }
 
 static void describe_flow(const struct nj_session *session, json_t *row)
@@ -83,6 +94,10 @@ json_t *nj_control_describe_session(const struct nj_session *session)
     (void)json_object_set_new(row, "protocolVersion", json_integer(session->version));
     (void)json_object_set_new(row, "lastConnect",
                               json_integer((json_int_t)session->connected_wall_s * 1000));
+    if (!session->link && session->away_wall_ms) {
+        (void)json_object_set_new(row, "lastDisconnect",
+                                  json_integer((json_int_t)session->away_wall_ms));
+    }
     (void)json_object_set_new(row, "cleanSession", json_boolean(session->expiry_s == 0));
     (void)json_object_set_new(row, "sessionExpiry", json_integer(session->expiry_s));
     if (session->link) {

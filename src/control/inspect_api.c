@@ -73,8 +73,10 @@ static const struct nj_control_command commands[] = {
      .handler = get_client,
      .doc = "One client, connected or away, with up to 1000 of its subscriptions.",
      .answers = "client: {clientid, username, connected, address, protocol, protocolVersion, "
-                "lastConnect, keepalive, cleanSession, sessionExpiry, listener, tls, will, queues, "
-                "inflight, unsentBytes, subscriptionCount, subscriptions}"},
+                "lastConnect, lastDisconnect, keepalive, cleanSession, sessionExpiry, listener, "
+                "tls, will, queues, "
+                "inflight, unsentBytes, counters: {bytesReceived, bytesSent, published, delivered, "
+                "dropped} of its connection, subscriptionCount, subscriptions}"},
 };
 
 const struct nj_control_api nj_inspect_api = {

@@ -311,6 +311,7 @@ static bool write_out(struct nj_conn *conn)
             return false;
         }
         NJ_STAT_ADD(link->shard, bytes_sent, written);
+        link->traffic.bytes_out += written;
         nj_out_consume(&link->shard->chunks, &link->out, written);
         if (written < offered) {
             set_blocked(conn, true);
@@ -496,6 +497,7 @@ static bool read_once(struct nj_conn *conn)
         return nj_stream_has_pending(conn->stream);
     }
     NJ_STAT_ADD(conn->link.shard, bytes_received, got);
+    conn->link.traffic.bytes_in += got;
     conn->last_in_ms = conn->link.shard->now_ms;
     uint32_t len = have + (uint32_t)got;
     bool was_full = len == cap;

@@ -359,6 +359,24 @@ def test_clients_are_listed_in_the_order_of_their_ids_and_shown(one):
     assert admin.error(INSPECT, "getClient", clientid="never") == "Client not found"
 
 
+def test_a_client_has_counters_of_its_own(one):
+    admin = admin_of(one)
+    conn = login(one, "nobody", "counted")
+    login(one, "nobody", "not-counted")
+    conn.subscribe([("t/count", 0)])
+    before = admin.data(INSPECT, "getClient", clientid="counted")["client"]["counters"]
+    assert before["published"] == before["delivered"] == before["dropped"] == 0
+    for i in range(3):
+        conn.publish("t/count", b"x" * 100)
+        assert conn.expect("PUBLISH").payload == b"x" * 100
+    after = admin.data(INSPECT, "getClient", clientid="counted")["client"]["counters"]
+    assert after["published"] == after["delivered"] == 3 and after["dropped"] == 0
+    assert 300 < after["bytesReceived"] - before["bytesReceived"] < 500
+    assert 300 < after["bytesSent"] - before["bytesSent"] < 500
+    other = admin.data(INSPECT, "getClient", clientid="not-counted")["client"]["counters"]
+    assert other["published"] == other["delivered"] == 0
+
+
 def test_a_client_is_disconnected_without_its_will(one):
     watcher = login(one, "nobody")
     watcher.subscribe([("t/#", 0)])
