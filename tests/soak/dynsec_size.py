@@ -1,0 +1,194 @@
+#!/usr/bin/python3
+"""Dynamic security with 100,000 clients: start, memory, changes, checks (1 minute, quiet machine).
+
+    100,000 clients, 1,000 groups, 10,000 roles with 10 entries each; 10,000 clients connected
+
+and beside each figure the bound that it is held to. The start is measured from exec to the first
+CONNACK, less that of a broker with ten roles. What a check costs is seen in whole publications to
+a thousand topics in turn, which hide a part of it: it is one of several things that they do.
+
+    ./dev soak dynsec_size [--broker build/bin/nightjar] [--live 10000] [--rate 5000]"""
+import argparse
+import array
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import dynsec  # noqa: E402
+import mqttwire as mw  # noqa: E402
+import passwords  # noqa: E402
+from brokerproc import Broker, Options  # noqa: E402
+from crowd import Crowd, quantile  # noqa: E402
+from dynsec import Dynsec, acl, role  # noqa: E402
+from history import ARRIVAL  # noqa: E402
+from revocation import load_program  # noqa: E402
+
+CLIENTS, GROUPS, ROLES, ENTRIES = 100_000, 1_000, 10_000, 10
+FEW = 100
+READER = [acl("subscribePattern", "#"), acl("publishClientReceive", "#")]
+WRITER = role("w", acl("publishClientSend", "#"), *READER)
+
+
+class Report:
+    """Figures beside their bounds."""
+
+    def __init__(self):
+        self.misses = 0
+
+    def line(self, what, value, bound, unit):
+        good = bound is None or value <= bound
+        self.misses += not good
+        tail = "" if bound is None else f" (at most {bound:g} {unit}{'' if good else ': MISSED'})"
+        print(f"{what}: {value:.2f} {unit}{tail}", flush=True)
+
+
+def named(name, *roles, **more):
+    """A client whose password is its name."""
+    return {**dynsec.client(name, *roles, **more), "encoded_password": passwords.sha512(name)}
+
+
+def entries(number):
+    return [acl(dynsec.TYPES[n % 2], f"area/{number}/{n}/#", True, n % 3) for n in range(ENTRIES)]
+
+
+def content(is_large, live):
+    clients = [named("w", "w"), named("r0", "w"), dynsec.client("sender", "role5")]
+    roles = [WRITER, role("few", *READER), role("many", *READER)]
+    roles += [role(f"role{n}", *entries(n)) for n in range(ROLES if is_large else 10)]
+    if not is_large:
+        return {"clients": clients, "roles": roles}
+    for n in range(CLIENTS):
+        held = [f"role{n % ROLES}"] + ["many"] * (n < live) + ["few"] * (n < FEW)
+        clients.append(dynsec.client(f"c{n}", *held))
+    groups = [{"groupname": f"g{n}", "roles": [{"rolename": f"role{n}"}],
+               "clients": [{"username": f"c{m}"} for m in range(n, CLIENTS, GROUPS)]}
+              for n in range(GROUPS)]
+    return {"clients": clients, "roles": roles, "groups": groups}
+
+
+def started(made, **parts):
+    """A broker, and how long it took until somebody was let in."""
+    one = Broker(dynsec.CONFIG, files={"ds.json": dynsec.text(**parts)}, anonymous=False)
+    made.append(one)
+    began = time.monotonic()
+    one.start(60)
+    dynsec.login(one, "admin").disconnect()
+    return one, time.monotonic() - began
+
+
+def memory(one, key):
+    for line in pathlib.Path(f"/proc/{one.pid}/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError(key)
+
+
+def publication_us(one, count=200_000):
+    """Microseconds for each publication of one client: the best of five runs."""
+    conn = dynsec.login(one, "sender", "sender")
+    burst = b"".join(mw.publish(f"area/5/{n % 5 * 2}/{n}", b"x") for n in range(1000))
+    best = float("inf")
+    for _ in range(5):
+        began = time.monotonic()
+        for _ in range(count // 1000):
+            conn.send(burst)
+        conn.send(mw.pingreq())
+        conn.expect("PINGRESP")
+        best = min(best, time.monotonic() - began)
+    seen = Dynsec(one).admin.data("cedalo/inspect/v1", "getClient", clientid="sender")
+    assert seen["client"]["counters"]["published"] == 5 * count, seen
+    conn.disconnect()
+    return best / count * 1e6
+
+
+def under_load(one, rate, work):
+    """Runs work() while messages flow; their latencies in seconds, sorted."""
+    with tempfile.TemporaryDirectory() as folder:
+        load = subprocess.Popen([load_program(), str(one.ports["port"]), str(rate), folder, "r0"],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            assert load.stdout.readline() == "ready\n"
+            work()
+            out, _ = load.communicate(timeout=90)
+            assert out.startswith("done"), out
+        finally:
+            load.kill()
+            load.wait()
+        sent = array.array("d", (pathlib.Path(folder) / "published").read_bytes())
+        seen = (pathlib.Path(folder) / "received").read_bytes()
+        return sorted(at - sent[number] for at, _, number, _, _ in ARRIVAL.iter_unpack(
+            seen[:len(seen) // ARRIVAL.size * ARRIVAL.size]) if number < len(sent))
+
+
+def changes(adm, name, count, pace):
+    """Milliseconds from a change's sending to its answer, sorted."""
+    times = []
+    for number in range(count):
+        more = [acl("publishClientReceive", f"more/{number}", bool(number % 2))]
+        began = time.monotonic()
+        adm.do("modifyRole", rolename=name, acls=READER + more)
+        times.append((time.monotonic() - began) * 1000)
+        time.sleep(pace)  # the pace of the changes, not a wait for anything
+    return sorted(times)
+
+
+def measure(args, made, report):
+    small, base = started(made, **content(False, 0))
+    cheap = publication_us(small)
+    small.stop()
+    one, whole = started(made, **content(True, args.live))
+    assert Dynsec(one).do("getDetails")["clientCount"] > CLIENTS
+    report.line("load", whole - base, 2, "s")
+    report.line("resident", memory(one, "VmRSS"), 150, "MiB")
+    report.line("peak", memory(one, "VmHWM"), 400, "MiB")
+    dear = publication_us(one)
+    print(f"a publication: {dear:.3f} us, with ten roles {cheap:.3f} us")
+    report.line("ratio", dear / cheap, 1.1, "x")
+    with Crowd(one, args.live) as crowd:
+        crowd.connect(lambda n: mw.connect(f"crowd{n}", keep_alive=0, username=f"c{n}",
+                                           password=b"pw"))
+        adm = Dynsec(one)
+        quiet = under_load(one, args.rate, lambda: time.sleep(args.seconds))
+        few, many = [], []
+        busy = under_load(one, args.rate, lambda: few.extend(
+            changes(adm, "few", args.seconds * 10, 0.09)))
+        crowded = under_load(one, args.rate, lambda: many.extend(
+            changes(adm, "many", args.seconds * 2, 0.4)))
+    for what, times, bound in ((f"change, {FEW} sessions", few, 10),
+                               (f"change, {args.live} sessions", many, 250)):
+        report.line(what + ", p50", quantile(times, .5), None, "ms")
+        report.line(what + ", p99", quantile(times, .99), bound, "ms")
+    for what, times in (("no change", quiet), (f"{FEW} sessions change", busy),
+                        (f"{args.live} sessions change", crowded)):
+        report.line(f"latency at {args.rate}/s, {what}, p99", quantile(times, .99) * 1000, None,
+                    f"ms (p50 {quantile(times, .5) * 1000:.2f}, of {len(times)})")
+    one.stop(30)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--broker", default=str(ROOT / "build" / "bin" / "nightjar"))
+    parser.add_argument("--live", type=int, default=10_000, help="connected clients")
+    parser.add_argument("--rate", type=int, default=5000, help="messages a second")
+    parser.add_argument("--seconds", type=int, default=10, help="of each measurement under load")
+    args = parser.parse_args()
+    Options.binary, Options.mode = args.broker, "native"
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    made, report = [], Report()
+    try:
+        measure(args, made, report)
+    finally:
+        for one in made:
+            one.remove()
+    return 1 if report.misses else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
