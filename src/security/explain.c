@@ -123,6 +123,9 @@ static enum nj_err note_login(const struct nj_explain_case *the_case,
     if (has_source(scope)) {
         bool is_known = nj_policy_has_user(the_case->policy, question->scope, question->user,
                                            question->by_certificate);
+        if (is_known && scope->dynsec) {
+            return nj_explain_dynsec_login(the_case, out);
+        }
         return is_known
                    ? NJ_OK
                    : nj_buf_printf(&out->login, "the user is not known here and cannot log in");

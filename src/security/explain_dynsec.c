@@ -289,6 +289,159 @@ static enum nj_err note_entry(const struct nj_dynsec_role *role, const struct nj
                : err;
 }
 
+/* ---- a client without roles: one that exists and does it, else one of its own */
+
+static bool is_control(struct nj_bytes topic)
+{
+    struct nj_bytes control = NJ_BYTES_LIT("$CONTROL");
+    return topic.len >= control.len && memcmp(topic.ptr, control.ptr, control.len) == 0;
+}
+
+/* Whether one of its entries says yes, and none makes an administrator of who only wants data. */
+static bool would_do(struct asker *asker, const struct nj_dynsec_role *role)
+{
+    char why[NJ_EXPLAIN_WHY_MAX];
+    bool does = false;
+    for (uint32_t i = 0; i < role->acl_count; i++) {
+        const struct nj_dynsec_acl *acl = &role->acls[i];
+        enum nj_dynsec_access access = access_of_type((enum nj_dynsec_acl_type)acl->type);
+        if (acl->allow && is_control(acl->topic) && !is_control(asker->the_case->topic)) {
+            return false;
+        }
+        does |= acl->allow && access == access_of(asker->the_case) && concerns(asker, acl, why);
+    }
+    return does;
+}
+
+/* Of those that would do the one with the fewest entries; NULL = none. */
+static const struct nj_dynsec_role *role_to_give(struct asker *asker)
+{
+    const struct nj_dynsec_state *state = asker->the_case->scope->dynsec;
+    const struct nj_dynsec_role *best = NULL;
+    size_t count = nj_pmap_count(&state->roles);
+    for (size_t i = 0; i < count && i < ROLES_MAX; i++) {
+        const struct nj_dynsec_role *role = nj_pmap_at(&state->roles, i);
+        if ((!best || role->acl_count < best->acl_count) && would_do(asker, role)) {
+            best = role;
+        }
+    }
+    return best;
+}
+
+/* The client with this role alone: it has no other that counts. */
+static enum nj_err try_given(const struct nj_explain_case *the_case, struct nj_dynsec_edit *edit,
+                             struct nj_bytes role_name, bool *allowed)
+{
+    const struct nj_dynsec_client *client = nj_dynsec_client(edit->state, the_case->question->user);
+    const struct nj_dynsec_role *role = nj_dynsec_role(edit->state, role_name);
+    struct nj_dynsec_client with;
+    if (!client || !role) {
+        return NJ_OK;
+    }
+    const struct nj_dynsec_ref ref = {role->id, NJ_DYNSEC_NO_PRIORITY};
+    memcpy(&with, client, sizeof(with));
+    with.roles = &ref;
+    with.role_count = 1;
+    enum nj_err err = nj_dynsec_step_client(edit, &with);
+    return err == NJ_OK ? is_allowed_under(the_case, edit->state, allowed) : err;
+}
+
+static enum nj_err note_command(struct nj_explanation *out, const char *verb, struct nj_bytes first,
+                                struct nj_bytes second)
+{
+    struct nj_buf text;
+    nj_buf_init(&text);
+    enum nj_err err = nj_buf_printf(&text, "nj ctl dynsec %s %.*s%s%.*s", verb, (int)first.len,
+                                    (const char *)first.ptr, second.len ? " " : "", (int)second.len,
+                                    second.len ? (const char *)second.ptr : "");
+    if (err == NJ_OK) {
+        err = nj_explanation_add_edit(out, false, "dynamic security", 0, nj_buf_bytes(&text));
+    }
+    nj_buf_fini(&text);
+    return err;
+}
+
+static enum nj_err propose_given(struct asker *asker, const struct nj_dynsec_role *role)
+{
+    const struct nj_explain_case *the_case = asker->the_case;
+    struct nj_dynsec_edit edit;
+    bool allowed = false;
+    enum nj_err err = nj_dynsec_edit_init(&edit, the_case->scope->dynsec);
+    if (err != NJ_OK) {
+        return err;
+    }
+    err = try_given(the_case, &edit, role->name, &allowed);
+    if (err == NJ_OK && allowed) {
+        err = note_command(asker->out, "addClientRole", the_case->question->user, role->name);
+        err = err == NJ_OK && role->acl_count > 1
+                  ? nj_buf_printf(&asker->out->caution, "the role '%.*s' has %u other entries",
+                                  (int)role->name.len, (const char *)role->name.ptr,
+                                  role->acl_count - 1)
+                  : err;
+    }
+    nj_dynsec_edit_fini(&edit);
+    return err;
+}
+
+/* A role with the client's own name and the one entry. */
+static enum nj_err propose_own(struct asker *asker)
+{
+    const struct nj_explain_case *the_case = asker->the_case;
+    struct nj_bytes name = the_case->question->user;
+    const struct nj_dynsec_acl entry = {
+        .topic = the_case->topic, .type = (uint8_t)type_to_add(the_case), .allow = true};
+    const struct nj_dynsec_role role = {
+        .name = name, .allow_wildcard_subs = true, .acl_count = 1, .acls = &entry};
+    struct nj_dynsec_edit edit;
+    bool allowed = false;
+    if (nj_dynsec_role(the_case->scope->dynsec, name)) {
+        return NJ_OK; /* not to be touched: others may have it */
+    }
+    enum nj_err err = nj_dynsec_edit_init(&edit, the_case->scope->dynsec);
+    if (err != NJ_OK) {
+        return err;
+    }
+    err = nj_dynsec_step_role(&edit, &role);
+    err = err == NJ_OK ? try_given(the_case, &edit, name, &allowed) : err;
+    if (err == NJ_OK && allowed) {
+        err = note_command(asker->out, "createRole", name, nj_bytes(NULL, 0));
+        err = err == NJ_OK ? note_entry(&role, &entry, asker->out) : err;
+        err = err == NJ_OK ? note_command(asker->out, "addClientRole", name, name) : err;
+    }
+    nj_dynsec_edit_fini(&edit);
+    return err;
+}
+
+static enum nj_err propose_role(struct asker *asker)
+{
+    const struct nj_dynsec_role *role = role_to_give(asker);
+    enum nj_err err = role ? propose_given(asker, role) : NJ_OK;
+    return err == NJ_OK && asker->out->edit_count == 0 ? propose_own(asker) : err;
+}
+
+enum nj_err nj_explain_dynsec_login(const struct nj_explain_case *the_case,
+                                    struct nj_explanation *out)
+{
+    const struct nj_explain_question *question = the_case->question;
+    const struct nj_dynsec_client *client =
+        nj_dynsec_client(the_case->scope->dynsec, question->user);
+    if (!client || question->by_certificate) {
+        return NJ_OK; /* the listener decides what a certificate's name may be */
+    }
+    if (client->is_disabled) {
+        return nj_buf_printf(&out->login,
+                             "the client is disabled and cannot log in; `nj ctl dynsec "
+                             "enableClient %.*s` lets it in",
+                             (int)client->name.len, (const char *)client->name.ptr);
+    }
+    if (client->client_id.len && question->client_id.len &&
+        !nj_bytes_equal(client->client_id, question->client_id)) {
+        return nj_buf_printf(&out->login, "the client may only use the client id '%.*s'",
+                             (int)client->client_id.len, (const char *)client->client_id.ptr);
+    }
+    return NJ_OK;
+}
+
 enum nj_err nj_explain_dynsec_change(const struct nj_explain_case *the_case,
                                      struct nj_explanation *out)
 {
@@ -308,9 +461,11 @@ enum nj_err nj_explain_dynsec_change(const struct nj_explain_case *the_case,
         err = try_entry(the_case, role, &entry, &allowed);
         err = err == NJ_OK && allowed ? note_entry(role, &entry, out) : err;
     } else if (err == NJ_OK && asker.who == NJ_DYNSEC_WHO_KNOWN) {
-        err =
-            nj_buf_printf(&out->caution, "this client has no role; give it one with `nj ctl dynsec "
-                                         "addClientRole`");
+        err = propose_role(&asker);
+    } else if (err == NJ_OK && asker.who == NJ_DYNSEC_WHO_ANONYMOUS) {
+        err = nj_buf_printf(&out->caution,
+                            "anonymous clients have the roles of the anonymous group, if there is "
+                            "one (`nj ctl dynsec setAnonymousGroup`), and these allow nothing");
     }
     asker_fini(&asker);
     return err;

@@ -47,6 +47,9 @@ enum nj_err nj_explain_acl_change(const struct nj_explain_case *the_case,
 /* explain_dynsec.c: the same for dynamic security. */
 enum nj_err nj_explain_dynsec_near(const struct nj_explain_case *the_case,
                                    struct nj_explanation *out) NJ_NODISCARD;
+/* Why a client that is known cannot log in as it is asked about; nothing = it can. */
+enum nj_err nj_explain_dynsec_login(const struct nj_explain_case *the_case,
+                                    struct nj_explanation *out) NJ_NODISCARD;
 enum nj_err nj_explain_dynsec_change(const struct nj_explain_case *the_case,
                                      struct nj_explanation *out) NJ_NODISCARD;
 
