@@ -119,16 +119,16 @@ bool nj_control_caller_may(const struct nj_control_plane *plane,
 
 /* The number that goes beside `error` as `code`: stable, whatever the words are. */
 enum nj_control_fault {
-    NJ_FAULT_INVALID = 1,     /* the request or an argument */
-    NJ_FAULT_UNKNOWN_COMMAND, /* 2 */
-    NJ_FAULT_NOT_FOUND,       /* 3 */
-    NJ_FAULT_EXISTS,          /* 4 */
-    NJ_FAULT_FORBIDDEN,       /* 5: the sender lacks a right, or nobody may */
-    NJ_FAULT_CONFLICT,        /* 6: something changed meanwhile (changeIndex) */
-    NJ_FAULT_LIMIT,           /* 7: too many, too large, too deep */
-    NJ_FAULT_STORAGE,         /* 8: could not be saved; nothing changed */
-    NJ_FAULT_INTERNAL,        /* 9 */
-    NJ_FAULT_CANCELLED,       /* 10: another command of an atomic request failed */
+    NJ_REFUSED_INVALID = 1,     /* the request or an argument */
+    NJ_REFUSED_UNKNOWN_COMMAND, /* 2 */
+    NJ_REFUSED_NOT_FOUND,       /* 3 */
+    NJ_REFUSED_EXISTS,          /* 4 */
+    NJ_REFUSED_FORBIDDEN,       /* 5: the sender lacks a right, or nobody may */
+    NJ_REFUSED_CONFLICT,        /* 6: something changed meanwhile (changeIndex) */
+    NJ_REFUSED_LIMIT,           /* 7: too many, too large, too deep */
+    NJ_REFUSED_STORAGE,         /* 8: could not be saved; nothing changed */
+    NJ_REFUSED_INTERNAL,        /* 9 */
+    NJ_REFUSED_CANCELLED,       /* 10: another command of an atomic request failed */
     NJ_CONTROL_FAULT_COUNT
 };
 

@@ -78,17 +78,17 @@ static bool find_target(struct nj_control_call *call, struct target *out)
         .by_content = settings_of(plane)->mode.capath_by_content,
     };
     if (!out->listener) {
-        nj_control_call_fail(call, NJ_FAULT_NOT_FOUND,
+        nj_control_call_fail(call, NJ_REFUSED_NOT_FOUND,
                              "No such listener, or its CA certificates are not managed");
         return false;
     }
     if (!is_file_name(out->name, out->by_content)) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid/missing file_name");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid/missing file_name");
         return false;
     }
     int len = snprintf(out->path, sizeof(out->path), "%s/%s", out->listener->capath, out->name);
     if (len < 0 || (size_t)len >= sizeof(out->path)) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid/missing file_name");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid/missing file_name");
         return false;
     }
     return true;
@@ -255,24 +255,24 @@ static void insert(struct nj_control_call *call)
         return;
     }
     if (is_there(target.path)) {
-        nj_control_call_fail(call, NJ_FAULT_EXISTS, "File already exists");
+        nj_control_call_fail(call, NJ_REFUSED_EXISTS, "File already exists");
         return;
     }
     if (nj_tls_ca_check(pem, target.listener->cafile, target.listener->capath, target.by_content,
                         &error) != NJ_OK ||
         nj_tls_ca_read(pem, &info, &error) != NJ_OK) {
-        nj_control_call_failf(call, NJ_FAULT_INVALID, "Invalid ca_cert_pem: %s", error.text);
+        nj_control_call_failf(call, NJ_REFUSED_INVALID, "Invalid ca_cert_pem: %s", error.text);
         return;
     }
     find_same(&target, info.fingerprint, same, sizeof(same));
     const char *why = NULL;
     if (same[0]) {
-        nj_control_call_failf(call, NJ_FAULT_EXISTS, "The certificate is already in %s", same);
+        nj_control_call_failf(call, NJ_REFUSED_EXISTS, "The certificate is already in %s", same);
     } else {
         nj_control_call_note(call, "%s, SHA-256 %s", info.subject, info.fingerprint);
         why = store(&target, pem, &info);
         if (why) {
-            nj_control_call_fail(call, NJ_FAULT_STORAGE, why);
+            nj_control_call_fail(call, NJ_REFUSED_STORAGE, why);
         } else {
             done(call);
         }
@@ -340,16 +340,16 @@ static void delete (struct nj_control_call *call)
                    nj_tls_ca_read(nj_buf_bytes(&text), &info, NULL) == NJ_OK;
     nj_buf_fini(&text);
     if (!is_ours) {
-        nj_control_call_fail(call, NJ_FAULT_NOT_FOUND, "Certificate not found");
+        nj_control_call_fail(call, NJ_REFUSED_NOT_FOUND, "Certificate not found");
         return;
     }
     nj_control_call_note(call, "%s, SHA-256 %s", info.subject, info.fingerprint);
     const char *why = NULL;
     if (is_last(&target) && !nj_control_call_bool(call, "force", false)) {
-        nj_control_call_fail(call, NJ_FAULT_FORBIDDEN,
+        nj_control_call_fail(call, NJ_REFUSED_FORBIDDEN,
                              "The last CA certificate of a listener stays, unless force is true");
     } else if ((why = remove_file(&target, &info))) {
-        nj_control_call_fail(call, NJ_FAULT_STORAGE, why);
+        nj_control_call_fail(call, NJ_REFUSED_STORAGE, why);
     } else {
         done(call);
     }
@@ -385,7 +385,7 @@ static void list(struct nj_control_call *call)
     const struct nj_listener_settings *listener = find_listener(call);
     struct dirent **entries = NULL;
     if (!listener) {
-        nj_control_call_fail(call, NJ_FAULT_NOT_FOUND,
+        nj_control_call_fail(call, NJ_REFUSED_NOT_FOUND,
                              "No such listener, or its CA certificates are not managed");
         return;
     }

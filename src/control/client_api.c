@@ -86,10 +86,10 @@ static void subscribe_client(struct nj_control_call *call)
 {
     const char *filter = nj_control_call_string(call, "topic");
     if (!nj_mqtt_subscription_is_valid(nj_bytes_of(filter), LEVELS_MAX)) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid topic");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
     } else if (!nj_control_caller_may(nj_control_call_plane(call), nj_control_call_caller(call),
                                       NJ_ACTION_SUBSCRIBE, nj_bytes_of(filter))) {
-        nj_control_call_fail(call, NJ_FAULT_FORBIDDEN, "You may not subscribe this yourself");
+        nj_control_call_fail(call, NJ_REFUSED_FORBIDDEN, "You may not subscribe this yourself");
     } else {
         nj_control_with_session(call, nj_control_call_string(call, "clientid"), "Client not found",
                                 subscribe);
@@ -100,7 +100,7 @@ static void unsubscribe_client(struct nj_control_call *call)
 {
     const char *filter = nj_control_call_string(call, "topic");
     if (!nj_mqtt_subscription_is_valid(nj_bytes_of(filter), LEVELS_MAX)) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid topic");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
         return;
     }
     nj_control_with_session(call, nj_control_call_string(call, "clientid"), "Client not found",

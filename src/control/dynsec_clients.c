@@ -18,7 +18,7 @@ static const struct nj_dynsec_client *find(struct nj_control_call *call, struct 
     }
     const struct nj_dynsec_client *client = nj_dynsec_client(nj_dynsec_draft(call), *name);
     if (!client) {
-        *fail = nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Client not found");
+        *fail = nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Client not found");
     }
     return client;
 }
@@ -60,7 +60,7 @@ static struct nj_dynsec_fail take_password(struct nj_control_call *call, struct 
     struct nj_dynsec_fail fail = NJ_DYNSEC_DONE;
     bool is_given = json_string_length(given) > 0;
     if (nj_control_call_bool(call, "generatePassword", false)) {
-        fail = is_given ? nj_dynsec_fail(NJ_FAULT_INVALID, "Invalid/missing password")
+        fail = is_given ? nj_dynsec_fail(NJ_REFUSED_INVALID, "Invalid/missing password")
                         : generate(call, hash, data);
     } else if (is_given) {
         const struct nj_bytes password =
@@ -85,7 +85,7 @@ static struct nj_dynsec_fail set_password(struct nj_control_call *call, json_t *
     }
     const json_t *given = json_object_get(nj_control_call_args(call), "password");
     if (!given && !nj_control_call_bool(call, "generatePassword", false)) {
-        return nj_dynsec_fail(NJ_FAULT_INVALID, "Invalid/missing password");
+        return nj_dynsec_fail(NJ_REFUSED_INVALID, "Invalid/missing password");
     }
     memcpy(&next, client, sizeof(next));
     fail = take_password(call, &next.hash, hash, data);
@@ -137,12 +137,12 @@ static struct nj_dynsec_fail join_given(struct nj_control_call *call, struct nj_
     {
         const json_t *text = json_object_get(entry, "groupname");
         if (!json_is_string(text) || json_string_length(text) == 0) {
-            return nj_dynsec_fail(NJ_FAULT_INVALID,
+            return nj_dynsec_fail(NJ_REFUSED_INVALID,
                                   "'groups' contains an object with an invalid 'groupname'");
         }
         struct nj_bytes group = nj_bytes(json_string_value(text), json_string_length(text));
         if (!nj_dynsec_group(edit->state, group)) {
-            return nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Group not found");
+            return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Group not found");
         }
         enum nj_err err = nj_dynsec_step_join(edit, group, name,
                                               nj_dynsec_priority_of(entry, NJ_DYNSEC_NO_PRIORITY));
@@ -201,7 +201,7 @@ static struct nj_dynsec_fail create(struct nj_control_call *call, json_t **data)
         return fail;
     }
     if (nj_dynsec_client(nj_dynsec_draft(call), name)) {
-        return nj_dynsec_fail(NJ_FAULT_EXISTS, "Client already exists");
+        return nj_dynsec_fail(NJ_REFUSED_EXISTS, "Client already exists");
     }
     memset(&client, 0, sizeof(client));
     client.name = name;
@@ -291,7 +291,7 @@ static const struct nj_dynsec_role *find_role(struct nj_control_call *call,
     }
     const struct nj_dynsec_role *role = nj_dynsec_role(nj_dynsec_draft(call), name);
     if (!role) {
-        *fail = nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Role not found");
+        *fail = nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Role not found");
     }
     return role;
 }
@@ -308,7 +308,7 @@ static struct nj_dynsec_fail change_role(struct nj_control_call *call, bool is_a
     }
     int place = nj_dynsec_ref_find(client->roles, client->role_count, role->id);
     if (is_added && place >= 0) {
-        return nj_dynsec_fail(NJ_FAULT_EXISTS, "Internal error"); /* the original's words */
+        return nj_dynsec_fail(NJ_REFUSED_EXISTS, "Internal error"); /* the original's words */
     }
     if (!is_added && place < 0) {
         return NJ_DYNSEC_DONE; /* it has not got it, as was asked for */
@@ -345,50 +345,15 @@ static struct nj_dynsec_fail remove_role(struct nj_control_call *call, json_t **
 
 /* ---- outward */
 
-void nj_dynsec_create_client(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, create);
-}
-
-void nj_dynsec_modify_client(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, modify);
-}
-
-void nj_dynsec_delete_client(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, delete);
-}
-
-void nj_dynsec_enable_client(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, enable);
-}
-
-void nj_dynsec_disable_client(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, disable);
-}
-
-void nj_dynsec_set_password(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, set_password);
-}
-
-void nj_dynsec_set_client_id(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, set_id);
-}
-
-void nj_dynsec_add_client_role(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, add_role);
-}
-
-void nj_dynsec_remove_client_role(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, remove_role);
-}
+NJ_DYNSEC_CHANGE(nj_dynsec_create_client, create)
+NJ_DYNSEC_CHANGE(nj_dynsec_modify_client, modify)
+NJ_DYNSEC_CHANGE(nj_dynsec_delete_client, delete)
+NJ_DYNSEC_CHANGE(nj_dynsec_enable_client, enable)
+NJ_DYNSEC_CHANGE(nj_dynsec_disable_client, disable)
+NJ_DYNSEC_CHANGE(nj_dynsec_set_password, set_password)
+NJ_DYNSEC_CHANGE(nj_dynsec_set_client_id, set_id)
+NJ_DYNSEC_CHANGE(nj_dynsec_add_client_role, add_role)
+NJ_DYNSEC_CHANGE(nj_dynsec_remove_client_role, remove_role)
 
 static void got_connections(void *arg, json_t *connections)
 {

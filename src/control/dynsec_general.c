@@ -40,10 +40,7 @@ static struct nj_dynsec_fail set_defaults(struct nj_control_call *call, json_t *
     return nj_dynsec_fail_of(nj_dynsec_step_defaults(&module->edit, allow));
 }
 
-void nj_dynsec_set_defaults(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, set_defaults);
-}
+NJ_DYNSEC_CHANGE(nj_dynsec_set_defaults, set_defaults)
 
 void nj_dynsec_get_defaults(struct nj_control_call *call)
 {
@@ -82,17 +79,14 @@ static struct nj_dynsec_fail set_anonymous(struct nj_control_call *call, json_t 
     }
     const struct nj_dynsec_group *group = nj_dynsec_group(module->edit.state, name);
     if (!group) {
-        return nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Group not found");
+        return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Group not found");
     }
     enum nj_err err = nj_dynsec_step_anonymous(&module->edit, group);
     err = err == NJ_OK ? nj_dynsec_kick_anonymous(module->kick) : err;
     return nj_dynsec_fail_of(err);
 }
 
-void nj_dynsec_set_anonymous(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, set_anonymous);
-}
+NJ_DYNSEC_CHANGE(nj_dynsec_set_anonymous, set_anonymous)
 
 void nj_dynsec_get_anonymous(struct nj_control_call *call)
 {
@@ -113,19 +107,16 @@ static struct nj_dynsec_fail set_certificate(struct nj_control_call *call, json_
     const struct nj_dynsec_group *group =
         name.len ? nj_dynsec_group(module->edit.state, name) : NULL;
     if (name.len && !group) {
-        return nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Group not found");
+        return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Group not found");
     }
     if (group && nj_dynsec_roles_may_control(module->edit.state, group->roles, group->role_count)) {
-        return nj_dynsec_fail(NJ_FAULT_FORBIDDEN,
+        return nj_dynsec_fail(NJ_REFUSED_FORBIDDEN,
                               "This group may administer, which needs an account");
     }
     return nj_dynsec_fail_of(nj_dynsec_step_certificate(&module->edit, group));
 }
 
-void nj_dynsec_set_certificate(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, set_certificate);
-}
+NJ_DYNSEC_CHANGE(nj_dynsec_set_certificate, set_certificate)
 
 void nj_dynsec_get_certificate(struct nj_control_call *call)
 {
@@ -159,7 +150,7 @@ void nj_dynsec_export(struct nj_control_call *call)
     struct without without = {json_array()};
     if (name && !is_20 && strcmp(name, "2.1") != 0) {
         json_decref(without.names);
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid/missing form");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid/missing form");
         return;
     }
     enum nj_err err = nj_dynsec_save(state, is_20 ? NJ_DYNSEC_FORM_20 : NJ_DYNSEC_FORM_21, &text);
@@ -170,7 +161,7 @@ void nj_dynsec_export(struct nj_control_call *call)
     nj_buf_fini(&text);
     if (!config) {
         json_decref(without.names);
-        nj_control_call_fail(call, NJ_FAULT_LIMIT, "Too large to be sent");
+        nj_control_call_fail(call, NJ_REFUSED_LIMIT, "Too large to be sent");
         return;
     }
     if (is_20) {

@@ -12,7 +12,7 @@ static const struct nj_dynsec_group *find(struct nj_control_call *call, struct n
     }
     const struct nj_dynsec_group *group = nj_dynsec_group(nj_dynsec_draft(call), *name);
     if (!group) {
-        *fail = nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Group not found");
+        *fail = nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Group not found");
     }
     return group;
 }
@@ -59,7 +59,7 @@ static struct nj_dynsec_fail create(struct nj_control_call *call, json_t **data)
         return fail;
     }
     if (nj_dynsec_group(nj_dynsec_draft(call), group.name)) {
-        return nj_dynsec_fail(NJ_FAULT_EXISTS, "Group already exists");
+        return nj_dynsec_fail(NJ_REFUSED_EXISTS, "Group already exists");
     }
     return put(call, &group);
 }
@@ -95,13 +95,13 @@ static struct nj_dynsec_fail join_given(struct nj_control_call *call, struct nj_
     {
         const json_t *text = json_object_get(entry, "username");
         if (!json_is_string(text) || json_string_length(text) == 0) {
-            return nj_dynsec_fail(NJ_FAULT_INVALID,
+            return nj_dynsec_fail(NJ_REFUSED_INVALID,
                                   "'clients' contains an object with an invalid 'username'");
         }
         struct nj_bytes client = nj_bytes(json_string_value(text), json_string_length(text));
         if (!nj_dynsec_client(edit->state, client)) {
             return nj_dynsec_fail(
-                NJ_FAULT_NOT_FOUND,
+                NJ_REFUSED_NOT_FOUND,
                 "'clients' contains an object with a 'username' that does not exist");
         }
         enum nj_err err = nj_dynsec_step_join(edit, name, client,
@@ -156,7 +156,7 @@ static struct nj_dynsec_fail delete (struct nj_control_call *call, json_t **data
         return fail;
     }
     if (group->id == nj_dynsec_draft(call)->anonymous_group) {
-        return nj_dynsec_fail(NJ_FAULT_FORBIDDEN, "Deleting the anonymous group is forbidden");
+        return nj_dynsec_fail(NJ_REFUSED_FORBIDDEN, "Deleting the anonymous group is forbidden");
     }
     fail = kick_members(call, group->id);
     return fail.text ? fail
@@ -178,15 +178,15 @@ static struct nj_dynsec_fail change_member(struct nj_control_call *call, bool is
         return fail;
     }
     if (!nj_dynsec_client(edit->state, client)) {
-        return nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Client not found");
+        return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Client not found");
     }
     const struct nj_dynsec_group *group = nj_dynsec_group(edit->state, name);
     if (!group) {
-        return nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Group not found");
+        return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Group not found");
     }
     bool is_member = nj_pmap_get(&group->members, client) != NULL;
     if (is_added && is_member) {
-        return nj_dynsec_fail(NJ_FAULT_EXISTS, "Client is already in this group");
+        return nj_dynsec_fail(NJ_REFUSED_EXISTS, "Client is already in this group");
     }
     if (!is_added && !is_member) {
         return NJ_DYNSEC_DONE;
@@ -229,11 +229,11 @@ static struct nj_dynsec_fail change_role(struct nj_control_call *call, bool is_a
     }
     const struct nj_dynsec_role *role = nj_dynsec_role(nj_dynsec_draft(call), role_name);
     if (!role) {
-        return nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Role not found");
+        return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Role not found");
     }
     int place = nj_dynsec_ref_find(group->roles, group->role_count, role->id);
     if (is_added && place >= 0) {
-        return nj_dynsec_fail(NJ_FAULT_EXISTS, "Group is already in this role");
+        return nj_dynsec_fail(NJ_REFUSED_EXISTS, "Group is already in this role");
     }
     if (!is_added && place < 0) {
         return NJ_DYNSEC_DONE;
@@ -273,40 +273,13 @@ static struct nj_dynsec_fail remove_role(struct nj_control_call *call, json_t **
 
 /* ---- outward */
 
-void nj_dynsec_create_group(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, create);
-}
-
-void nj_dynsec_modify_group(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, modify);
-}
-
-void nj_dynsec_delete_group(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, delete);
-}
-
-void nj_dynsec_add_group_client(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, add_client);
-}
-
-void nj_dynsec_remove_group_client(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, remove_client);
-}
-
-void nj_dynsec_add_group_role(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, add_role);
-}
-
-void nj_dynsec_remove_group_role(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, remove_role);
-}
+NJ_DYNSEC_CHANGE(nj_dynsec_create_group, create)
+NJ_DYNSEC_CHANGE(nj_dynsec_modify_group, modify)
+NJ_DYNSEC_CHANGE(nj_dynsec_delete_group, delete)
+NJ_DYNSEC_CHANGE(nj_dynsec_add_group_client, add_client)
+NJ_DYNSEC_CHANGE(nj_dynsec_remove_group_client, remove_client)
+NJ_DYNSEC_CHANGE(nj_dynsec_add_group_role, add_role)
+NJ_DYNSEC_CHANGE(nj_dynsec_remove_group_role, remove_role)
 
 void nj_dynsec_get_group(struct nj_control_call *call)
 {

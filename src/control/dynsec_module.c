@@ -101,7 +101,7 @@ enum nj_err nj_dynsec_begin(void *ctx, struct nj_control_request *request)
         char text[96];
         (void)snprintf(text, sizeof(text), "Something changed meanwhile: changeIndex is %llu",
                        (unsigned long long)state->change_index);
-        return refuse(request, NJ_FAULT_CONFLICT, text);
+        return refuse(request, NJ_REFUSED_CONFLICT, text);
     }
     drop_request(module); /* of a request that was given up */
     module->is_atomic = json_is_true(json_object_get(envelope, "atomic"));
@@ -110,7 +110,7 @@ enum nj_err nj_dynsec_begin(void *ctx, struct nj_control_request *request)
     module->events = json_array();
     if (nj_dynsec_edit_init(&module->edit, state) != NJ_OK || !module->kick || !module->events) {
         drop_request(module);
-        return refuse(request, NJ_FAULT_INTERNAL, INTERNAL);
+        return refuse(request, NJ_REFUSED_INTERNAL, INTERNAL);
     }
     return NJ_OK;
 }
@@ -177,12 +177,12 @@ void nj_dynsec_end(void *ctx, struct nj_control_request *request)
     struct nj_dynsec_module *module = ctx;
     bool is_cancelled = module->is_atomic && nj_control_request_failures(request) > 0;
     if (is_cancelled) {
-        nj_control_request_fail(request, NJ_FAULT_CANCELLED,
+        nj_control_request_fail(request, NJ_REFUSED_CANCELLED,
                                 "Not done: another command of the request failed");
     } else if (module->edit.log.len &&
                nj_dynsec_commit(module->dynsec, &module->edit, why, sizeof(why)) != NJ_OK) {
         nj_log(NJ_LOG_ERROR, "Error: a change of dynamic security was refused: %s.", why);
-        nj_control_request_fail(request, NJ_FAULT_STORAGE, why);
+        nj_control_request_fail(request, NJ_REFUSED_STORAGE, why);
     } else if (module->edit.log.len) {
         take_effect(module, request);
     }
@@ -199,7 +199,7 @@ void nj_dynsec_end(void *ctx, struct nj_control_request *request)
 
 struct nj_dynsec_fail nj_dynsec_fail_of(enum nj_err err)
 {
-    return err == NJ_OK ? NJ_DYNSEC_DONE : nj_dynsec_fail(NJ_FAULT_INTERNAL, INTERNAL);
+    return err == NJ_OK ? NJ_DYNSEC_DONE : nj_dynsec_fail(NJ_REFUSED_INTERNAL, INTERNAL);
 }
 
 static void add_event(struct nj_control_call *call)
@@ -223,14 +223,14 @@ void nj_dynsec_run(struct nj_control_call *call,
     json_t *data = NULL;
     size_t kicks = nj_dynsec_kick_count(module->kick);
     if (nj_dynsec_edit_mark(&module->edit, &module->mark) != NJ_OK) {
-        nj_control_call_fail(call, NJ_FAULT_INTERNAL, INTERNAL);
+        nj_control_call_fail(call, NJ_REFUSED_INTERNAL, INTERNAL);
         return;
     }
     struct nj_dynsec_fail fail = change(call, &data);
     if (!fail.text && module->had_right &&
         !has_right(module->edit.state, nj_control_call_caller(call))) {
-        fail =
-            nj_dynsec_fail(NJ_FAULT_FORBIDDEN, "This would take away your own right to administer");
+        fail = nj_dynsec_fail(NJ_REFUSED_FORBIDDEN,
+                              "This would take away your own right to administer");
     }
     if (!fail.text && module->edit.log.len > module->mark.log_len) {
         fail = nj_dynsec_fail_of(nj_dynsec_step_index(&module->edit));
@@ -259,7 +259,7 @@ bool nj_dynsec_name(struct nj_control_call *call, const char *key, const char *w
     if (out->ptr && (!nj_mqtt_utf8_is_valid(*out) ||
                      (nj_dynsec_module_of(call)->options.refuses_control_chars &&
                       nj_mqtt_utf8_has_control(*out)))) {
-        *fail = nj_dynsec_fail(NJ_FAULT_INVALID, what);
+        *fail = nj_dynsec_fail(NJ_REFUSED_INVALID, what);
         return false;
     }
     return true;
@@ -274,9 +274,9 @@ bool nj_dynsec_text(struct nj_control_call *call, const char *key, struct nj_byt
     }
     *field = nj_bytes(json_string_value(value), json_string_length(value));
     if (!nj_mqtt_utf8_is_valid(*field)) {
-        *fail = nj_dynsec_fail(NJ_FAULT_INVALID, strcmp(key, "textname") == 0
-                                                     ? "Invalid/missing textname"
-                                                     : "Invalid/missing textdescription");
+        *fail = nj_dynsec_fail(NJ_REFUSED_INVALID, strcmp(key, "textname") == 0
+                                                       ? "Invalid/missing textname"
+                                                       : "Invalid/missing textdescription");
         return false;
     }
     return true;
@@ -298,13 +298,13 @@ struct nj_dynsec_fail nj_dynsec_roles_of(struct nj_control_call *call, struct nj
     {
         const json_t *name = json_object_get(entry, "rolename");
         if (!json_is_string(name) || json_string_length(name) == 0) {
-            return nj_dynsec_fail(NJ_FAULT_INVALID,
+            return nj_dynsec_fail(NJ_REFUSED_INVALID,
                                   "'roles' not an array or missing/invalid rolename");
         }
         const struct nj_dynsec_role *role = nj_dynsec_role(
             nj_dynsec_draft(call), nj_bytes(json_string_value(name), json_string_length(name)));
         if (!role) {
-            return nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Role not found");
+            return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Role not found");
         }
         const struct nj_dynsec_ref ref = {role->id,
                                           nj_dynsec_priority_of(entry, NJ_DYNSEC_NO_PRIORITY)};
@@ -312,7 +312,7 @@ struct nj_dynsec_fail nj_dynsec_roles_of(struct nj_control_call *call, struct nj
         const struct nj_dynsec_ref *refs = (const struct nj_dynsec_ref *)(void *)out->data;
         if (nj_dynsec_ref_find(refs, count, role->id) < 0 &&
             nj_buf_append(out, &ref, sizeof(ref)) != NJ_OK) {
-            return nj_dynsec_fail(NJ_FAULT_INTERNAL, INTERNAL);
+            return nj_dynsec_fail(NJ_REFUSED_INTERNAL, INTERNAL);
         }
     }
     return NJ_DYNSEC_DONE;

@@ -45,7 +45,7 @@ struct nj_dynsec_fail {
     enum nj_control_fault fault;
     const char *text;
 };
-#define NJ_DYNSEC_DONE ((struct nj_dynsec_fail){NJ_FAULT_INVALID, NULL})
+#define NJ_DYNSEC_DONE ((struct nj_dynsec_fail){NJ_REFUSED_INVALID, NULL})
 
 static inline struct nj_dynsec_fail nj_dynsec_fail(enum nj_control_fault fault, const char *text)
 {
@@ -58,6 +58,12 @@ struct nj_dynsec_fail nj_dynsec_fail_of(enum nj_err err);
  * call. `change` may set *data. */
 void nj_dynsec_run(struct nj_control_call *call,
                    struct nj_dynsec_fail (*change)(struct nj_control_call *call, json_t **data));
+/* The handler of a row that is no more than that. */
+#define NJ_DYNSEC_CHANGE(handler, change)                                                          \
+    void handler(struct nj_control_call *call)                                                     \
+    {                                                                                              \
+        nj_dynsec_run(call, change);                                                               \
+    }
 
 /* -- arguments -- */
 

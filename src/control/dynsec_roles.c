@@ -8,7 +8,7 @@
 #include "mqtt/utf8.h"
 
 #define TOPIC_LEVELS_MAX 200
-#define NO_ROLE          nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "Role not found")
+#define NO_ROLE          nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Role not found")
 
 /* The role that the command names; NULL with *fail when there is none. */
 static const struct nj_dynsec_role *find(struct nj_control_call *call, struct nj_bytes *name,
@@ -91,7 +91,7 @@ static struct nj_dynsec_fail check_twice(const struct nj_buf *acls)
     }
     for (size_t i = 1; i < count; i++) {
         if (compare_keys(&sorted[i - 1], &sorted[i]) == 0) {
-            fail = nj_dynsec_fail(NJ_FAULT_EXISTS, "ACL with this topic already exists");
+            fail = nj_dynsec_fail(NJ_REFUSED_EXISTS, "ACL with this topic already exists");
         }
     }
     nj_free(sorted);
@@ -113,7 +113,7 @@ static struct nj_dynsec_fail read_acls(struct nj_control_call *call, struct nj_b
         struct nj_dynsec_acl acl = {.priority = 0};
         const char *wrong = read_acl(entry, &acl);
         if (wrong) {
-            return nj_dynsec_fail(NJ_FAULT_INVALID, wrong);
+            return nj_dynsec_fail(NJ_REFUSED_INVALID, wrong);
         }
         if (nj_buf_append(buf, &acl, sizeof(acl)) != NJ_OK) {
             return nj_dynsec_fail_of(NJ_ENOMEM);
@@ -155,7 +155,7 @@ static struct nj_dynsec_fail create(struct nj_control_call *call, json_t **data)
         return fail;
     }
     if (nj_dynsec_role(nj_dynsec_draft(call), role.name)) {
-        return nj_dynsec_fail(NJ_FAULT_EXISTS, "Role already exists");
+        return nj_dynsec_fail(NJ_REFUSED_EXISTS, "Role already exists");
     }
     return put(call, &role);
 }
@@ -210,10 +210,10 @@ static struct nj_dynsec_fail add_acl(struct nj_control_call *call, json_t **data
     }
     const char *wrong = read_acl(nj_control_call_args(call), &acl);
     if (wrong) {
-        return nj_dynsec_fail(NJ_FAULT_INVALID, wrong);
+        return nj_dynsec_fail(NJ_REFUSED_INVALID, wrong);
     }
     if (nj_dynsec_acl_find(role, (enum nj_dynsec_acl_type)acl.type, acl.topic) >= 0) {
-        return nj_dynsec_fail(NJ_FAULT_EXISTS, "ACL with this topic already exists");
+        return nj_dynsec_fail(NJ_REFUSED_EXISTS, "ACL with this topic already exists");
     }
     struct nj_dynsec_acl *acls = nj_try_alloc((role->acl_count + 1) * sizeof(*acls));
     if (!acls) {
@@ -245,11 +245,11 @@ static struct nj_dynsec_fail remove_acl(struct nj_control_call *call, json_t **d
     const char *wrong = read_type(nj_control_call_args(call), &key.type);
     wrong = wrong ? wrong : read_topic(nj_control_call_args(call), &key.topic);
     if (wrong) {
-        return nj_dynsec_fail(NJ_FAULT_INVALID, wrong);
+        return nj_dynsec_fail(NJ_REFUSED_INVALID, wrong);
     }
     int place = nj_dynsec_acl_find(role, (enum nj_dynsec_acl_type)key.type, key.topic);
     if (place < 0) {
-        return nj_dynsec_fail(NJ_FAULT_NOT_FOUND, "ACL not found");
+        return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "ACL not found");
     }
     struct nj_dynsec_acl *acls = nj_try_alloc(role->acl_count * sizeof(*acls));
     if (!acls) {
@@ -271,30 +271,11 @@ static struct nj_dynsec_fail remove_acl(struct nj_control_call *call, json_t **d
 
 /* ---- outward */
 
-void nj_dynsec_create_role(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, create);
-}
-
-void nj_dynsec_modify_role(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, modify);
-}
-
-void nj_dynsec_delete_role(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, delete);
-}
-
-void nj_dynsec_add_role_acl(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, add_acl);
-}
-
-void nj_dynsec_remove_role_acl(struct nj_control_call *call)
-{
-    nj_dynsec_run(call, remove_acl);
-}
+NJ_DYNSEC_CHANGE(nj_dynsec_create_role, create)
+NJ_DYNSEC_CHANGE(nj_dynsec_modify_role, modify)
+NJ_DYNSEC_CHANGE(nj_dynsec_delete_role, delete)
+NJ_DYNSEC_CHANGE(nj_dynsec_add_role_acl, add_acl)
+NJ_DYNSEC_CHANGE(nj_dynsec_remove_role_acl, remove_acl)
 
 void nj_dynsec_get_role(struct nj_control_call *call)
 {

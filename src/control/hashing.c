@@ -180,7 +180,7 @@ bool nj_control_hashing_defer(struct nj_control_plane *plane, struct nj_control_
         return false;
     }
     if (find_passwords(request) != NJ_OK) {
-        nj_control_request_refuse(request, NJ_FAULT_INTERNAL, "Internal error");
+        nj_control_request_refuse(request, NJ_REFUSED_INTERNAL, "Internal error");
         return false;
     }
     if (request->hash_count == 0) {
@@ -195,7 +195,7 @@ bool nj_control_hashing_defer(struct nj_control_plane *plane, struct nj_control_
     }
     if (!fits(hashing, request->from->payload.len) ||
         nj_door_hold(hashing->door, request->from->session) != NJ_OK) {
-        nj_control_request_refuse(request, NJ_FAULT_LIMIT,
+        nj_control_request_refuse(request, NJ_REFUSED_LIMIT,
                                   "Too many requests wait for passwords to be hashed");
         return false;
     }

@@ -76,7 +76,7 @@ static void reload(struct nj_control_call *call)
         size_t len = strlen(why);
         const char *text = strncmp(why, "Error: ", 7) == 0 ? why + 7 : why;
         why[len - (len && why[len - 1] == '.')] = '\0';
-        nj_control_call_fail(call, NJ_FAULT_INVALID, text);
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, text);
         return;
     }
     uint64_t epoch = nj_policy_epoch(atomic_load(&front->core.policy));
@@ -137,7 +137,7 @@ static void set_log_types(struct nj_control_call *call)
     while ((name = strsep(&rest, ", "))) {
         unsigned type = log_type_of(name);
         if (*name && !type) {
-            nj_control_call_failf(call, NJ_FAULT_INVALID, "Unknown log type '%s'", name);
+            nj_control_call_failf(call, NJ_REFUSED_INVALID, "Unknown log type '%s'", name);
             return;
         }
         types |= type;

@@ -94,7 +94,7 @@ void nj_nightjar_can_i(struct nj_control_call *call)
     json_t *object;
     if (json_array_size(checks) > CHECKS_MAX) {
         json_decref(results);
-        nj_control_call_fail(call, NJ_FAULT_LIMIT, "Too many checks");
+        nj_control_call_fail(call, NJ_REFUSED_LIMIT, "Too many checks");
         return;
     }
     json_array_foreach(checks, i, object)
@@ -149,13 +149,13 @@ void nj_nightjar_explain(struct nj_control_call *call)
     struct nj_explanation explanation;
     const char *error = read_question(call, nj_control_call_args(call), &question);
     if (error) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, error);
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, error);
         return;
     }
     if (nj_explain_decision(policy_of(call), &question, &explanation) == NJ_OK) {
         nj_control_call_done(call, describe(&explanation));
     } else {
-        nj_control_call_fail(call, NJ_FAULT_INTERNAL, "Out of memory");
+        nj_control_call_fail(call, NJ_REFUSED_INTERNAL, "Out of memory");
     }
     nj_explanation_fini(&explanation);
 }

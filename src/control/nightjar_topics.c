@@ -121,12 +121,12 @@ void nj_nightjar_list_retained(struct nj_control_call *call)
     uint32_t count = 0;
     filter = filter ? filter : "#";
     if (!nj_mqtt_filter_is_valid(nj_bytes_of(filter), LEVELS_MAX)) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid topic");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
         return;
     }
     if (find_retained(nj_control_plane_front(nj_control_call_plane(call)), nj_bytes_of(filter),
                       &found, &count) != NJ_OK) {
-        nj_control_call_fail(call, NJ_FAULT_INTERNAL, "Out of memory");
+        nj_control_call_fail(call, NJ_REFUSED_INTERNAL, "Out of memory");
         return;
     }
     json_t *data = page_of(call, found, count);
@@ -156,11 +156,12 @@ static void removed(void *arg, void *slots, unsigned workers, enum nj_err saved)
     struct removal *removal = arg;
     (void)slots;
     if (workers && removal->was_there && saved != NJ_OK) {
-        nj_control_call_failf(removal->call, NJ_FAULT_STORAGE, "Not saved: %s", nj_err_text(saved));
+        nj_control_call_failf(removal->call, NJ_REFUSED_STORAGE, "Not saved: %s",
+                              nj_err_text(saved));
     } else if (workers && removal->was_there) {
         nj_control_call_done(removal->call, NULL);
     } else if (workers) {
-        nj_control_call_fail(removal->call, NJ_FAULT_NOT_FOUND, "Retained message not found");
+        nj_control_call_fail(removal->call, NJ_REFUSED_NOT_FOUND, "Retained message not found");
     }
     nj_free(removal);
 }
@@ -169,11 +170,11 @@ void nj_nightjar_delete_retained(struct nj_control_call *call)
 {
     const char *topic = nj_control_call_string(call, "topic");
     if (!nj_mqtt_topic_is_valid(nj_bytes_of(topic), LEVELS_MAX)) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid topic");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
         return;
     }
     if (!caller_may(call, NJ_ACTION_PUBLISH, nj_bytes_of(topic))) {
-        nj_control_call_fail(call, NJ_FAULT_FORBIDDEN, "You may not publish to this topic");
+        nj_control_call_fail(call, NJ_REFUSED_FORBIDDEN, "You may not publish to this topic");
         return;
     }
     struct removal *removal = nj_alloc(sizeof(*removal));
@@ -267,7 +268,7 @@ void nj_nightjar_list_subscriptions(struct nj_control_call *call)
     const char *client_id = nj_control_call_string(call, "clientid");
     const char *topic = nj_control_call_string(call, "topic");
     if ((client_id != NULL) == (topic != NULL)) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Give either clientid or topic");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Give either clientid or topic");
         return;
     }
     if (client_id) {
@@ -275,7 +276,7 @@ void nj_nightjar_list_subscriptions(struct nj_control_call *call)
         return;
     }
     if (!nj_mqtt_topic_is_valid(nj_bytes_of(topic), LEVELS_MAX)) {
-        nj_control_call_fail(call, NJ_FAULT_INVALID, "Invalid topic");
+        nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
         return;
     }
     struct question *question = nj_alloc(sizeof(*question));

@@ -129,7 +129,7 @@ void nj_control_call_make_private(struct nj_control_call *call)
 void nj_control_call_done(struct nj_control_call *call, json_t *data)
 {
     struct nj_control_request *request = call->request;
-    nj_control_request_answer(request, data, NJ_FAULT_INVALID, NULL);
+    nj_control_request_answer(request, data, NJ_REFUSED_INVALID, NULL);
     ended(request);
 }
 
@@ -297,34 +297,34 @@ static bool run_command(struct nj_control_request *request, json_t *object)
     char error[160];
     struct nj_control_call *call = &request->call;
     if (!json_is_object(object)) {
-        refuse(request, NJ_FAULT_INVALID, "Command not an object");
+        refuse(request, NJ_REFUSED_INVALID, "Command not an object");
         return false;
     }
     call->args = object;
     const json_t *name = json_object_get(object, "command");
     const json_t *correlation = json_object_get(object, "correlationData");
     if (!json_is_string(name)) {
-        refuse(request, NJ_FAULT_INVALID, "Missing command");
+        refuse(request, NJ_REFUSED_INVALID, "Missing command");
         return true;
     }
     if (correlation && !json_is_string(correlation)) {
-        refuse(request, NJ_FAULT_INVALID, "Invalid correlationData data type.");
+        refuse(request, NJ_REFUSED_INVALID, "Invalid correlationData data type.");
         return true;
     }
     call->command = find_command(request->entry->api, json_string_value(name));
     if (!call->command) {
-        refuse(request, NJ_FAULT_UNKNOWN_COMMAND, UNKNOWN);
+        refuse(request, NJ_REFUSED_UNKNOWN_COMMAND, UNKNOWN);
         return true;
     }
     /* Rights may have changed since the request came in. */
     if (!nj_control_caller_may(request->plane, &request->caller, NJ_ACTION_PUBLISH,
                                request->from->topic)) {
-        refuse(request, NJ_FAULT_FORBIDDEN, "Not authorised");
+        refuse(request, NJ_REFUSED_FORBIDDEN, "Not authorised");
         return true;
     }
     const char *text = nj_control_args_check(call->command->args, object, error, sizeof(error));
     if (text) {
-        refuse(request, NJ_FAULT_INVALID, text);
+        refuse(request, NJ_REFUSED_INVALID, text);
         return true;
     }
     request->state = NJ_CONTROL_WAITING;
@@ -427,7 +427,7 @@ static void open_request(struct nj_control_request *request)
     }
     const char *text = open_envelope(request, error, sizeof(error));
     if (text) {
-        refuse(request, NJ_FAULT_INVALID, text);
+        refuse(request, NJ_REFUSED_INVALID, text);
     }
 }
 

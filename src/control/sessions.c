@@ -206,7 +206,7 @@ static void collected(void *arg, void *slots, unsigned workers, enum nj_err save
         if (data) {
             nj_control_call_done(job->call, data);
         } else {
-            nj_control_call_fail(job->call, NJ_FAULT_INTERNAL, "Out of memory");
+            nj_control_call_fail(job->call, NJ_REFUSED_INTERNAL, "Out of memory");
         }
     }
     for (unsigned i = 0; i < workers; i++) {
@@ -258,12 +258,12 @@ static void asked_one(void *arg, void *slots, unsigned workers, enum nj_err save
     if (!workers) {
         json_decref(one->data);
     } else if (!one->is_found) {
-        nj_control_call_fail(one->call, NJ_FAULT_NOT_FOUND, one->not_found);
+        nj_control_call_fail(one->call, NJ_REFUSED_NOT_FOUND, one->not_found);
     } else if (one->error) {
-        nj_control_call_fail(one->call, NJ_FAULT_FORBIDDEN, one->error);
+        nj_control_call_fail(one->call, NJ_REFUSED_FORBIDDEN, one->error);
     } else if (saved != NJ_OK) {
         json_decref(one->data);
-        nj_control_call_failf(one->call, NJ_FAULT_STORAGE, "Not saved: %s", nj_err_text(saved));
+        nj_control_call_failf(one->call, NJ_REFUSED_STORAGE, "Not saved: %s", nj_err_text(saved));
     } else {
         nj_control_call_done(one->call, one->data);
     }
