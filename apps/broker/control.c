@@ -150,6 +150,7 @@ static enum nj_err try_reload(struct nj_control *control, char *why)
     if (control->module) {
         const struct nj_dynsec_module_options options = nj_dynsec_setup_options(fresh);
         nj_dynsec_module_configure(control->module, &options);
+        nj_dynsec_preview(control->dynsec);
     }
     nj_mem_set_limit((int64_t)fresh->memory_limit);
     nj_front_publish(control->front, policy, control->limits);

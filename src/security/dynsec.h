@@ -63,6 +63,10 @@ const char *nj_dynsec_path(const struct nj_dynsec *dynsec);
 enum nj_err nj_dynsec_commit(struct nj_dynsec *dynsec, struct nj_dynsec_edit *edit, char *why,
                              size_t why_size) NJ_NODISCARD;
 
+/* Logs what the file would change when somebody else edited it; otherwise nothing. It is not put in
+ * force. May wait for a save that is at work. */
+void nj_dynsec_preview(struct nj_dynsec *dynsec);
+
 /* Waits until the file holds the state in force, or cannot (then false). */
 bool nj_dynsec_settle(struct nj_dynsec *dynsec);
 

@@ -675,6 +675,24 @@ def test_A3_3_the_administrators_password_from_the_environment(broker):
     assert Dynsec(one, password="twelve-chars").do("getDetails")["clientCount"] == 1
 
 
+def test_a_reload_tells_what_an_edited_file_would_change(one, adm):
+    adm.do("createClient", username="gone")
+    content = dynsec.wait_file(
+        one, lambda c: any(x["username"] == "gone" for x in c["clients"]))
+    one.reload()  # which waits for the save that is just ending
+    content["clients"] = [x for x in content["clients"] if x["username"] not in ("gone", "b")]
+    content["clients"].append({"username": "b", "disabled": True})
+    content["clients"].append({"username": "new"})
+    one.write("ds.json", json.dumps(content))
+    one.reload()
+    line = one.wait_log("would change: ")
+    assert "clients *b +new -gone" in line and "roles" not in line
+    assert adm.do("listClients")["totalCount"] == 5
+    one.write("ds.json", "{")
+    one.reload()
+    one.wait_log("could not be used: line 1")
+
+
 def test_a_reload_keeps_what_was_changed(one, adm):
     adm.do("createClient", username="n", password="pw")
     one.reload()
