@@ -321,6 +321,26 @@ static enum nj_err step_filters(const struct nj_tree *tree, struct nj_bytes leve
     return err;
 }
 
+static void reverse(struct nj_tree_node **node, uint32_t count)
+{
+    for (uint32_t i = 0; i < count / 2; i++) {
+        struct nj_tree_node *other = node[count - 1 - i];
+        node[count - 1 - i] = node[i];
+        node[i] = other;
+    }
+}
+
+/* The first `wide` nodes are '#', the shallowest first; behind them is what fits exactly. The
+ * narrowest filter is to come first: who subscribed overlapping ones gets the copies in that order,
+ * as from Mosquitto. */
+static void order_matches(struct nj_tree_nodes *nodes, uint32_t wide)
+{
+    if (wide) {
+        reverse(nodes->node, nodes->count);
+        reverse(nodes->node, nodes->count - wide);
+    }
+}
+
 enum nj_err nj_tree_match_topic(const struct nj_tree *tree, struct nj_bytes topic,
                                 struct nj_tree_nodes *scratch, struct nj_tree_nodes *out)
 {
@@ -336,6 +356,7 @@ enum nj_err nj_tree_match_topic(const struct nj_tree *tree, struct nj_bytes topi
         from = end;
         is_guarded = false;
     }
+    uint32_t wide = out->count;
     for (uint32_t i = from; i < scratch->count && err == NJ_OK && !topic.ptr; i++) {
         struct nj_tree_node *at = scratch->node[i];
         err = add_if_valued(out, at);
@@ -343,6 +364,7 @@ enum nj_err nj_tree_match_topic(const struct nj_tree *tree, struct nj_bytes topi
             err = add_if_valued(out, wild_find(tree, at, NJ_TREE_HASH));
         }
     }
+    order_matches(out, wide);
     return err;
 }
 
