@@ -8,7 +8,7 @@
 #include "security/policy.h"
 #include "security/scope_load.h"
 
-#define TOPIC_LEVELS 200
+#define TOPIC_LEVELS 201 /* 200 slashes, as Mosquitto */
 
 enum nj_err nj_policy_build(const struct nj_settings *settings, const struct nj_dynsec *dynsec,
                             uint64_t epoch, struct nj_policy **out)
@@ -56,6 +56,7 @@ struct nj_limits *nj_limits_build(const struct nj_settings *settings)
         .refuses_control_chars = mode->refuses_control_chars,
         .sends_reason_strings = mode->sends_reason_strings,
         .checks_payload_format = mode->checks_payload_format,
+        .names_unknown_ids = mode->names_unknown_ids,
     };
     return limits;
 }

@@ -227,6 +227,13 @@ void nj_session_ack(struct nj_session *session, enum nj_hold_kind kind, uint16_t
     release(session);
 }
 
+void nj_session_ack_unknown(struct nj_session *session, enum nj_hold_kind kind, uint16_t packet_id)
+{
+    bool is_told = session->link->version == NJ_MQTT_5 && session->shard->limits->names_unknown_ids;
+    nj_session_ack(session, kind, packet_id, is_told ? NJ_RC_PACKET_ID_NOT_FOUND : NJ_RC_SUCCESS,
+                   (struct nj_wait){0});
+}
+
 void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const uint8_t *frame,
                        uint32_t len, struct nj_replay *replay, struct nj_wait wait)
 {

@@ -72,6 +72,8 @@ struct nj_wait nj_session_lane_wait(struct nj_session *session);
 /* Sends the acknowledgement now, or holds it. */
 void nj_session_ack(struct nj_session *session, enum nj_hold_kind kind, uint16_t packet_id,
                     uint8_t reason, struct nj_wait wait);
+/* PUBREL or PUBCOMP for a packet id that is not in use; MQTT 5 clients may be told so (0x92). */
+void nj_session_ack_unknown(struct nj_session *session, enum nj_hold_kind kind, uint16_t packet_id);
 /* The same for an encoded frame. Takes `replay` over (may be NULL). */
 void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const uint8_t *frame,
                        uint32_t len, struct nj_replay *replay, struct nj_wait wait);

@@ -30,6 +30,7 @@ struct nj_limits {
     bool refuses_control_chars;
     bool sends_reason_strings;
     bool checks_payload_format; /* what is said to be UTF-8 has to be */
+    bool names_unknown_ids;     /* 0x92 in PUBREL and PUBCOMP */
     bool is_compat_store;
 };
 

@@ -433,9 +433,8 @@ void nj_session_pubrec(struct nj_session *session, uint16_t packet_id, bool is_e
     struct nj_flight *flight = session->flow ? nj_flow_find(session->flow, packet_id) : NULL;
     if (!flight || flight->state == NJ_FLIGHT_WAIT_PUBACK) {
         /* MQTT5 4.3.3: answered, so that the receiver can let go of its half. */
-        uint8_t code = session->link->version == NJ_MQTT_5 ? NJ_RC_PACKET_ID_NOT_FOUND : 0;
         if (!is_error) {
-            nj_session_ack(session, NJ_HOLD_PUBREL, packet_id, code, (struct nj_wait){0});
+            nj_session_ack_unknown(session, NJ_HOLD_PUBREL, packet_id);
         }
         return;
     }

@@ -347,8 +347,7 @@ void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
         return;
     }
     if (!incoming) {
-        uint8_t code = link->version == NJ_MQTT_5 ? NJ_RC_PACKET_ID_NOT_FOUND : 0;
-        nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, code, (struct nj_wait){0});
+        nj_session_ack_unknown(session, NJ_HOLD_PUBCOMP, packet_id);
         return;
     }
     if (!is_volatile(session, incoming->message)) {

@@ -78,7 +78,8 @@ static const struct mode_row {
      "a broken ACL or password file on reload: the broker ends with status 3"},
     {ROW(refuses_control_chars), true, false,
      "control characters in client ids and user names are refused",
-     "control characters in client ids and user names are as in the original"},
+     "control characters in client ids, user names and topics end the connection, as in the "
+     "original"},
     {ROW(control_api), true, false,
      "the control APIs answer whoever was given the right to them (`enable_control_api false` "
      "changes that)",
@@ -97,6 +98,9 @@ static const struct mode_row {
     {ROW(checks_payload_format), true, false,
      "a payload that is said to be UTF-8 and is not is refused",
      "payloads that are said to be UTF-8 are passed on unchecked"},
+    {ROW(names_unknown_ids), true, false,
+     "PUBREL and PUBCOMP tell MQTT 5 clients of a packet id that nobody uses (0x92)",
+     "PUBREL and PUBCOMP are the same for a packet id that nobody uses"},
     {ROW(nofollow_credentials), false, true, "credential files may be symbolic links",
      "credential files may not be symbolic links (MOSQUITTO_UNSAFE_ALLOW_SYMLINKS changes that)"},
     {ROW(http_as_original), false, true,

@@ -197,6 +197,7 @@ struct nj_mode_settings {
     bool sends_reason_strings;
     bool sends_response_info;
     bool checks_payload_format;
+    bool names_unknown_ids;
     bool nofollow_credentials;
     bool http_as_original;    /* rights by path, 401 for want of them, answers for any origin */
     bool proxy_needs_trusted; /* enable_proxy_protocol only together with proxy_trusted */

@@ -22,6 +22,7 @@
 #include "mqtt/topic.h"
 #include "mqtt/unsuback.h"
 #include "mqtt/unsubscribe.h"
+#include "mqtt/utf8.h"
 
 /* What the log calls the end, in the original's words. */
 static const char *why_of(enum nj_mqtt_reason reason)
@@ -45,6 +46,12 @@ static bool bad(struct nj_conn *conn, enum nj_mqtt_reason reason)
     return false;
 }
 
+/* Compat mode: control characters in topics are malformed; elsewhere only logs have to care. */
+static bool has_bad_text(const struct nj_conn *conn, struct nj_bytes topic)
+{
+    return !conn->link.shard->limits->refuses_control_chars && nj_mqtt_utf8_has_control(topic);
+}
+
 /* ---- PUBLISH */
 
 static struct nj_bytes forwarded(struct nj_shard *shard, const struct nj_mqtt_props *props)
@@ -63,6 +70,9 @@ static bool on_publish(struct nj_conn *conn, struct nj_bytes body, uint8_t flags
     enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
     if (nj_mqtt_publish_decode(body, flags, conn->link.version, &packet, &reason) != NJ_OK) {
         return bad(conn, reason);
+    }
+    if (has_bad_text(conn, packet.topic)) {
+        return bad(conn, NJ_RC_MALFORMED_PACKET);
     }
     struct nj_publish_in in = {
         .topic = packet.topic,
@@ -131,7 +141,8 @@ static bool filters_are_valid(struct nj_conn *conn, struct nj_bytes rest, bool i
     struct nj_mqtt_filter filter;
     while (is_subscribe ? nj_mqtt_subscribe_next(&rest, &filter)
                         : nj_mqtt_unsubscribe_next(&rest, &filter.filter)) {
-        if (!nj_mqtt_subscription_is_valid(filter.filter, levels)) {
+        if (!nj_mqtt_subscription_is_valid(filter.filter, levels) ||
+            has_bad_text(conn, filter.filter)) {
             return false;
         }
     }

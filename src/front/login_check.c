@@ -67,8 +67,11 @@ static bool check_id(struct nj_conn *conn, const struct nj_mqtt_connect *packet,
         return may_be_empty ? assign_id(conn, settings)
                             : refuse(conn, NJ_RC_CLIENTID_NOT_VALID, "identifier rejected");
     }
-    if (limits->refuses_control_chars &&
-        (nj_mqtt_utf8_has_control(id) || nj_mqtt_utf8_has_control(packet->username))) {
+    if (nj_mqtt_utf8_has_control(id) || nj_mqtt_utf8_has_control(packet->username)) {
+        if (!limits->refuses_control_chars) {
+            nj_conn_close(conn, NJ_RC_SUCCESS, "malformed packet");
+            return false;
+        }
         return refuse(conn, NJ_RC_CLIENTID_NOT_VALID,
                       "control character in client id or user name");
     }
@@ -143,16 +146,21 @@ static bool check_will(struct nj_conn *conn, const struct nj_mqtt_connect *packe
     if (!packet->has_will) {
         return true;
     }
-    if (!nj_mqtt_topic_is_valid(topic, limits->topic_levels)) {
+    bool is_text = limits->refuses_control_chars || !nj_mqtt_utf8_has_control(topic);
+    if (!is_text || !nj_mqtt_topic_is_valid(topic, limits->topic_levels)) {
         if (packet->version == NJ_MQTT_5) {
             return refuse(conn, NJ_RC_TOPIC_NAME_INVALID, "invalid will topic");
         }
         nj_conn_close(conn, NJ_RC_SUCCESS, "invalid will topic");
         return false;
     }
+    if (limits->checks_payload_format && packet->will_props.payload_format == 1 &&
+        !nj_mqtt_utf8_is_well_formed(packet->will_payload)) {
+        return refuse(conn, NJ_RC_PAYLOAD_FORMAT_INVALID, "the will is not the UTF-8 it says");
+    }
     if (nj_bytes_starts_with(topic, NJ_BYTES_LIT("$CONTROL/")) ||
         nj_bytes_starts_with(topic, NJ_BYTES_LIT("$share/")) ||
-        (nj_bytes_starts_with(topic, NJ_BYTES_LIT("$SYS/")) &&
+        (limits->will_checked_at_connect && nj_bytes_starts_with(topic, NJ_BYTES_LIT("$SYS/")) &&
          !nj_mqtt_topic_matches(NJ_BYTES_LIT("$SYS/broker/connection/+/state"), topic))) {
         return refuse(conn, NJ_RC_NOT_AUTHORIZED, "will topic not authorised");
     }

@@ -76,9 +76,6 @@ static enum nj_err read_will(struct nj_mqtt_reader *reader, struct nj_mqtt_conne
     if (!nj_mqtt_topic_is_valid(out->will_topic, 0)) {
         return nj_mqtt_fail(reason, NJ_RC_TOPIC_NAME_INVALID);
     }
-    if (out->will_props.payload_format == 1 && !nj_mqtt_utf8_is_well_formed(out->will_payload)) {
-        return nj_mqtt_fail(reason, NJ_RC_PAYLOAD_FORMAT_INVALID);
-    }
     return NJ_OK;
 }
 

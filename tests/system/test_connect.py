@@ -446,6 +446,21 @@ def test_auto_id_prefix_can_be_chosen(shared_broker):
     assert one.conn().connect("").prop("assigned_client_identifier").startswith("made-up-")
 
 
+@pytest.mark.needs("nightjar")
+def test_control_characters_end_the_connection_in_compat_mode(shared_broker, version):
+    one = open_broker(shared_broker, "compat")
+    for hello in (mw.connect("a\nb", version), mw.connect("x", version, username="a\x7fb"),
+                  mw.connect("x", version, will=mw.Will("a\x01"))):
+        conn = one.conn(version)
+        conn.send(hello)
+        conn.expect_closed()
+    for packet in (mw.publish("a\x01", b"", version=version),
+                   mw.subscribe(1, [("a\x85", 0)], version)):
+        conn = one.client("x", version)
+        conn.send(packet)
+        conn.expect_closed(reason=MAL)
+
+
 @pytest.mark.needs("nightjar", "native")
 def test_control_characters_in_ids_and_names_are_refused_in_native_mode(shared_broker):
     one = open_broker(shared_broker, "native")

@@ -262,6 +262,27 @@ def test_wills_on_special_topics_never_come_out(broker, mode, version, uid):
     watch.close()
 
 
+@pytest.mark.needs("nightjar")
+def test_wills_that_are_not_the_UTF8_they_say_pass_in_compat_mode(broker, mode):
+    one = open_broker(broker, mode)
+    conn = one.conn()
+    conn.send(mw.connect("x", will=Will("t", b"\xff", properties={"payload_format_indicator": 1})))
+    conn.expect("CONNACK", reason=0x99 if mode == "native" else 0)
+
+
+@pytest.mark.needs("nightjar")
+def test_overlapping_subscriptions_get_the_narrowest_first(broker, mode, uid):
+    one = open_broker(broker, mode)
+    conn = one.client(uid)
+    for number, text in enumerate(["#", "a/#", "+/b", "a/b/#", "a/b"], start=1):
+        conn.send(mw.subscribe(1, [(text, mw.options(0))],
+                               properties={"subscription_identifier": number}))
+        conn.expect("SUBACK")
+    one.client(uid + "p").publish("a/b", b"m")
+    got = [conn.receive(topic="a/b").prop("subscription_identifier") for _ in range(5)]
+    assert got[0] == 5 and got[-2:] == [2, 1], got
+
+
 @pytest.mark.needs("nightjar", "native")
 def test_wills_fire_at_the_stop_of_nobody(broker):
     """A broker that stops tells MQTT 5 clients that it goes (0x8B)."""

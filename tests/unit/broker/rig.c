@@ -126,6 +126,7 @@ void rig_open(struct rig *rig, unsigned shards)
         .share_skips_denied = true,
         .retain_rechecks_origin = true,
         .session_owner = true,
+        .names_unknown_ids = true,
     };
     rig_store_open(rig, shards);
     struct nj_core *core = &rig->core;
