@@ -350,7 +350,7 @@ def test_the_password_file_is_asked_about_strangers(broker):
     login(one, "a")
 
 
-def test_anonymous_clients_have_the_rights_of_their_group(broker):
+def test_L033_anonymous_clients_have_the_rights_of_their_group(broker):
     one = dynsec.start(broker, config="allow_anonymous true\ndynamic_security {dir}/ds.json\n",
                        roles=[READ, WRITE], groups=[{"groupname": "g", "roles": []}])
     adm, anon = Dynsec(one), one.client("anon")
@@ -359,6 +359,15 @@ def test_anonymous_clients_have_the_rights_of_their_group(broker):
     adm.do("addGroupRole", groupname="g", rolename="write")
     anon.publish("t/1", b"m", 1)
     assert adm.bad("deleteGroup", groupname="g") == "Deleting the anonymous group is forbidden"
+    # Members and role holders are no reason to keep one, and nothing is left of it.
+    adm.do("createGroup", groupname="h", roles=[{"rolename": "read"}])
+    adm.do("addGroupClient", groupname="h", username="root")
+    adm.do("setAnonymousGroup", groupname="h")
+    adm.do("deleteGroup", groupname="g")
+    anon.publish("t/1", b"m", 1, reason=0x87)
+    adm.do("deleteRole", rolename="read")
+    assert adm.do("getGroup", groupname="h")["group"]["roles"] == []
+    assert adm.do("getClient", username="root")["client"]["groups"] == [{"groupname": "h"}]
 
 
 def test_a_generated_secret_is_told_once_and_kept_as_one_salted_hash(one, adm):
@@ -629,6 +638,43 @@ def test_B276_a_bad_file_ends_the_start_with_its_place(broker):
     one.args = ["--recover"]
     one.start()
     assert Dynsec(one).do("getDetails")["clientCount"] == 2
+
+
+@pytest.mark.parametrize("kind, key", [("clients", "username"), ("groups", "groupname"),
+                                       ("roles", "rolename")])
+def test_L035_a_name_that_is_twice_in_the_file_ends_the_start(broker, kind, key):
+    one = dynsec.start(broker)
+    one.stop()
+    content = json.loads((one.dir / "ds.json").read_text())
+    content[kind] = [{key: "same"}, {key: "other"}, {key: "same"}]
+    one.write("ds.json", json.dumps(content))
+    one.expect_error("same")
+    status, log = one.run()
+    assert status == 3 and "--recover" in log, log
+
+
+@pytest.mark.parametrize("password", ["\u00e9\u4e2d\U0001f600", " ", "a b\tc\n", "x" * 4096, "$6$a$b",
+                                      "\"'\\", ":"])
+def test_B294_odd_passwords_are_bytes_like_others(one, adm, password):
+    adm.do("createClient", username="odd", password=password)
+    login(one, "odd", password=password).close()
+    adm.do("setClientPassword", username="odd", password=password[:-1] + "y")
+    login(one, "odd", password=password[:-1] + "y").close()
+    assert adm.bad("setClientPassword", username="odd", password="") == \
+        "Empty password is not allowed"
+    assert "error" in adm.batch({"command": "setClientPassword", "username": "odd",
+                                 "password": "x" * 65536})[0]
+
+
+def test_B295_odd_pages_of_lists(adm):
+    for what in ("listClients", "listGroups", "listRoles"):
+        key = what[4:].lower()
+        everything = adm.do(what)[key]
+        assert adm.do(what, offset=1000)[key] == []
+        assert adm.do(what, count=1)[key] == everything[:1]
+        for page in ({"count": "1"}, {"offset": 1.5}, {"offset": [0]}, {"count": 2**63 - 1},
+                     {"count": -2}, {"offset": -1}, {"offset": 2**31}):
+            assert adm.bad(what, **page), page
 
 
 def test_test_config_reads_the_file(broker):
