@@ -1,6 +1,5 @@
-/* Everything that can be configured, as plain values. Filled by config/load.c and config/reload.c
- * from a file and the command line; read by everybody else. Owned strings, freed by
- * nj_settings_free. Immutable once loaded, so any thread may read them. */
+/* Everything that can be configured. Filled by config/load.c and config/reload.c; read by everybody
+ * else. Owned strings, freed by nj_settings_free. Immutable once loaded: any thread may read it. */
 #ifndef NJ_CONFIG_SETTINGS_H
 #define NJ_CONFIG_SETTINGS_H
 
