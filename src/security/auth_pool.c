@@ -165,13 +165,15 @@ static void turn(struct nj_auth_pool *pool)
         return;
     }
     uint32_t memory_kib = job->memory_kib;
+    /* Who was woken for a job that had to wait for memory went to sleep again: so each one who
+     * takes a job wakes another for the next one, and none waits while a thread is idle. */
+    if (pool->waiting && pool->thread_count > 1) {
+        (void)pthread_cond_signal(&pool->wake);
+    }
     (void)pthread_mutex_unlock(&pool->lock);
     run(pool, job);
     (void)pthread_mutex_lock(&pool->lock);
-    pool->busy_kib -= memory_kib;
-    if (pool->waiting && memory_kib) {
-        (void)pthread_cond_signal(&pool->wake); /* somebody may wait for the memory */
-    }
+    pool->busy_kib -= memory_kib; /* for whoever is next: this thread looks at once */
 }
 
 static void *pool_thread(void *arg)

@@ -23,6 +23,11 @@
     "$argon2id$v=19$m=1048576,t=1,p=1$AAECAwQFBgcICQoL$"                                           \
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
+/* 8 MiB: may run beside others, and not beside that one. */
+#define SMALL                                                                                      \
+    "$argon2id$v=19$m=8192,t=1,p=1$AAECAwQFBgcICQoL$"                                              \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 bool __wrap_nj_password_verify(struct nj_bytes hash, struct nj_bytes password);
 
 /* ---- the hash: a gate that lets through as many as it is told */
@@ -269,6 +274,25 @@ static void l059_large_hashes_do_not_run_together(void **state)
     nj_auth_pool_free(pool);
 }
 
+/* Each of them woke a thread that could not take it while the large one ran. */
+static void l059_what_waited_for_memory_is_done_by_all_threads(void **state)
+{
+    (void)state;
+    struct nj_auth_pool *pool = nj_auth_pool_new(3, NULL);
+    open_gate(0);
+    assert_int_equal(submit(pool, 0, "right", LARGE, 0), NJ_OK);
+    await(&running, 1);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(submit(pool, i, "right", SMALL, (uint64_t)i), NJ_OK);
+    }
+    open_gate(1);
+    await(&running, 3);
+    assert_int_equal(most_running, 3);
+    open_gate(-1);
+    await(&answered, 4);
+    nj_auth_pool_free(pool);
+}
+
 static void what_waits_at_the_end_is_refused(void **state)
 {
     (void)state;
@@ -380,6 +404,7 @@ int main(void)
         cmocka_unit_test_setup(one_source_cannot_fill_the_queue, setup),
         cmocka_unit_test_setup(a_source_is_bounded_in_bytes_too, setup),
         cmocka_unit_test_setup(l059_large_hashes_do_not_run_together, setup),
+        cmocka_unit_test_setup(l059_what_waited_for_memory_is_done_by_all_threads, setup),
         cmocka_unit_test_setup(what_waits_at_the_end_is_refused, setup),
         cmocka_unit_test_setup(what_nobody_waits_for_is_not_hashed, setup),
         cmocka_unit_test_setup(without_memory_or_threads_the_caller_is_told, setup),
