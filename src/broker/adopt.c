@@ -50,5 +50,6 @@ struct nj_policy *nj_shard_adopt(struct nj_shard *shard)
     }
     recheck_all(shard, &shard->dirty, shard->dirty_count);
     recheck_all(shard, &shard->dirty_late, shard->late_count);
+    recheck_all(shard, &shard->rest, shard->rest_count);
     return old;
 }

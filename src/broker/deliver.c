@@ -339,7 +339,7 @@ bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
     if (options->is_no_local && session->id == publication->sender) {
         return true;
     }
-    if (NJ_UNLIKELY(!may_receive(session, publication->view.topic))) {
+    if (NJ_UNLIKELY(session->has_ended || !may_receive(session, publication->view.topic))) {
         return false;
     }
     uint8_t qos = granted_qos(session, publication->view.qos, options->qos);

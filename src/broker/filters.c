@@ -283,12 +283,22 @@ void nj_filters_set_retain_clock(struct nj_filters *filters, struct nj_session *
 
 void nj_filters_remove_all(struct nj_filters *filters, struct nj_session *session)
 {
-    while (session->sub_count) {
+    uint32_t all = UINT32_MAX;
+    (void)nj_filters_remove_some(filters, session, &all);
+}
+
+bool nj_filters_remove_some(struct nj_filters *filters, struct nj_session *session, uint32_t *steps)
+{
+    for (; session->sub_count && *steps; (*steps)--) {
         detach(filters, session, session->sub_count - 1);
+    }
+    if (session->sub_count) {
+        return false;
     }
     nj_free(session->subs);
     session->subs = NULL;
     session->sub_cap = 0;
+    return true;
 }
 
 void nj_filters_set_stored(struct nj_filters *filters, struct nj_session *session, bool is_stored)

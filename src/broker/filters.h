@@ -85,6 +85,9 @@ void nj_filters_set_retain_clock(struct nj_filters *filters, struct nj_session *
 bool nj_filters_remove(struct nj_filters *filters, struct nj_session *session,
                        struct nj_bytes text);
 void nj_filters_remove_all(struct nj_filters *filters, struct nj_session *session);
+/* As many of them as there are steps (turn.h), which it takes. True when none is left. */
+bool nj_filters_remove_some(struct nj_filters *filters, struct nj_session *session,
+                            uint32_t *steps);
 /* The session's place in stores changed: its filters' stored interest follows. */
 void nj_filters_set_stored(struct nj_filters *filters, struct nj_session *session, bool is_stored);
 

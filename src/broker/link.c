@@ -45,6 +45,13 @@ void nj_link_read_on(struct nj_link *link)
     }
 }
 
+void nj_link_go_on(struct nj_link *link)
+{
+    if (!link->is_dirty && !link->is_blocked && !link->is_closing) {
+        nj_shard_mark_dirty(link->shard, link);
+    }
+}
+
 uint8_t *nj_link_frame(struct nj_link *link, size_t len)
 {
     if (link->is_closing) {

@@ -86,6 +86,8 @@ void nj_link_fini(struct nj_link *link);
 /* Room for one whole frame to this peer; marks the link for the flush at the end of the turn.
  * NULL when memory is short or the link is closing. */
 uint8_t *nj_link_frame(struct nj_link *link, size_t len) NJ_NODISCARD;
+/* It has more to send than a turn allows: it has its next part in the next turn. */
+void nj_link_go_on(struct nj_link *link);
 /* Not to be read until the store has caught up / it may be read again. */
 void nj_link_hold_back(struct nj_link *link);
 void nj_link_read_on(struct nj_link *link);

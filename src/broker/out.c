@@ -32,6 +32,11 @@ static struct nj_chunk *chunk_new(int8_t size_class)
     return chunk;
 }
 
+static size_t memory_of(const struct nj_chunk *chunk)
+{
+    return sizeof(*chunk) + chunk->cap;
+}
+
 static struct nj_chunk *chunk_get(struct nj_chunk_pool *pool, size_t len)
 {
     for (int8_t c = 0; c < 3; c++) {
@@ -53,6 +58,7 @@ static struct nj_chunk *chunk_get(struct nj_chunk_pool *pool, size_t len)
         chunk->bytes = chunk->data;
         chunk->off = 0;
         chunk->len = 0;
+        pool->used += memory_of(chunk);
         return chunk;
     }
     struct nj_chunk *chunk = nj_try_zalloc(sizeof(*chunk) + len);
@@ -60,14 +66,15 @@ static struct nj_chunk *chunk_get(struct nj_chunk_pool *pool, size_t len)
         chunk->cap = (uint32_t)len;
         chunk->size_class = -1;
         chunk->bytes = chunk->data;
+        pool->used += memory_of(chunk);
     }
     return chunk;
 }
 
-static void chunk_put(struct nj_chunk_pool *pool, struct nj_chunk *chunk)
+/* Into the free list, or to the allocator. */
+static void keep_or_free(struct nj_chunk_pool *pool, struct nj_chunk *chunk)
 {
     int8_t c = chunk->size_class;
-    nj_message_unref(chunk->message);
     if (c < 0 || pool->free_count[c] >= class_keep[c]) {
         nj_free(chunk);
         return;
@@ -75,6 +82,13 @@ static void chunk_put(struct nj_chunk_pool *pool, struct nj_chunk *chunk)
     chunk->next = pool->free_list[c];
     pool->free_list[c] = chunk;
     pool->free_count[c]++;
+}
+
+static void chunk_put(struct nj_chunk_pool *pool, struct nj_chunk *chunk)
+{
+    pool->used -= memory_of(chunk);
+    nj_message_unref(chunk->message);
+    keep_or_free(pool, chunk);
 }
 
 void nj_chunk_pool_fini(struct nj_chunk_pool *pool)
@@ -135,7 +149,7 @@ enum nj_err nj_out_prepare(struct nj_chunk_pool *pool)
         if (!chunk) {
             return NJ_ENOMEM;
         }
-        chunk_put(pool, chunk);
+        keep_or_free(pool, chunk);
     }
     return NJ_OK;
 }

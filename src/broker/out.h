@@ -23,6 +23,7 @@ struct nj_chunk;
 
 /* Chunks not in use, one per worker. init by zero. */
 struct nj_chunk_pool {
+    size_t used; /* bytes of chunks that outputs have */
     struct nj_chunk *free_list[3];
     uint32_t free_count[3];
 };

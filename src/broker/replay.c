@@ -42,15 +42,31 @@ struct nj_replay *nj_replay_new(struct nj_session *session, struct nj_bytes filt
 
 void nj_replay_free(struct nj_replay *replay)
 {
-    while (replay) {
-        struct nj_replay *next = replay->next;
-        for (uint32_t i = replay->at; i < replay->count; i++) {
-            nj_retained_unref(&replay->items[i]);
+    uint32_t all = UINT32_MAX;
+    (void)nj_replay_free_some(&replay, &all);
+}
+
+/* Letting go is quicker than sending. */
+#define FREED_PER_STEP 4u
+
+bool nj_replay_free_some(struct nj_replay **chain, uint32_t *steps)
+{
+    while (*chain) {
+        struct nj_replay *replay = *chain;
+        while (replay->at < replay->count) {
+            if (!*steps) {
+                return false;
+            }
+            for (uint32_t i = 0; i < FREED_PER_STEP && replay->at < replay->count; i++) {
+                nj_retained_unref(&replay->items[replay->at++]);
+            }
+            (*steps)--;
         }
+        *chain = replay->next;
         nj_free(replay->items);
         nj_free(replay);
-        replay = next;
     }
+    return true;
 }
 
 static bool origin_still_may(struct nj_shard *shard, const struct nj_retained *item)
@@ -86,15 +102,16 @@ void nj_replay_start(struct nj_session *session, struct nj_replay *replay)
     nj_session_pump(session);
 }
 
-bool nj_replay_run(struct nj_session *session)
+bool nj_replay_run(struct nj_session *session, uint32_t *steps)
 {
     struct nj_shard *shard = session->shard;
     while (session->replay) {
         struct nj_replay *replay = session->replay;
         while (replay->at < replay->count) {
-            if (session->link->out.pending > PENDING_MAX) {
+            if (!*steps || session->link->out.pending > PENDING_MAX) {
                 return false;
             }
+            (*steps)--;
             struct nj_retained *item = &replay->items[replay->at];
             if (nj_replay_still_holds(shard, item) &&
                 !nj_deliver_retained(session, item, &replay->options)) {

@@ -26,12 +26,14 @@ struct nj_replay *nj_replay_new(struct nj_session *session, struct nj_bytes filt
                                 const struct nj_sub_options *options, struct nj_replay *next);
 /* Frees the whole chain. Accepts NULL. */
 void nj_replay_free(struct nj_replay *replay);
+/* As much of it as there are steps (turn.h), which it takes. True when nothing is left. */
+bool nj_replay_free_some(struct nj_replay **chain, uint32_t *steps);
 /* Whether the item is still what is retained, and its publisher still may (product.md: a retained
  * message whose publisher lost the right is not delivered). */
 bool nj_replay_still_holds(struct nj_shard *shard, const struct nj_retained *item);
 /* Behind what the session still replays; sends what fits. Takes the chain over. */
 void nj_replay_start(struct nj_session *session, struct nj_replay *replay);
-/* Sends what fits. True when nothing is left. */
-bool nj_replay_run(struct nj_session *session);
+/* Sends what fits, one message for each of `*steps` (turn.h). True when nothing is left. */
+bool nj_replay_run(struct nj_session *session, uint32_t *steps);
 
 #endif

@@ -15,6 +15,7 @@
 #include "broker/link.h"
 #include "broker/message.h"
 #include "broker/origin.h"
+#include "broker/remains.h"
 #include "broker/replay.h"
 #include "broker/rows.h"
 #include "broker/shard.h"
@@ -211,12 +212,9 @@ static void queue_count_changed(struct nj_session *session)
 static void discard(struct nj_session *session)
 {
     queue_count_changed(session);
-    nj_replay_free(session->replay);
     nj_flow_free(session->flow);
     table_remove(session);
-    nj_subject_fini(&session->subject);
-    nj_origin_unref(session->origin);
-    nj_free(session);
+    nj_remains_leave(session);
 }
 
 void nj_session_end(struct nj_session *session)
@@ -226,7 +224,7 @@ void nj_session_end(struct nj_session *session)
     nj_btimer_clear(&shard->timers, &session->timer);
     nj_session_drop_held(session);
     NJ_STAT_SUB(shard, subscriptions, session->sub_count);
-    nj_filters_remove_all(shard->filters, session);
+    session->has_ended = true; /* not even its own will comes to it */
     bool is_handed_over = nj_handover_start(session);
     if (!is_handed_over) {
         nj_share_hand_on(session);
@@ -424,6 +422,26 @@ static bool pump_unsent(struct nj_session *session)
     return true;
 }
 
+/* Retained messages are older than what is queued, so they go first; but what keeps them back may
+ * be the queue, which may empty itself without a word. A part of it only, when it is much. */
+static void pump_waiting(struct nj_session *session)
+{
+    uint32_t steps = NJ_PUMP_STEPS;
+    bool has_moved;
+    do {
+        has_moved = false;
+        (void)nj_replay_run(session, &steps);
+        while (steps && session->flow && session->flow->queue_count && nj_deliver_queued(session)) {
+            has_moved = true;
+            steps--;
+        }
+    } while (has_moved && steps && session->replay);
+    (void)nj_turn_spend(&session->shard->turn, NJ_PUMP_STEPS - steps);
+    if (!steps) {
+        nj_link_go_on(session->link);
+    }
+}
+
 void nj_session_pump(struct nj_session *session)
 {
     struct nj_link *link = session->link;
@@ -431,16 +449,7 @@ void nj_session_pump(struct nj_session *session)
         return;
     }
     if (pump_unsent(session)) {
-        /* Retained messages are older than what is queued, so they go first; but what keeps them
-         * back may be the queue, which may empty itself without a word. */
-        bool has_moved;
-        do {
-            has_moved = false;
-            (void)nj_replay_run(session);
-            while (session->flow && session->flow->queue_count && nj_deliver_queued(session)) {
-                has_moved = true;
-            }
-        } while (has_moved && session->replay);
+        pump_waiting(session);
     }
     if (session->backlog.count && !link->is_closing) {
         nj_rows_refill(session);

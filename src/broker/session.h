@@ -57,6 +57,7 @@ struct nj_session {
     uint32_t sub_cap;
     uint32_t expiry_s;    /* 0 = ends with the connection */
     bool is_stored;       /* survives a restart: expiry_s > 0 */
+    bool has_ended;       /* only filters still name it: see remains.h */
     uint8_t version;      /* enum nj_mqtt_version of the last connection */
     uint8_t mark_qos;     /* with `mark`: highest QoS among overlapping subscriptions */
     uint64_t mark;        /* number of the publication last delivered */

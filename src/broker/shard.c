@@ -10,6 +10,7 @@
 #include "broker/handover.h"
 #include "broker/hold.h"
 #include "broker/link.h"
+#include "broker/message.h"
 #include "broker/record.h"
 #include "broker/release.h"
 #include "broker/session.h"
@@ -24,6 +25,7 @@ struct nj_shard *nj_shard_new(struct nj_core *core, unsigned id)
     NJ_ASSERT(shard);
     *shard = (struct nj_shard){.id = id, .core = core};
     shard->filters = nj_filters_new(id, core->interest);
+    nj_turn_init(&shard->turn);
     nj_list_init(&shard->blocked);
     nj_list_init(&shard->waiting);
     nj_list_init(&shard->afters);
@@ -55,6 +57,7 @@ void nj_shard_free(struct nj_shard *shard)
             nj_session_discard(shard->table[i]); /* the broker stops: wills are not sent */
         }
     }
+    nj_jobs_finish(shard);
     nj_shard_holds_fini(shard);
     nj_commit_fini(shard);
     nj_handovers_fini(shard);
@@ -73,6 +76,7 @@ void nj_shard_free(struct nj_shard *shard)
     nj_buf_fini(&shard->props_buf);
     nj_free(shard->dirty);
     nj_free(shard->dirty_late);
+    nj_free(shard->rest);
     nj_free(shard->table);
     nj_free(shard->by_id);
     nj_policy_unref(shard->policy);
@@ -243,6 +247,11 @@ void nj_shard_run(struct nj_shard *shard, struct nj_batch *batch)
 
 /* ---- dirty links */
 
+size_t nj_shard_output_memory(const struct nj_shard *shard)
+{
+    return shard->chunks.used / 4 + (size_t)nj_message_bytes();
+}
+
 static void mark(struct nj_link ***list, uint32_t *count, uint32_t *cap, struct nj_link *link)
 {
     if (*count == *cap) {
@@ -256,6 +265,11 @@ static void mark(struct nj_link ***list, uint32_t *count, uint32_t *cap, struct 
 void nj_shard_mark_dirty(struct nj_shard *shard, struct nj_link *link)
 {
     mark(&shard->dirty, &shard->dirty_count, &shard->dirty_cap, link);
+}
+
+void nj_shard_mark_rest(struct nj_shard *shard, struct nj_link *link)
+{
+    mark(&shard->rest, &shard->rest_count, &shard->rest_cap, link);
 }
 
 void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link)

@@ -20,6 +20,7 @@
 #include "broker/stats.h"
 #include "broker/timers.h"
 #include "broker/tree.h"
+#include "broker/turn.h"
 #include "mqtt/types.h"
 #include "store/store.h"
 
@@ -111,6 +112,10 @@ struct nj_shard {
     struct nj_link **dirty_late; /* only answers to publishers: flushed last */
     uint32_t late_count;
     uint32_t late_cap;
+    struct nj_link **rest; /* dirty ones with much to write: see turn.h */
+    uint32_t rest_count;
+    uint32_t rest_cap;
+    struct nj_turn turn;
     struct nj_list blocked; /* links whose socket takes no more */
     /* to other workers */
     struct nj_batch *outbox[NJ_WORKERS_MAX];
@@ -177,7 +182,12 @@ void nj_shard_run_timers(struct nj_shard *shard);
  * worker, turn by turn. */
 bool nj_shard_sweep_retained(struct nj_shard *shard);
 
+/* Of what waits to be written, for nj_turn_open: messages (of all workers together), and copies for
+ * a quarter, because a message to very many takes a chunk for each and is still one message. */
+size_t nj_shard_output_memory(const struct nj_shard *shard);
+
 void nj_shard_mark_dirty(struct nj_shard *shard, struct nj_link *link);
+void nj_shard_mark_rest(struct nj_shard *shard, struct nj_link *link);
 void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link);
 
 /* Takes the newest policy and limits over: resolves nothing, but drops frames still unwritten that

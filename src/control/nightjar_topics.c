@@ -213,10 +213,13 @@ static bool match(struct nj_shard *shard, void *arg, void *slot)
     answer->rows = json_array();
     for (uint32_t f = 0; f < found->count; f++) {
         const struct nj_filter *filter = found->filters[f];
-        answer->total += filter->count;
         for (uint32_t i = 0; i < filter->count; i++) {
-            if (json_array_size(answer->rows) == question->max) {
-                break;
+            if (filter->entries[i].session->has_ended) {
+                continue;
+            }
+            answer->total++;
+            if (json_array_size(answer->rows) >= question->max) {
+                continue;
             }
             (void)json_array_append_new(answer->rows, describe_entry(filter, &filter->entries[i]));
         }

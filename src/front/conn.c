@@ -28,6 +28,10 @@
 #define CERTIFICATE_LOOK_S 3600
 /* Reads of one connection in one turn, so that a flood of one does not hold the others up. */
 #define READS_PER_TURN 4
+/* A system call, and what the kernel does with each 2 KiB (broker/turn.h). */
+#define STEPS_PER_WRITE 2u
+/* Closing one connection: its goodbye, its socket. */
+#define STEPS_PER_CLOSE 20u
 /* Rounds of "drained, so pump more" in one flush. */
 #define PUMP_ROUNDS 16
 
@@ -247,13 +251,19 @@ static void destroy(struct nj_conn *conn)
     nj_free(conn);
 }
 
-/* A link that is marked dirty is still in a list of the shard: it is freed a round later. */
+/* A link that is marked dirty is still in a list of the shard: it is freed a round later, as are
+ * those beyond what a turn may cost. */
 void nj_conn_reap(struct nj_worker *worker)
 {
+    uint32_t steps = NJ_TURN_STEPS;
     nj_list_each_safe (node, &worker->closing) {
         struct nj_conn *conn = NJ_CONTAINER(node, struct nj_conn, node);
+        if (steps < STEPS_PER_CLOSE) {
+            return;
+        }
         if (!conn->link.is_dirty) {
             destroy(conn);
+            steps -= STEPS_PER_CLOSE;
         }
     }
 }
@@ -272,6 +282,7 @@ void nj_conn_close_all(struct nj_worker *worker)
     }
     worker->shard->dirty_count = 0;
     worker->shard->late_count = 0;
+    worker->shard->rest_count = 0;
 }
 
 /* ---- writing */
@@ -293,7 +304,12 @@ static bool write_out(struct nj_conn *conn)
 {
     struct nj_link *link = &conn->link;
     struct iovec iov[IOV_MAX_PER_WRITE];
+    bool has_steps = true; /* for one write always, so that everybody gets on */
     while (link->out.pending) {
+        if (!has_steps) {
+            nj_link_go_on(link);
+            return false;
+        }
         int n = nj_out_vectors(&link->out, iov, IOV_MAX_PER_WRITE);
         size_t offered = 0;
         for (int i = 0; i < n; i++) {
@@ -313,6 +329,7 @@ static bool write_out(struct nj_conn *conn)
         NJ_STAT_ADD(link->shard, bytes_sent, written);
         link->traffic.bytes_out += written;
         nj_out_consume(&link->shard->chunks, &link->out, written);
+        has_steps = nj_turn_spend(&link->shard->turn, STEPS_PER_WRITE + (uint32_t)(written >> 11));
         if (written < offered) {
             set_blocked(conn, true);
             return false;
@@ -345,11 +362,11 @@ void nj_conn_flush(struct nj_conn *conn)
             return;
         }
         nj_session_pump(conn->link.session);
-        if (!conn->link.out.pending) {
-            return;
+        if (!conn->link.out.pending || !conn->link.shard->turn.steps_left) {
+            break;
         }
     }
-    /* More to come: the next turn goes on, others first. */
+    /* If more is to come, it is marked for the next turn; others first. */
 }
 
 /* ---- reading */

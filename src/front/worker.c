@@ -18,6 +18,8 @@
 
 /* Above so many deliveries for a sleeping worker it is woken to do them itself. */
 #define HELP_WEIGHT_MAX 16u
+/* A connection with more than this to write has to wait for its turn among its like. */
+#define QUICK_BYTES (64u * 1024u)
 /* A worker with more than this in its inbox makes others stop reading publishers. */
 #define INBOX_BYTES_HIGH  (32u * 1024u * 1024u)
 #define INBOX_BYTES_LOW   (8u * 1024u * 1024u)
@@ -59,42 +61,60 @@ void nj_worker_wake(struct nj_worker *worker)
 
 /* ---- flushing */
 
-static void flush_list(struct nj_link **links, uint32_t count)
+static void forget_first(struct nj_link **links, uint32_t *count, uint32_t done)
 {
-    /* Flushing pumps queues, which marks links anew: those are done in the next round. */
-    for (uint32_t i = 0; i < count; i++) {
-        links[i]->is_dirty = false;
-        nj_conn_flush(nj_conn_of(links[i]));
+    *count -= done;
+    if (*count && done) {
+        memmove(links, links + done, *count * sizeof(struct nj_link *));
     }
 }
 
+static void flush_link(struct nj_link *link)
+{
+    link->is_dirty = false;
+    nj_conn_flush(nj_conn_of(link));
+}
+
+/* Those with little to write first, so that a heartbeat does not wait for ten thousand copies of
+ * somebody's film. What is marked meanwhile (flushing pumps queues) is done in the next round. */
 static void flush_dirty(struct nj_worker *worker)
 {
     struct nj_shard *shard = worker->shard;
-    uint32_t done = shard->dirty_count;
-    if (!done) {
-        return;
+    uint32_t count = shard->dirty_count;
+    uint32_t done = 0;
+    nj_turn_open(&shard->turn, nj_shard_output_memory(shard));
+    while (done < count && shard->turn.steps_left) {
+        struct nj_link *link = shard->dirty[done++];
+        if (NJ_UNLIKELY(link->out.pending > QUICK_BYTES)) {
+            nj_shard_mark_rest(shard, link);
+        } else {
+            flush_link(link);
+        }
     }
-    flush_list(shard->dirty, done);
-    shard->dirty_count -= done;
-    if (shard->dirty_count) {
-        memmove(shard->dirty, shard->dirty + done, shard->dirty_count * sizeof(*shard->dirty));
+    forget_first(shard->dirty, &shard->dirty_count, done);
+}
+
+/* The others in turns, as far as this turn goes. */
+static void flush_rest(struct nj_worker *worker)
+{
+    struct nj_shard *shard = worker->shard;
+    uint32_t count = shard->rest_count;
+    uint32_t done = 0;
+    nj_turn_open(&shard->turn, nj_shard_output_memory(shard));
+    while (done < count && shard->turn.steps_left) {
+        flush_link(shard->rest[done++]);
     }
+    forget_first(shard->rest, &shard->rest_count, done);
 }
 
 static void flush_late(struct nj_worker *worker)
 {
     struct nj_shard *shard = worker->shard;
-    uint32_t done = shard->late_count;
-    if (!done) {
-        return;
+    uint32_t count = shard->late_count;
+    for (uint32_t i = 0; i < count; i++) {
+        flush_link(shard->dirty_late[i]);
     }
-    flush_list(shard->dirty_late, done);
-    shard->late_count -= done;
-    if (shard->late_count) {
-        memmove(shard->dirty_late, shard->dirty_late + done,
-                shard->late_count * sizeof(*shard->dirty_late));
-    }
+    forget_first(shard->dirty_late, &shard->late_count, count);
 }
 
 /* ---- the turn */
@@ -103,6 +123,8 @@ static void begin(struct nj_worker *worker)
 {
     struct nj_shard *shard = worker->shard;
     shard->now_ms = nj_clock_mono_ms();
+    nj_turn_begin(&shard->turn, nj_shard_output_memory(shard),
+                  shard->rest_count || shard->dirty_count);
     nj_shard_look_at_store(shard);
     struct nj_policy *old = nj_shard_adopt(shard);
     if (NJ_UNLIKELY(old)) {
@@ -152,6 +174,7 @@ static void hand_over(struct nj_worker *worker, bool may_help);
 static void finish(struct nj_worker *worker)
 {
     flush_dirty(worker);
+    flush_rest(worker);
     flush_late(worker);
     nj_conn_reap(worker);
     nj_store_flush(worker->front->core.store, worker->id);
@@ -169,22 +192,23 @@ static uint64_t next_due_ms(const struct nj_worker *worker)
 static bool has_work(const struct nj_worker *worker)
 {
     const struct nj_shard *shard = worker->shard;
-    return shard->dirty_count || shard->late_count || !nj_list_is_empty(&worker->reread) ||
+    return shard->dirty_count || shard->late_count || shard->rest_count ||
+           !nj_list_is_empty(&shard->turn.jobs) || !nj_list_is_empty(&worker->reread) ||
            !nj_list_is_empty(&worker->closing) || worker->must_sweep;
 }
 
-/* Acts for `target`, which sleeps, as long as its inbox has something. `mine` may be NULL; returns
- * whether it was run (then its block went to the target). */
+/* Acts for `target`, which sleeps, as long as its inbox has something. False when somebody else had
+ * the baton; true when `mine`, which may be NULL, was run (then its block went to the target). */
 static bool help(struct nj_worker *target, struct nj_batch *mine)
 {
-    bool was_run = false;
+    bool had_baton = false;
     while (baton_try(target)) {
+        had_baton = true;
         begin(target);
         drain(target);
         if (mine) {
             nj_shard_run(target->shard, mine);
             mine = NULL;
-            was_run = true;
         }
         finish(target);
         hand_over(target, false);
@@ -199,7 +223,7 @@ static bool help(struct nj_worker *target, struct nj_batch *mine)
             break;
         }
     }
-    return was_run;
+    return had_baton;
 }
 
 static void give(struct nj_worker *worker, struct nj_worker *target, struct nj_batch *batch,
@@ -215,9 +239,9 @@ static void give(struct nj_worker *worker, struct nj_worker *target, struct nj_b
         atomic_load_explicit(&target->shard->inbox.bytes, memory_order_relaxed) > INBOX_BYTES_HIGH;
     if (atomic_load_explicit(&target->is_awake, memory_order_seq_cst)) {
         /* It looks at its inbox before it sleeps. */
-    } else if (may_help && is_small) {
-        (void)help(target, NULL);
-    } else {
+    } else if (!may_help || !is_small || !help(target, NULL)) {
+        /* Also when its baton was not free although it seemed to sleep: whoever lets go of it may
+         * have looked at the inbox already. */
         nj_worker_wake(target);
     }
 }
@@ -275,6 +299,7 @@ static void turn(struct nj_worker *worker, unsigned events)
     if (worker->id == 0) {
         worker->must_sweep = nj_shard_sweep_retained(shard);
     }
+    (void)nj_jobs_run(shard);
     flush_dirty(worker);
     hand_over(worker, true);
     drain(worker);

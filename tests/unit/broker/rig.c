@@ -15,6 +15,7 @@
 #include "broker/hold.h"
 #include "broker/interest.h"
 #include "broker/message.h"
+#include "broker/publish.h"
 #include "broker/record.h"
 #include "broker/retain.h"
 #include "rig_priv.h"
@@ -41,7 +42,18 @@ static void on_record(struct nj_shard *shard, unsigned kind, const void *body)
     ((struct rig *)shard->core)->outside_records++;
 }
 
-static const struct nj_core_events events = {.denied = on_denied, .record = on_record};
+static enum nj_mqtt_reason on_request(struct nj_session *session, struct nj_bytes topic,
+                                      const struct nj_publish_in *in)
+{
+    struct rig *rig = (struct rig *)session->shard->core;
+    (void)topic;
+    (void)in;
+    rig->requests++;
+    return rig->answer;
+}
+
+static const struct nj_core_events events = {
+    .denied = on_denied, .record = on_record, .request = on_request};
 
 /* ---- life */
 
@@ -184,6 +196,7 @@ static bool hand_over(struct rig *rig, struct nj_shard *shard)
 
 static bool turn(struct rig *rig, struct nj_shard *shard)
 {
+    rig->turns++;
     nj_qsbr_quiescent(rig->core.qsbr, shard->id);
     shard->now_ms = rig->now_ms;
     nj_policy_unref(nj_shard_adopt(shard));
@@ -193,6 +206,7 @@ static bool turn(struct rig *rig, struct nj_shard *shard)
     nj_shard_run_timers(shard);
     had_some |= nj_btimers_next_ms(&shard->timers) <= rig->now_ms;
     had_some |= shard->id == 0 && nj_shard_sweep_retained(shard);
+    had_some |= nj_jobs_run(shard);
     had_some |= rig_flush(shard);
     had_some |= hand_over(rig, shard);
     /* Nobody leaves a group of the store open: its operations point into sessions and packets. */

@@ -67,6 +67,9 @@ struct rig {
     struct rig_client *clients;
     unsigned denials;
     unsigned outside_records;
+    unsigned requests; /* to $CONTROL: counted and answered with `answer` */
+    enum nj_mqtt_reason answer;
+    unsigned turns; /* of all shards together */
     struct nj_shard *shards[RIG_SHARDS_MAX];
 };
 

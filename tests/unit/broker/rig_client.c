@@ -116,16 +116,29 @@ static void flush_client(struct rig_client *client)
     }
 }
 
+/* Those marked by now, the last one first: what is marked meanwhile has its turn in the next one.
+ */
+static bool flush_marked(struct nj_link **marked, uint32_t *count)
+{
+    uint32_t due = *count;
+    struct nj_link **links = malloc((due + 1) * sizeof(struct nj_link *));
+    assert_non_null(links);
+    if (due) {
+        memcpy(links, marked, due * sizeof(struct nj_link *));
+    }
+    *count = 0;
+    for (uint32_t i = due; i > 0; i--) {
+        links[i - 1]->is_dirty = false;
+        flush_client(client_of(links[i - 1]));
+    }
+    free(links);
+    return due > 0;
+}
+
 bool rig_flush(struct nj_shard *shard)
 {
-    bool had_some = false;
-    while (shard->dirty_count || shard->late_count) {
-        struct nj_link *link = shard->dirty_count ? shard->dirty[--shard->dirty_count]
-                                                  : shard->dirty_late[--shard->late_count];
-        link->is_dirty = false;
-        flush_client(client_of(link));
-        had_some = true;
-    }
+    bool had_some = flush_marked(shard->dirty, &shard->dirty_count);
+    had_some |= flush_marked(shard->dirty_late, &shard->late_count);
     return had_some;
 }
 

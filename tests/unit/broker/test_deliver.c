@@ -470,6 +470,26 @@ static void queues_nothing_that_is_forbidden(void **state)
     assert_int_equal(RIG_STAT(&rig, denied_deliver), 2);
 }
 
+static void hands_requests_on_and_answers_as_told(void **state)
+{
+    (void)state;
+    rig_policy(&rig, "topic readwrite $CONTROL/#\n");
+    struct rig_client *client = rig_connect(&rig, "c", NULL);
+    assert_int_equal(rig_say(client, "$CONTROL/x/v1", "{}", 0, 0), 0);
+    assert_int_equal(rig_say(client, "$CONTROL/x/v1", "{}", 1, 1), 0);
+    rig_expect_ack(client, NJ_MQTT_PUBACK, 1, NJ_RC_SUCCESS);
+    assert_int_equal(rig_say(client, "$CONTROL/x/v1", "{}", 2, 2), 0);
+    rig_expect_ack(client, NJ_MQTT_PUBREC, 2, NJ_RC_SUCCESS);
+    assert_int_equal(rig_say(client, "$CONTROL/x/v1", "{}", 2, 2), 0); /* again: the same request */
+    rig_expect_ack(client, NJ_MQTT_PUBREC, 2, NJ_RC_SUCCESS);
+    rig_pubrel(client, 2);
+    rig_expect_ack(client, NJ_MQTT_PUBCOMP, 2, NJ_RC_SUCCESS);
+    assert_int_equal(rig.requests, 3);
+    rig.answer = NJ_RC_QUOTA_EXCEEDED;
+    assert_int_equal(rig_say(client, "$CONTROL/x/v1", "{}", 1, 3), 0);
+    rig_expect_ack(client, NJ_MQTT_PUBACK, 3, NJ_RC_QUOTA_EXCEEDED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -495,6 +515,7 @@ int main(void)
         TEST2(obeys_no_local_and_retain_as_published),
         TEST1(decides_again_when_a_message_leaves_the_queue),
         TEST1(queues_nothing_that_is_forbidden),
+        TEST1(hands_requests_on_and_answers_as_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,6 +175,7 @@ void rig_turn(struct rig *rig)
         link->is_dirty = false;
         nj_conn_flush(nj_conn_of(link));
     }
+    (void)nj_jobs_run(shard);
     nj_conn_reread(rig->worker);
     nj_conn_reap(rig->worker);
     nj_store_flush(rig->front.core.store, 0);
