@@ -4,6 +4,7 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
 import signal
 import sys
 
@@ -34,7 +35,11 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    Options.binary = config.getoption("--broker") or str(ROOT / "build" / "bin" / "nightjar")
+    broker = config.getoption("--broker") or str(ROOT / "build" / "bin" / "nightjar")
+    found = shutil.which(broker)
+    if not found:
+        raise pytest.UsageError(f"--broker: there is no program {broker}; ./dev build makes one")
+    Options.binary = os.path.abspath(found)  # brokers start in folders of their own
     Options.mode = config.getoption("--mode")
     Options.store = config.getoption("--store")
     if Options.is_oracle():
