@@ -32,7 +32,7 @@ struct nj_publication {
     uint64_t sender;         /* session id, 0 = the broker */
     uint8_t phase;           /* enum nj_phase */
     bool is_deferred;      /* NJ_PHASE_ROWS: a member of a shared subscription has its turn later */
-    uint32_t clock;        /* NJ_PHASE_REST: of the filters when it was released */
+    uint64_t moment;       /* NJ_PHASE_REST: of the filters when it was released */
     uint32_t retain_clock; /* nj_retain_clock when it was retained; 0 = was not */
     uint64_t joint;        /* NJ_PHASE_ROWS: the joint group of the rows */
     uint64_t ticket;       /* NJ_PHASE_ROWS: what other workers answer to */

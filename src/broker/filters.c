@@ -10,6 +10,7 @@
 #define BUCKET_BITS     6
 #define CACHE_SLOTS     4096
 #define FILTER_TEXT_MAX 65536
+#define FORGET_MAX      256 /* pasts at a time */
 /* Longer topics are looked up each time, so that a peer cannot fill the cache with megabytes. */
 #define CACHED_TOPIC_MAX 512
 
@@ -32,7 +33,9 @@ struct nj_filters {
     struct nj_interest *interest;
     struct nj_tree *tree;
     int64_t count;
-    uint32_t clock;
+    uint64_t last_moment;
+    struct nj_list moments; /* that are kept, in their order */
+    struct nj_list pasts;   /* in the order of `until` */
     struct nj_tree_nodes scratch[2];
     struct cached *last;    /* the slot of the topic asked last: publishers repeat themselves */
     struct cached overflow; /* used when the cache cannot take a topic */
@@ -53,6 +56,8 @@ struct nj_filters *nj_filters_new(unsigned worker, struct nj_interest *interest)
     filters->worker = worker;
     filters->interest = interest;
     filters->tree = nj_tree_new(NULL, BUCKET_BITS);
+    nj_list_init(&filters->moments);
+    nj_list_init(&filters->pasts);
     filters->cache = nj_zalloc(CACHE_SLOTS * sizeof(*filters->cache));
     return filters;
 }
@@ -63,10 +68,24 @@ static void cached_fini(struct cached *slot)
     nj_free(slot->filters);
 }
 
+static struct nj_sub_past *past_of(struct nj_list *node)
+{
+    return NJ_CONTAINER(node, struct nj_sub_past, node);
+}
+
+static void past_free(struct nj_sub_past *past)
+{
+    nj_list_remove(&past->node);
+    nj_free(past);
+}
+
 void nj_filters_free(struct nj_filters *filters)
 {
     if (!filters) {
         return;
+    }
+    while (!nj_list_is_empty(&filters->pasts)) {
+        past_free(past_of(filters->pasts.next));
     }
     for (size_t i = 0; i < CACHE_SLOTS; i++) {
         cached_fini(&filters->cache[i]);
@@ -198,10 +217,98 @@ static enum nj_err reserve(struct nj_filter *filter, struct nj_session *session)
     return NJ_OK;
 }
 
-uint32_t nj_filters_clock(const struct nj_filters *filters)
+/* ---- what subscriptions were */
+
+void nj_filters_keep_moment(struct nj_filters *filters, struct nj_moment *moment)
 {
-    return filters->clock;
+    moment->number = ++filters->last_moment;
+    nj_list_push_back(&filters->moments, &moment->node);
 }
+
+static uint64_t moment_number(const struct nj_list *node)
+{
+    return NJ_CONTAINER(node, struct nj_moment, node)->number;
+}
+
+/* What no moment asks for any more, the oldest of them first: those of one subscription are in the
+ * same order. In parts, so that nobody waits for it. */
+static void forget(struct nj_filters *filters)
+{
+    struct nj_list *moments = &filters->moments;
+    uint64_t oldest = nj_list_is_empty(moments) ? UINT64_MAX : moment_number(moments->next);
+    for (unsigned i = 0; i < FORGET_MAX && !nj_list_is_empty(&filters->pasts); i++) {
+        struct nj_sub_past *past = past_of(filters->pasts.next);
+        if (past->until >= oldest) {
+            break;
+        }
+        struct nj_sub_entry *entry = entry_of(past->filter, past->session);
+        NJ_ASSERT(entry && entry->past == past);
+        entry->past = past->next;
+        past_free(past);
+    }
+}
+
+void nj_filters_drop_moment(struct nj_filters *filters, struct nj_moment *moment)
+{
+    if (moment->number) {
+        nj_list_remove(&moment->node);
+        moment->number = 0;
+        forget(filters);
+    }
+}
+
+const struct nj_sub_options *nj_sub_entry_at(const struct nj_sub_entry *entry, uint64_t moment)
+{
+    for (const struct nj_sub_past *past = entry->past; past; past = past->next) {
+        if (past->until >= moment) {
+            return past->was_there ? &past->options : NULL;
+        }
+    }
+    return &entry->options;
+}
+
+/* The entry is about to change, or was just made (`options` NULL). No moment since the last change:
+ * what it is now was never seen. */
+static enum nj_err note_past(struct nj_filters *filters, struct nj_filter *filter,
+                             struct nj_sub_entry *entry, const struct nj_sub_options *options)
+{
+    if (NJ_LIKELY(nj_list_is_empty(&filters->moments))) {
+        return NJ_OK;
+    }
+    uint64_t newest = moment_number(filters->moments.prev);
+    struct nj_sub_past **at = &entry->past;
+    while (*at) {
+        if ((*at)->until >= newest) {
+            return NJ_OK;
+        }
+        at = &(*at)->next;
+    }
+    struct nj_sub_past *past = nj_try_zalloc(sizeof(*past));
+    if (!past) {
+        return NJ_ENOMEM;
+    }
+    past->filter = filter;
+    past->session = entry->session;
+    past->until = newest;
+    if (options) {
+        past->was_there = true;
+        past->options = *options;
+    }
+    nj_list_push_back(&filters->pasts, &past->node);
+    *at = past;
+    return NJ_OK;
+}
+
+static void forget_entry(struct nj_sub_entry *entry)
+{
+    while (entry->past) {
+        struct nj_sub_past *past = entry->past;
+        entry->past = past->next;
+        past_free(past);
+    }
+}
+
+/* ---- subscribing */
 
 enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *session,
                            struct nj_bytes text, const struct nj_sub_options *options, bool *is_new)
@@ -212,6 +319,9 @@ enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *sessio
     }
     struct nj_sub_entry *entry = entry_of(filter, session);
     if (entry) {
+        if (note_past(filters, filter, entry, &entry->options) != NJ_OK) {
+            return NJ_ENOMEM;
+        }
         /* Live messages that are on their way are its own all the same. */
         uint32_t retain_clock = entry->options.retain_clock;
         entry->options = *options;
@@ -219,14 +329,13 @@ enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *sessio
         *is_new = false;
         return NJ_OK;
     }
-    if (reserve(filter, session) != NJ_OK) {
+    struct nj_sub_entry made = {
+        .session = session, .back = session->sub_count, .options = *options};
+    if (reserve(filter, session) != NJ_OK || note_past(filters, filter, &made, NULL) != NJ_OK) {
         drop_if_unused(filters, filter);
         return NJ_ENOMEM;
     }
-    filter->entries[filter->count] = (struct nj_sub_entry){.session = session,
-                                                           .back = session->sub_count,
-                                                           .options = *options,
-                                                           .since = ++filters->clock};
+    filter->entries[filter->count] = made;
     session->subs[session->sub_count++] =
         (struct nj_sub_ref){.filter = filter, .place = filter->count};
     filter->count++;
@@ -243,6 +352,7 @@ static void detach(struct nj_filters *filters, struct nj_session *session, uint3
     struct nj_filter *filter = session->subs[sub].filter;
     uint32_t place = session->subs[sub].place;
 
+    forget_entry(&filter->entries[place]);
     struct nj_sub_entry *moved = &filter->entries[--filter->count];
     if (place != filter->count) {
         filter->entries[place] = *moved;

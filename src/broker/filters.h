@@ -3,6 +3,7 @@
  *   filter tree node ── struct nj_filter ── entries[]   one per subscribed session, densely packed
  *                                        └─ groups      shared subscriptions whose home is here
  *   session ── subs[]   (filter, place in its entries[])  and back, so both ways are O(1)
+ *   entry ── past ── past ── …      what it was at moments that are kept, oldest first
  *
  * The order of entries is not kept: removal moves the last one into the gap. Only the worker that
  * owns the index (or acts for it with its baton) touches it. */
@@ -14,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "broker/interest.h"
 
 struct nj_filters;
@@ -46,11 +48,29 @@ static inline struct nj_sub_options nj_sub_options_of(uint64_t value)
     };
 }
 
+/* A moment at which it was decided who gets a message, of whom some get it later (release.h). As
+ * long as it is kept, the index knows what every subscription was then. Its keeper embeds it. */
+struct nj_moment {
+    struct nj_list node;
+    uint64_t number; /* grows; 0 = is not kept */
+};
+
+/* What a subscription was up to a moment that is kept, before it was made or changed. */
+struct nj_sub_past {
+    struct nj_list node;      /* of all of them, in the order they were made */
+    struct nj_sub_past *next; /* of the same subscription, younger */
+    struct nj_filter *filter;
+    struct nj_session *session;
+    uint64_t until; /* the last moment at which it was so */
+    bool was_there;
+    struct nj_sub_options options;
+};
+
 struct nj_sub_entry {
     struct nj_session *session;
-    uint32_t back; /* index in session->subs */
+    struct nj_sub_past *past; /* almost always NULL */
+    uint32_t back;            /* index in session->subs */
     struct nj_sub_options options;
-    uint32_t since; /* nj_filters_clock when it was made */
 };
 
 struct nj_filter {
@@ -71,13 +91,17 @@ struct nj_sub_ref {
 struct nj_filters *nj_filters_new(unsigned worker, struct nj_interest *interest);
 void nj_filters_free(struct nj_filters *filters);
 
-/* *is_new tells a new subscription from one whose options were replaced. */
+/* *is_new tells a new subscription from one whose options were replaced. Nothing has changed when
+ * it fails. */
 enum nj_err nj_filters_add(struct nj_filters *filters, struct nj_session *session,
                            struct nj_bytes text, const struct nj_sub_options *options, bool *is_new)
     NJ_NODISCARD;
-/* Counts subscriptions as they are made; wraps. An entry is younger than a reading c of it when
- * (int32_t)(entry->since - c) > 0. */
-uint32_t nj_filters_clock(const struct nj_filters *filters);
+/* Keeps the present moment, until it is let go of. Neither can fail. */
+void nj_filters_keep_moment(struct nj_filters *filters, struct nj_moment *moment);
+void nj_filters_drop_moment(struct nj_filters *filters, struct nj_moment *moment);
+/* The options that the subscription had at a moment that is kept; NULL when it was made after it.
+ * Valid as long as the entry. What was unsubscribed since is not in the index any more. */
+const struct nj_sub_options *nj_sub_entry_at(const struct nj_sub_entry *entry, uint64_t moment);
 /* What was retained up to then is on its way to it; see nj_sub_options. */
 void nj_filters_set_retain_clock(struct nj_filters *filters, struct nj_session *session,
                                  struct nj_bytes text, uint32_t clock);

@@ -22,9 +22,9 @@ struct nj_release {
     struct nj_release *next; /* of the same session */
     uint64_t session;
     struct nj_message *message;
-    uint64_t waiter; /* ticket that PUBCOMP waits for, of the newest connection */
-    uint64_t joint;  /* 0 = all of it is in one group of this lane */
-    uint32_t clock;  /* of this worker's filters when PUBREL came */
+    uint64_t waiter;         /* ticket that PUBCOMP waits for, of the newest connection */
+    uint64_t joint;          /* 0 = all of it is in one group of this lane */
+    struct nj_moment moment; /* of this worker's filters when PUBREL came */
     uint32_t own_parts;
     uint16_t packet_id;
     bool is_routed; /* the message goes out; else only its id becomes free */
@@ -42,8 +42,9 @@ static struct nj_release **find(struct nj_session *session, uint16_t packet_id)
     return at;
 }
 
-static void release_free(struct nj_release *release)
+static void release_free(struct nj_shard *shard, struct nj_release *release)
 {
+    nj_filters_drop_moment(shard->filters, &release->moment);
     nj_message_unref(release->message);
     nj_free(release);
 }
@@ -51,7 +52,7 @@ static void release_free(struct nj_release *release)
 /* ---- the end */
 
 static void route_rest(struct nj_shard *shard, struct nj_message *message, uint64_t sender,
-                       uint32_t clock)
+                       const struct nj_moment *moment)
 {
     if (message->expires_ms && message->expires_ms <= shard->now_ms) {
         NJ_STAT_ADD(shard, dropped_expired, 1); /* the store took that long */
@@ -64,7 +65,7 @@ static void route_rest(struct nj_shard *shard, struct nj_message *message, uint6
         .kept = nj_message_ref(message),
         .sender = sender,
         .phase = NJ_PHASE_REST,
-        .clock = clock,
+        .moment = moment->number,
     };
     const struct nj_match *match = nj_filters_match_own(shard->filters, publication.view.topic);
     (void)nj_route_local(shard, &publication, match, 0);
@@ -110,9 +111,9 @@ static void finished(struct nj_shard *shard, struct nj_release *release, enum nj
     if (err != NJ_OK && release->is_will) {
         route_unstored(shard, release);
     } else if (err == NJ_OK && release->is_routed) {
-        route_rest(shard, release->message, release->session, release->clock);
+        route_rest(shard, release->message, release->session, &release->moment);
     }
-    release_free(release);
+    release_free(shard, release);
     nj_shard_ticket_done(shard, waiter, err, 0);
 }
 
@@ -120,7 +121,7 @@ static void run_release(struct nj_shard *shard, struct nj_after *after, enum nj_
 {
     struct nj_release *release = (struct nj_release *)after;
     if (err == NJ_ECLOSED) {
-        release_free(release);
+        release_free(shard, release);
     } else {
         finished(shard, release, err);
     }
@@ -190,7 +191,7 @@ static struct nj_release *release_new(struct nj_session *session, struct nj_mess
     release->session = session->id;
     release->has_record = session->has_record;
     release->frees = NJ_STORE_INCOMING_RELEASE;
-    release->clock = nj_filters_clock(shard->filters);
+    nj_filters_keep_moment(shard->filters, &release->moment);
     release->message = nj_message_ref(message);
     release->joint = (uint64_t)(shard->id + 1) << JOINT_SHARD_SHIFT | ++shard->next_joint;
     return release;
@@ -281,7 +282,7 @@ static void begin(struct nj_session *session, uint16_t packet_id, struct nj_mess
     struct nj_hold *hold = release ? hold_of(shard, release) : NULL;
     if (!hold) {
         if (release) {
-            release_free(release);
+            release_free(shard, release);
         }
         nj_link_fail_memory(session->link);
         return;
@@ -308,7 +309,7 @@ bool nj_release_will(struct nj_session *session, struct nj_message *message, boo
     struct nj_hold *hold = release ? hold_of(shard, release) : NULL;
     if (!hold) {
         if (release) {
-            release_free(release);
+            release_free(shard, release);
         }
         return false;
     }
@@ -371,15 +372,16 @@ struct rest {
     struct nj_after after; /* first */
     struct nj_message *message;
     uint64_t sender;
-    uint32_t clock;
+    struct nj_moment moment;
 };
 
 static void run_rest(struct nj_shard *shard, struct nj_after *after, enum nj_err err)
 {
     struct rest *rest = (struct rest *)after;
     if (err == NJ_OK) {
-        route_rest(shard, rest->message, rest->sender, rest->clock);
+        route_rest(shard, rest->message, rest->sender, &rest->moment);
     }
+    nj_filters_drop_moment(shard->filters, &rest->moment);
     nj_message_unref(rest->message);
     nj_free(rest);
 }
@@ -397,7 +399,7 @@ uint32_t nj_release_take_part(struct nj_shard *shard, struct nj_publication *pub
         rest->after.run = run_rest;
         rest->message = nj_message_ref(message);
         rest->sender = publication->sender;
-        rest->clock = nj_filters_clock(shard->filters);
+        nj_filters_keep_moment(shard->filters, &rest->moment);
         nj_shard_after(shard, &rest->after, group);
     } else {
         nj_free(rest);

@@ -9,6 +9,9 @@
  *   durable ─► everybody else: volatile sessions, QoS 0; PUBCOMP
  *   failed  ─► nobody; the id stays taken, the connection ends, the client says PUBREL again
  *
+ * Subscriptions may be replaced between the two deliveries. Both go by what was in force at PUBREL
+ * (nj_moment in filters.h), or somebody would get the message twice or not at all (MQTT5 3.8.4).
+ *
  * With no stored session on either side there is nothing to wait for, and nothing of this. */
 #ifndef NJ_BROKER_RELEASE_H
 #define NJ_BROKER_RELEASE_H

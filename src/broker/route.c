@@ -141,20 +141,26 @@ static bool is_single_copy(const struct nj_session *session)
 
 /* Who subscribed when the message was retained already got it as such, or a newer one: what is
  * still on its way from another worker would come behind that and be taken for the last word. */
-static bool is_outdated(const struct nj_sub_entry *entry, const struct nj_publication *publication)
+static bool is_outdated(const struct nj_sub_options *options,
+                        const struct nj_publication *publication)
 {
-    return publication->retain_clock && entry->options.retain_clock &&
-           (int32_t)(entry->options.retain_clock - publication->retain_clock) >= 0;
+    return publication->retain_clock && options->retain_clock &&
+           (int32_t)(options->retain_clock - publication->retain_clock) >= 0;
 }
 
-/* Its own, or the subscription was made when the message had been released. */
-static bool is_passed_over(const struct nj_sub_entry *entry,
-                           const struct nj_publication *publication)
+/* By what it gets the message: both phases have to answer the same. NULL: it is its own, or the
+ * subscription was made when the message had been released. */
+static const struct nj_sub_options *options_for(const struct nj_sub_entry *entry,
+                                                const struct nj_publication *publication)
 {
-    bool is_own = entry->options.is_no_local && entry->session->id == publication->sender;
-    return is_own || is_outdated(entry, publication) ||
-           (publication->phase == NJ_PHASE_REST &&
-            (int32_t)(entry->since - publication->clock) > 0);
+    const struct nj_sub_options *options = &entry->options;
+    if (NJ_UNLIKELY(publication->phase == NJ_PHASE_REST)) {
+        options = nj_sub_entry_at(entry, publication->moment);
+    }
+    bool is_passed_over = !options ||
+                          (options->is_no_local && entry->session->id == publication->sender) ||
+                          is_outdated(options, publication);
+    return is_passed_over ? NULL : options;
 }
 
 static void mark_overlaps(uint64_t number, const struct nj_publication *publication,
@@ -164,15 +170,15 @@ static void mark_overlaps(uint64_t number, const struct nj_publication *publicat
         const struct nj_filter *filter = match->filters[f];
         for (uint32_t i = 0; i < filter->count; i++) {
             struct nj_session *session = filter->entries[i].session;
-            uint8_t qos = filter->entries[i].options.qos;
-            if (is_passed_over(&filter->entries[i], publication)) {
+            const struct nj_sub_options *options = options_for(&filter->entries[i], publication);
+            if (!options) {
                 continue; /* another subscription may bring it all the same */
             }
             if (session->mark != number) {
                 session->mark = number;
-                session->mark_qos = qos;
-            } else if (session->mark_qos < qos) {
-                session->mark_qos = qos;
+                session->mark_qos = options->qos;
+            } else if (session->mark_qos < options->qos) {
+                session->mark_qos = options->qos;
             }
         }
     }
@@ -182,10 +188,11 @@ static void deliver_overlap(const struct nj_sub_entry *entry, struct nj_publicat
                             uint64_t number)
 {
     struct nj_session *session = entry->session;
-    struct nj_sub_options options = entry->options;
-    if (is_passed_over(entry, publication)) {
+    const struct nj_sub_options *own = options_for(entry, publication);
+    if (!own) {
         return;
     }
+    struct nj_sub_options options = *own;
     if (is_single_copy(session)) {
         if (session->mark != number) {
             return; /* it had its copy */
@@ -220,8 +227,9 @@ uint32_t nj_route_local(struct nj_shard *shard, struct nj_publication *publicati
         publication->is_single = filter->count == 1;
         for (uint32_t i = 0; i < filter->count; i++) {
             const struct nj_sub_entry *entry = &filter->entries[i];
-            if (NJ_LIKELY(!is_passed_over(entry, publication))) {
-                (void)nj_deliver(entry->session, publication, &entry->options);
+            const struct nj_sub_options *options = options_for(entry, publication);
+            if (NJ_LIKELY(options)) {
+                (void)nj_deliver(entry->session, publication, options);
             }
         }
     }

@@ -165,9 +165,9 @@ static void connect_as(struct sim *sim, unsigned c, struct rig_connect *options,
     }
 }
 
-/* A message was released and waits for the store: who changes the subscription or the
- * version meanwhile may get it by the old one, by the new one, by both or not at all, which the
- * model does not follow. */
+/* A message was released and waits for the store: who leaves a subscription or changes the version
+ * meanwhile may get it all the same, by those that are left, or not at all, which the model does
+ * not follow. A subscription that is made or replaced meanwhile changes nothing for the message. */
 static bool is_in_between(const struct sim *sim, unsigned c)
 {
     const struct m_session *session = &sim->model.sessions[c];
@@ -285,7 +285,7 @@ static void on_subscribe(struct sim *sim, const struct step *step)
 {
     unsigned c = step->client;
     struct m_session *session = &sim->model.sessions[c];
-    if (!is_ready(sim, c) || !has_place(session) || is_in_between(sim, c)) {
+    if (!is_ready(sim, c) || !has_place(session)) {
         return;
     }
     bool is_v5 = session->version == 5;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/mem.h"
 #include "base/qsbr.h"
 #include "broker/filters.h"
 #include "broker/session.h"
@@ -205,12 +206,136 @@ static void looks_again_after_a_match_without_memory(void **state)
     nj_qsbr_free(qsbr);
 }
 
+/* ---- moments */
+
+#define MOMENTS 5
+
+struct kept {
+    struct nj_moment moment;
+    struct model then; /* without what was unsubscribed since */
+};
+
+static struct kept kept[MOMENTS];
+
+static void unsubscribe_then_too(struct nj_filters *filters, struct model *model, int s, int f)
+{
+    unsubscribe(filters, model, s, f);
+    for (int m = 0; m < MOMENTS; m++) {
+        kept[m].then.is_subscribed[s][f] = false;
+    }
+}
+
+static void keep_or_drop(struct nj_filters *filters, const struct model *model, int m)
+{
+    if (kept[m].moment.number) {
+        nj_filters_drop_moment(filters, &kept[m].moment);
+    } else {
+        nj_filters_keep_moment(filters, &kept[m].moment);
+        kept[m].then = *model;
+    }
+}
+
+static void check_moment(struct nj_filters *filters, const struct model *model, int m, int f)
+{
+    const struct nj_filter *filter = nj_filters_find(filters, nj_bytes_of(filter_text[f]));
+    for (uint32_t i = 0; filter && i < filter->count; i++) {
+        const struct nj_sub_entry *entry = &filter->entries[i];
+        long s = entry->session - sessions;
+        const struct nj_sub_options *options = nj_sub_entry_at(entry, kept[m].moment.number);
+        assert_true(model->is_subscribed[s][f]);
+        assert_int_equal(options != NULL, kept[m].then.is_subscribed[s][f]);
+        if (options) {
+            assert_int_equal(options->sub_id, kept[m].then.options[s][f].sub_id);
+            assert_int_equal(options->qos, kept[m].then.options[s][f].qos);
+        }
+    }
+}
+
+static void knows_what_was_at_moments_that_are_kept(void **state)
+{
+    (void)state;
+    static struct model model;
+    srand(7);
+    make_texts();
+    memset(&model, 0, sizeof(model));
+    memset(kept, 0, sizeof(kept));
+    memset(sessions, 0, sizeof(sessions));
+    struct nj_qsbr *qsbr = nj_qsbr_new(1);
+    struct nj_interest *interest = nj_interest_new(qsbr);
+    struct nj_filters *filters = nj_filters_new(0, interest);
+    for (int i = 0; i < 40000; i++) {
+        int f = rand() % 8;
+        int what = rand() % 100;
+        if (what < 60) {
+            subscribe(filters, &model, rand() % SESSIONS, f);
+        } else if (what < 90) {
+            unsubscribe_then_too(filters, &model, rand() % SESSIONS, f);
+        } else {
+            keep_or_drop(filters, &model, rand() % MOMENTS);
+        }
+        for (int m = 0; m < MOMENTS; m++) {
+            if (kept[m].moment.number) {
+                check_moment(filters, &model, m, f);
+            }
+        }
+    }
+    for (int m = 0; m < MOMENTS; m++) {
+        nj_filters_drop_moment(filters, &kept[m].moment);
+    }
+    for (int f = 0; f < 8; f++) {
+        const struct nj_filter *filter = nj_filters_find(filters, nj_bytes_of(filter_text[f]));
+        for (uint32_t i = 0; filter && i < filter->count; i++) {
+            assert_null(filter->entries[i].past);
+        }
+    }
+    for (int s = 0; s < SESSIONS; s++) {
+        nj_filters_remove_all(filters, &sessions[s]);
+    }
+    nj_filters_free(filters);
+    nj_interest_free(interest);
+    nj_qsbr_free(qsbr);
+}
+
+/* A subscription that cannot be remembered stays what it was. */
+static void is_not_replaced_when_the_moment_could_not_see_it_any_more(void **state)
+{
+    (void)state;
+    struct nj_qsbr *qsbr = nj_qsbr_new(1);
+    struct nj_interest *interest = nj_interest_new(qsbr);
+    struct nj_filters *filters = nj_filters_new(0, interest);
+    struct nj_moment moment;
+    struct nj_sub_options options = {.qos = 1};
+    bool is_new;
+    memset(sessions, 0, sizeof(sessions));
+    assert_int_equal(nj_filters_add(filters, &sessions[0], nj_bytes_of("x"), &options, &is_new),
+                     NJ_OK);
+    nj_filters_keep_moment(filters, &moment);
+    options.qos = 2;
+    nj_fault_arm(NJ_FAULT_ALLOC, 1, true);
+    assert_int_equal(nj_filters_add(filters, &sessions[0], nj_bytes_of("x"), &options, &is_new),
+                     NJ_ENOMEM);
+    nj_fault_disarm();
+    const struct nj_sub_entry *entry = nj_filters_find(filters, nj_bytes_of("x"))->entries;
+    assert_int_equal(entry->options.qos, 1);
+    assert_int_equal(nj_filters_add(filters, &sessions[0], nj_bytes_of("x"), &options, &is_new),
+                     NJ_OK);
+    assert_int_equal(entry->options.qos, 2);
+    assert_int_equal(nj_sub_entry_at(entry, moment.number)->qos, 1);
+    /* What is left when the broker stops goes with the index. */
+    nj_filters_free(filters);
+    nj_free(sessions[0].subs);
+    nj_interest_free(interest);
+    nj_qsbr_free(qsbr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_naive_list),
         cmocka_unit_test(stays_whole_without_memory),
         cmocka_unit_test(looks_again_after_a_match_without_memory),
+        cmocka_unit_test(knows_what_was_at_moments_that_are_kept),
+        cmocka_unit_test(is_not_replaced_when_the_moment_could_not_see_it_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

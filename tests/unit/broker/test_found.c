@@ -119,6 +119,112 @@ static void deadlines_do_not_begin_anew_with_a_second_crash(void **state)
     assert_int_equal(session->expires_ms, rig.now_ms + 3580000);
 }
 
+/* ---- a subscription is replaced while the release of a QoS 2 message waits for the store */
+
+static void publish_and_release(struct rig_client *pub, const char *payload, uint16_t id)
+{
+    rig_say(pub, "t", payload, 2, id);
+    rig_expect_ack(pub, NJ_MQTT_PUBREC, id, 0);
+    rig.store.holds = true;
+    rig_pubrel(pub, id);
+}
+
+static void replace(struct rig_client *sub, uint8_t qos, bool is_no_local)
+{
+    const struct rig_subscribe subscribe = {.filter = "t", .qos = qos, .is_no_local = is_no_local};
+    assert_int_equal(rig_subscribe(sub, &subscribe), qos);
+}
+
+/* Takes what came, SUBACK aside. */
+static unsigned count_messages(struct rig_client *client, const char *payload, uint8_t qos)
+{
+    unsigned count = 0;
+    struct rig_packet packet;
+    while (rig_next(client, &packet)) {
+        if (packet.type == NJ_MQTT_PUBLISH) {
+            assert_true(nj_bytes_equal(packet.payload, nj_bytes_of(payload)));
+            assert_int_equal(packet.qos, qos);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void let_go(void)
+{
+    rig.store.holds = false;
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+}
+
+/* One release waits, the subscription becomes another one: the message comes once, by the one that
+ * was in force. */
+static void check_replaced(uint8_t before, uint8_t after)
+{
+    struct rig_client *pub = rig_connect_stored(&rig, "pub");
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    rig_sub(sub, "t", before);
+    publish_and_release(pub, "x", 1);
+    replace(sub, after, false);
+    let_go();
+    assert_int_equal(count_messages(sub, "x", before), 1);
+}
+
+static void qos_0_that_becomes_1_during_a_release_loses_nothing(void **state)
+{
+    (void)state;
+    check_replaced(0, 1);
+}
+
+static void qos_1_that_becomes_0_during_a_release_gets_nothing_twice(void **state)
+{
+    (void)state;
+    check_replaced(1, 0);
+}
+
+static void no_local_holds_for_what_was_released_before_it_went(void **state)
+{
+    (void)state;
+    struct rig_client *client = rig_connect_stored(&rig, "c");
+    replace(client, 2, true);
+    (void)rig_expect(client, NJ_MQTT_SUBACK);
+    publish_and_release(client, "x", 1);
+    replace(client, 0, false);
+    let_go();
+    assert_int_equal(count_messages(client, "x", 0), 0);
+}
+
+static void each_release_goes_by_the_subscription_of_its_moment(void **state)
+{
+    (void)state;
+    struct rig_client *pub = rig_connect_stored(&rig, "pub");
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    rig_say(pub, "t", "one", 2, 1);
+    rig_say(pub, "t", "two", 2, 2);
+    rig_say(pub, "t", "three", 2, 3);
+    rig.store.holds = true;
+    rig_pubrel(pub, 1); /* before there was a subscription */
+    replace(sub, 0, false);
+    rig_pubrel(pub, 2);
+    replace(sub, 1, false);
+    replace(sub, 2, false); /* the one before it was never seen */
+    rig_pubrel(pub, 3);
+    replace(sub, 0, false);
+    let_go();
+    unsigned seen[3] = {0};
+    struct rig_packet packet;
+    while (rig_next(sub, &packet)) {
+        bool is_two = nj_bytes_equal(packet.payload, nj_bytes_of("two"));
+        if (packet.type == NJ_MQTT_PUBLISH) {
+            assert_true(is_two || nj_bytes_equal(packet.payload, nj_bytes_of("three")));
+            assert_int_equal(packet.qos, is_two ? 0 : 2);
+            seen[packet.qos]++;
+        }
+    }
+    assert_int_equal(seen[0], 1);
+    assert_int_equal(seen[2], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +234,13 @@ int main(void)
         TEST2(retained_messages_go_on_when_the_queue_before_them_drops_out),
         TEST2(the_new_will_outlives_the_release_of_the_old_one),
         TEST2(deadlines_do_not_begin_anew_with_a_second_crash),
+        TEST1(qos_0_that_becomes_1_during_a_release_loses_nothing),
+        TEST4(qos_0_that_becomes_1_during_a_release_loses_nothing),
+        TEST1(qos_1_that_becomes_0_during_a_release_gets_nothing_twice),
+        TEST4(qos_1_that_becomes_0_during_a_release_gets_nothing_twice),
+        TEST1(no_local_holds_for_what_was_released_before_it_went),
+        TEST1(each_release_goes_by_the_subscription_of_its_moment),
+        TEST4(each_release_goes_by_the_subscription_of_its_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
