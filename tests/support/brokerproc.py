@@ -2,8 +2,10 @@
 
 Works with nightjar and, as an oracle, with Mosquitto 2.x (`--broker`)."""
 import collections
+import itertools
 import os
 import pathlib
+import random
 import re
 import select
 import shutil
@@ -22,11 +24,22 @@ SANITIZER = re.compile(r"AddressSanitizer|ThreadSanitizer|LeakSanitizer|Undefine
 ERROR = re.compile(r"(^|\d: )(Error\b|\[error\])|\bError:")
 
 
+# Below what the kernel gives to outgoing connections, of which tests make thousands; from a place of
+# its own for each test run, and none a second time before all had their turn.
+_PORTS = range(10000, 32000)
+_ports = itertools.islice(itertools.cycle(_PORTS), random.randrange(len(_PORTS)), None)
+
+
 def free_port():
-    """A port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port that nobody listens on now, and nobody else was given lately."""
+    for port in itertools.islice(_ports, len(_PORTS)):
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port of this machine is free")
 
 
 class Options:
