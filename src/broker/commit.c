@@ -2,14 +2,16 @@
 #include "broker/commit.h"
 
 #include "base/mem.h"
+#include "broker/handover.h"
 #include "broker/link.h"
 #include "broker/rows.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 
-#define FIRST_OPS   16
-#define FIRST_UNDOS 64
-#define LOOK_MS     200
+#define FIRST_OPS         16
+#define FIRST_UNDOS       64
+#define LOOK_MS           200
+#define JOINT_SHARD_SHIFT 48
 
 /* A row that was appended in a group whose fate is not known. */
 struct nj_undo {
@@ -45,6 +47,11 @@ uint64_t nj_shard_open_group(const struct nj_shard *shard)
 uint64_t nj_shard_next_seq(struct nj_shard *shard)
 {
     return atomic_fetch_add_explicit(&shard->core->next_seq, 1, memory_order_relaxed) + 1;
+}
+
+uint64_t nj_shard_next_joint(struct nj_shard *shard)
+{
+    return (uint64_t)(shard->id + 1) << JOINT_SHARD_SHIFT | ++shard->next_joint;
 }
 
 /* ---- rows that may have to be taken back */
@@ -197,11 +204,19 @@ void nj_shard_look_at_store(struct nj_shard *shard)
         node = node->next;
         nj_link_read_on(link);
     }
+    if (status.state == NJ_STORE_GOOD) {
+        nj_handovers_go_on(shard);
+    }
 }
 
 uint64_t nj_shard_next_look_ms(const struct nj_shard *shard)
 {
-    return nj_list_is_empty(&shard->held_back) ? UINT64_MAX : shard->store_look_ms;
+    uint64_t links_ms = nj_list_is_empty(&shard->held_back) ? UINT64_MAX : shard->store_look_ms;
+    uint64_t handovers_ms = nj_handovers_next_ms(shard);
+    if (handovers_ms < shard->store_look_ms) {
+        handovers_ms = shard->store_look_ms;
+    }
+    return links_ms < handovers_ms ? links_ms : handovers_ms;
 }
 
 /* ---- completion */

@@ -29,6 +29,8 @@ uint64_t nj_shard_commit_joint(struct nj_shard *shard, struct nj_store_joint *jo
 /* The number that the open group gets. */
 uint64_t nj_shard_open_group(const struct nj_shard *shard);
 uint64_t nj_shard_next_seq(struct nj_shard *shard);
+/* For nj_store_joint. */
+uint64_t nj_shard_next_joint(struct nj_shard *shard);
 
 /* Runs when `group` is complete, after its rows were taken back if it failed. With NJ_ECLOSED the
  * broker stops: free what is yours. The owner embeds it. */
@@ -40,8 +42,8 @@ struct nj_after {
 /* Those of one group run in the order of these calls. */
 void nj_shard_after(struct nj_shard *shard, struct nj_after *after, uint64_t group);
 
-/* At the beginning of a turn: asks the store how it is, now and then, and lets go of links that
- * were held back when it is well again. */
+/* At the beginning of a turn: asks the store how it is, now and then. When it is well (again),
+ * links that were held back are let go, and sessions' messages are handed over that it refused. */
 void nj_shard_look_at_store(struct nj_shard *shard);
 /* When that has to happen next for somebody's sake; UINT64_MAX = never. */
 uint64_t nj_shard_next_look_ms(const struct nj_shard *shard);

@@ -8,7 +8,6 @@
 #include "broker/link.h"
 #include "broker/message.h"
 #include "broker/record.h"
-#include "broker/release.h"
 #include "broker/replay.h"
 #include "broker/session.h"
 #include "broker/shard.h"
@@ -321,13 +320,13 @@ void nj_shard_ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticke
 /* A hold got nearer to being ready. */
 static void advance(struct nj_shard *shard, struct nj_hold *hold)
 {
-    if (hold->kind == NJ_HOLD_RELEASE) {
+    if (hold->kind == NJ_HOLD_PARTS) {
         if (is_ready(hold)) {
-            struct nj_release *due = hold->due;
+            struct nj_parted *parted = hold->parted;
             enum nj_err err = hold->err;
             uint32_t parts = hold->parts;
             hold_free(shard, hold);
-            nj_release_counted(shard, due, err, parts);
+            parted->counted(shard, parted, err, parts);
         }
     } else if (hold->kind != NJ_HOLD_TICKET) {
         release(hold->session);
@@ -384,13 +383,13 @@ void nj_shard_drop_hold(struct nj_shard *shard, struct nj_hold *hold)
     hold_free(shard, hold);
 }
 
-struct nj_hold *nj_shard_hold_release(struct nj_shard *shard, struct nj_release *due,
-                                      uint64_t ticket, uint32_t tickets)
+struct nj_hold *nj_shard_hold_parts(struct nj_shard *shard, struct nj_parted *parted,
+                                    uint64_t ticket, uint32_t tickets)
 {
     struct nj_hold *hold =
-        hold_new(shard, NJ_HOLD_RELEASE, 0, (struct nj_wait){.ticket = ticket, .tickets = tickets});
+        hold_new(shard, NJ_HOLD_PARTS, 0, (struct nj_wait){.ticket = ticket, .tickets = tickets});
     if (hold) {
-        hold->due = due;
+        hold->parted = parted;
     }
     return hold;
 }

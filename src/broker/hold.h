@@ -15,7 +15,6 @@
 #include "base/err.h"
 #include "base/list.h"
 
-struct nj_release;
 struct nj_retained_request;
 struct nj_session;
 struct nj_shard;
@@ -28,8 +27,15 @@ enum nj_hold_kind {
     NJ_HOLD_SUBACK,
     NJ_HOLD_UNSUBACK,
     NJ_HOLD_CONNACK,
-    NJ_HOLD_TICKET,  /* no session: another worker waits */
-    NJ_HOLD_RELEASE, /* no session: a release waits until its parts are counted */
+    NJ_HOLD_TICKET, /* no session: another worker waits */
+    NJ_HOLD_PARTS,  /* no session: a joint group waits until its parts are counted */
+};
+
+/* Told when everybody who takes part in a joint group has submitted for it, and how many parts
+ * these are; or that somebody could not. The owner embeds it. */
+struct nj_parted {
+    void (*counted)(struct nj_shard *shard, struct nj_parted *parted, enum nj_err err,
+                    uint32_t parts);
 };
 
 struct nj_hold {
@@ -41,9 +47,9 @@ struct nj_hold {
     uint64_t group;           /* store group waited for; 0 = none */
     uint64_t ticket;          /* key among this worker's tickets */
     uint32_t tickets_left;
-    uint32_t parts;         /* of a joint group, submitted by those who answered */
-    struct nj_release *due; /* NJ_HOLD_RELEASE */
-    uint32_t reply_to;      /* NJ_HOLD_TICKET: the worker that asked, and its ticket */
+    uint32_t parts;           /* of a joint group, submitted by those who answered */
+    struct nj_parted *parted; /* NJ_HOLD_PARTS */
+    uint32_t reply_to;        /* NJ_HOLD_TICKET: the worker that asked, and its ticket */
     uint64_t reply_ticket;
     enum nj_err err;
     uint8_t kind;
@@ -84,10 +90,10 @@ void nj_shard_ticket_reply(struct nj_shard *shard, uint32_t from, uint64_t ticke
                            struct nj_wait wait, enum nj_err err);
 /* A ticket of ours was answered, after `parts` parts of its joint group were submitted. */
 void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err err, uint32_t parts);
-/* For release.c: calls nj_release_counted when so many answers to `ticket` have come. NULL when
- * memory is short. */
-struct nj_hold *nj_shard_hold_release(struct nj_shard *shard, struct nj_release *due,
-                                      uint64_t ticket, uint32_t tickets) NJ_NODISCARD;
+/* Calls `parted` when so many answers to `ticket` have come. NULL when memory is short. Who does
+ * not know the number yet begins with one answer, its own, and adds to the hold's tickets_left. */
+struct nj_hold *nj_shard_hold_parts(struct nj_shard *shard, struct nj_parted *parted,
+                                    uint64_t ticket, uint32_t tickets) NJ_NODISCARD;
 void nj_shard_drop_hold(struct nj_shard *shard, struct nj_hold *hold);
 /* The connection is gone: nothing that waits will be sent. */
 void nj_session_drop_held(struct nj_session *session);

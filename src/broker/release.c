@@ -15,10 +15,9 @@
 #include "broker/shard.h"
 #include "store/message.h"
 
-#define JOINT_SHARD_SHIFT 48
-
 struct nj_release {
     struct nj_after after;   /* first: when the last part is complete */
+    struct nj_parted parted; /* when the others have submitted theirs */
     struct nj_release *next; /* of the same session */
     uint64_t session;
     struct nj_message *message;
@@ -160,9 +159,10 @@ static void submit_last(struct nj_shard *shard, struct nj_release *release,
     nj_shard_after(shard, &release->after, group);
 }
 
-void nj_release_counted(struct nj_shard *shard, struct nj_release *release, enum nj_err err,
-                        uint32_t parts)
+static void counted(struct nj_shard *shard, struct nj_parted *parted, enum nj_err err,
+                    uint32_t parts)
 {
+    struct nj_release *release = NJ_CONTAINER(parted, struct nj_release, parted);
     struct nj_store_joint joint = {
         .id = release->joint,
         .parts = release->own_parts + parts + 1,
@@ -188,19 +188,20 @@ static struct nj_release *release_new(struct nj_session *session, struct nj_mess
         return NULL;
     }
     nj_list_init(&release->after.node);
+    release->parted.counted = counted;
     release->session = session->id;
     release->has_record = session->has_record;
     release->frees = NJ_STORE_INCOMING_RELEASE;
     nj_filters_keep_moment(shard->filters, &release->moment);
     release->message = nj_message_ref(message);
-    release->joint = (uint64_t)(shard->id + 1) << JOINT_SHARD_SHIFT | ++shard->next_joint;
+    release->joint = nj_shard_next_joint(shard);
     return release;
 }
 
 /* What counts the answers of other workers; one answer is our own. */
 static struct nj_hold *hold_of(struct nj_shard *shard, struct nj_release *release)
 {
-    return nj_shard_hold_release(shard, release, ++shard->next_ticket, 1);
+    return nj_shard_hold_parts(shard, &release->parted, ++shard->next_ticket, 1);
 }
 
 /* Several workers: the group of this one is a part, and the last part follows when the others have

@@ -24,13 +24,8 @@
 struct nj_message;
 struct nj_publication;
 struct nj_record_publish;
-struct nj_release;
 struct nj_session;
 struct nj_shard;
-
-/* From the hold that counted the answers: `parts` of the joint group were submitted elsewhere. */
-void nj_release_counted(struct nj_shard *shard, struct nj_release *release, enum nj_err err,
-                        uint32_t parts);
 
 /* A will goes the same way: published and gone from the store in one transaction. With `ends` the
  * session's whole record goes with it. False: nothing was done, memory is short. */

@@ -225,11 +225,14 @@ void nj_session_end(struct nj_session *session)
     nj_session_drop_held(session);
     NJ_STAT_SUB(shard, subscriptions, session->sub_count);
     session->has_ended = true; /* not even its own will comes to it */
-    bool is_handed_over = nj_handover_start(session);
-    if (!is_handed_over) {
-        nj_share_hand_on(session);
+    bool is_handed_over = nj_handover_is_due(session);
+    nj_share_hand_on(session, is_handed_over);
+    struct nj_shared_sub *shared = nj_share_leave_all(session);
+    if (is_handed_over) {
+        nj_handover_start(session, shared);
+    } else {
+        nj_share_subs_free(shared);
     }
-    nj_share_leave_all(session);
     bool is_deleted = nj_will_fire(session, !is_handed_over);
     if (!is_handed_over && !is_deleted) {
         store_delete(session);
@@ -243,7 +246,8 @@ void nj_session_discard(struct nj_session *session)
     nj_btimer_clear(&session->shard->timers, &session->timer);
     nj_session_drop_held(session);
     nj_filters_remove_all(session->shard->filters, session);
-    nj_share_forget_all(session);
+    nj_share_subs_free(session->shared);
+    session->shared = NULL;
     nj_will_forget(session);
     discard(session);
 }

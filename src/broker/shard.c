@@ -30,6 +30,8 @@ struct nj_shard *nj_shard_new(struct nj_core *core, unsigned id)
     nj_list_init(&shard->waiting);
     nj_list_init(&shard->afters);
     nj_list_init(&shard->held_back);
+    nj_list_init(&shard->handovers);
+    nj_list_init(&shard->handovers_waiting);
     nj_buf_init(&shard->topic_buf);
     nj_buf_init(&shard->frame_buf);
     nj_buf_init(&shard->props_buf);

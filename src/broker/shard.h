@@ -27,7 +27,6 @@
 struct nj_interest;
 struct nj_link;
 struct nj_policy;
-struct nj_handover;
 struct nj_undo;
 struct nj_publish_in;
 struct nj_qsbr;
@@ -133,9 +132,12 @@ struct nj_shard {
     struct nj_undo *undos; /* ring: rows whose groups are not complete, in order of these */
     uint32_t undo_head;
     uint32_t undo_count;
-    uint32_t undo_cap;             /* power of two */
-    struct nj_list afters;         /* what runs when a group is complete, in order of these */
-    struct nj_handover *handovers; /* sessions that ended with messages for others */
+    uint32_t undo_cap;                /* power of two */
+    struct nj_list afters;            /* what runs when a group is complete, in order of these */
+    struct nj_list handovers;         /* sessions that ended with messages for others; */
+    struct nj_list handovers_waiting; /* those whose turn is still to come */
+    uint32_t handovers_at_work;
+    uint64_t handovers_from_ms;    /* not before */
     uint64_t next_joint;           /* number of the last joint group that began here */
     struct nj_list held_back;      /* links that are not read until the store has caught up */
     uint64_t store_look_ms;        /* when its state is asked for next */

@@ -136,12 +136,9 @@ uint32_t nj_share_number(struct nj_session *session, struct nj_bytes group, stru
     return sub ? sub->number : 0;
 }
 
-static void leave(struct nj_session *session, struct nj_shared_sub **at)
+static void leave(struct nj_session *session, const struct nj_shared_sub *sub)
 {
-    struct nj_shared_sub *sub = *at;
-    *at = sub->next;
     (void)tell_home(session, sub, NJ_RECORD_GROUP_LEAVE);
-    nj_free(sub);
     session->shared_count--;
     NJ_STAT_SUB(session->shard, shared_subscriptions, 1);
 }
@@ -152,23 +149,29 @@ bool nj_share_leave(struct nj_session *session, struct nj_bytes group, struct nj
     if (!*at) {
         return false;
     }
-    leave(session, at);
+    struct nj_shared_sub *sub = *at;
+    *at = sub->next;
+    leave(session, sub);
+    nj_free(sub);
     return true;
 }
 
-void nj_share_leave_all(struct nj_session *session)
+struct nj_shared_sub *nj_share_leave_all(struct nj_session *session)
 {
-    while (session->shared) {
-        leave(session, &session->shared);
+    struct nj_shared_sub *subs = session->shared;
+    for (const struct nj_shared_sub *sub = subs; sub; sub = sub->next) {
+        leave(session, sub);
     }
+    session->shared = NULL;
+    return subs;
 }
 
-void nj_share_forget_all(struct nj_session *session)
+void nj_share_subs_free(struct nj_shared_sub *subs)
 {
-    while (session->shared) {
-        struct nj_shared_sub *sub = session->shared;
-        session->shared = sub->next;
-        nj_free(sub);
+    while (subs) {
+        struct nj_shared_sub *next = subs->next;
+        nj_free(subs);
+        subs = next;
     }
 }
 
@@ -437,14 +440,14 @@ static struct nj_bytes deliver_filter(const struct nj_record_group_deliver *reco
     return nj_bytes((const uint8_t *)(record + 1) + record->group_len, record->filter_len);
 }
 
-/* At the home: the member refused; the next one is asked, until all were. In compat mode a member
- * that may not have it keeps the turn all the same; one that is gone never does. */
-static bool try_next(struct nj_shard *shard, const struct nj_record_group_deliver *record)
+/* At the home: the member refused; the next one is asked, until all were: NJ_ENOENT. In compat mode
+ * a member that may not have it keeps the turn all the same; one that is gone never does. */
+static enum nj_err try_next(struct nj_shard *shard, const struct nj_record_group_deliver *record)
 {
     struct nj_group *group =
         find_group(nj_filters_find(shard->filters, deliver_filter(record)), deliver_group(record));
     if (!group || !(record->is_gone || shard->limits->share_skips_denied)) {
-        return false;
+        return NJ_ENOENT;
     }
     struct member *refuser = find_member(group, record->session);
     uint32_t from = group->turn + group->count - 1;
@@ -455,7 +458,7 @@ static bool try_next(struct nj_shard *shard, const struct nj_record_group_delive
         bool was_last = group->count == 1;
         remove_member(shard, group, refuser);
         if (was_last) {
-            return false;
+            return NJ_ENOENT;
         }
         from += group->count - 1; /* the last one moved into its place */
     }
@@ -465,22 +468,24 @@ static bool try_next(struct nj_shard *shard, const struct nj_record_group_delive
     next.tried++;
     struct member *member = next_member(shard, group, from, &next);
     if (!member) {
-        return false;
+        return NJ_ENOENT;
     }
     if (!send_to(shard, group, member, next, record->message)) {
         NJ_STAT_ADD(shard, dropped_memory, 1);
-        return false;
+        return NJ_ENOMEM;
     }
-    return true;
+    return NJ_OK;
 }
 
 static void refused(struct nj_shard *shard, const struct nj_record_group_deliver *record)
 {
-    if (!try_next(shard, record)) {
+    enum nj_err err = try_next(shard, record);
+    if (err != NJ_OK) {
         NJ_STAT_ADD(shard, publish_dropped, 1);
         if (record->ticket) {
+            /* That nobody may have it is no error; who waits learns of want of memory. */
             nj_shard_ticket_reply(shard, record->ticket_from, record->ticket, (struct nj_wait){0},
-                                  NJ_OK);
+                                  err == NJ_ENOENT ? NJ_OK : err);
         }
     }
     nj_message_unref(record->message);
@@ -599,15 +604,15 @@ void nj_share_record_deliver(struct nj_shard *shard, const struct nj_record_grou
 
 /* ---- a session ends with messages that nobody got */
 
-void nj_share_pass_on(struct nj_shard *shard, uint64_t session, const struct nj_shared_sub *subs,
-                      uint32_t number, struct nj_message *message)
+bool nj_share_pass_on(struct nj_shard *shard, const struct nj_share_passed *passed, uint32_t number,
+                      struct nj_message *message)
 {
-    const struct nj_shared_sub *sub = subs;
+    const struct nj_shared_sub *sub = passed->subs;
     while (sub && (!number || sub->number != number)) {
         sub = sub->next;
     }
     if (!sub || !message) {
-        return;
+        return false;
     }
     unsigned home = home_of(shard->core, nj_bytes(sub->text, sub->group_len),
                             nj_bytes(sub->text + sub->group_len, sub->filter_len));
@@ -617,7 +622,10 @@ void nj_share_pass_on(struct nj_shard *shard, uint64_t session, const struct nj_
         nj_shard_post_surely(shard, home, NJ_RECORD_GROUP_DELIVER, len);
     *record = (struct nj_record_group_deliver){
         .message = nj_message_ref(message),
-        .session = session,
+        .session = passed->session,
+        .ticket = passed->ticket,
+        .joint = passed->joint,
+        .ticket_from = shard->id,
         .home = home,
         .group_len = sub->group_len,
         .filter_len = sub->filter_len,
@@ -625,15 +633,19 @@ void nj_share_pass_on(struct nj_shard *shard, uint64_t session, const struct nj_
         .is_gone = true,
     };
     memcpy(record + 1, sub->text, sub->group_len + sub->filter_len);
+    return true;
 }
 
-static void hand_on(struct nj_session *session, const struct nj_delivery *delivery)
+static void hand_on(struct nj_session *session, const struct nj_delivery *delivery,
+                    bool without_rows)
 {
-    nj_share_pass_on(session->shard, session->id, session->shared, delivery->share,
-                     delivery->message);
+    const struct nj_share_passed passed = {.session = session->id, .subs = session->shared};
+    if (!without_rows || !delivery->seq) {
+        (void)nj_share_pass_on(session->shard, &passed, delivery->share, delivery->message);
+    }
 }
 
-void nj_share_hand_on(struct nj_session *session)
+void nj_share_hand_on(struct nj_session *session, bool without_rows)
 {
     struct nj_flow *flow = session->flow;
     if (!flow || !session->shared) {
@@ -641,10 +653,11 @@ void nj_share_hand_on(struct nj_session *session)
     }
     for (uint32_t i = 0; flow->flights && i <= flow->flight_mask; i++) {
         if (flow->flights[i].state == NJ_FLIGHT_WAIT_PUBACK) {
-            hand_on(session, &flow->flights[i].delivery);
+            hand_on(session, &flow->flights[i].delivery, without_rows);
         }
     }
     for (uint32_t i = 0; i < flow->queue_count; i++) {
-        hand_on(session, &flow->queue[(flow->queue_head + i) & (flow->queue_cap - 1)]);
+        hand_on(session, &flow->queue[(flow->queue_head + i) & (flow->queue_cap - 1)],
+                without_rows);
     }
 }

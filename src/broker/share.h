@@ -33,16 +33,24 @@ enum nj_err nj_share_restore(struct nj_session *session, struct nj_bytes group,
 /* 0 = there is none. */
 uint32_t nj_share_number(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter);
 bool nj_share_leave(struct nj_session *session, struct nj_bytes group, struct nj_bytes filter);
-void nj_share_leave_all(struct nj_session *session);
+/* The list is the caller's. */
+struct nj_shared_sub *nj_share_leave_all(struct nj_session *session) NJ_NODISCARD;
+void nj_share_subs_free(struct nj_shared_sub *subs);
 /* The session ends: what it was given and did not get goes back to be given to another member
- * (MQTT5 4.8.2: QoS 1 sent or not, QoS 2 only if its delivery never began). Before leaving. */
-void nj_share_hand_on(struct nj_session *session);
-/* One message that came by the shared subscription `number` of `subs`, on behalf of a session that
- * ended. */
-void nj_share_pass_on(struct nj_shard *shard, uint64_t session, const struct nj_shared_sub *subs,
-                      uint32_t number, struct nj_message *message);
-/* Frees the list without telling anybody: the broker stops. */
-void nj_share_forget_all(struct nj_session *session);
+ * (MQTT5 4.8.2: QoS 1 sent or not, QoS 2 only if its delivery never began). Before leaving.
+ * `without_rows`: what has a row in the store goes another way (handover.h). */
+void nj_share_hand_on(struct nj_session *session, bool without_rows);
+/* On behalf of a session that ended. With a ticket its receivers' rows are parts of `joint`. */
+struct nj_share_passed {
+    uint64_t session;
+    const struct nj_shared_sub *subs; /* it had */
+    uint64_t ticket;                  /* 0 = no answer wanted */
+    uint64_t joint;
+};
+/* One message that came by its shared subscription `number`. False: it left that meanwhile, and
+ * nobody is to get it. */
+bool nj_share_pass_on(struct nj_shard *shard, const struct nj_share_passed *passed, uint32_t number,
+                      struct nj_message *message);
 /* The member came, went, or its place in stores changed. */
 void nj_share_tell_state(struct nj_session *session);
 

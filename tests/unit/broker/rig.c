@@ -11,6 +11,7 @@
 #include "base/qsbr.h"
 #include "broker/batch.h"
 #include "broker/boot.h"
+#include "broker/commit.h"
 #include "broker/denial.h"
 #include "broker/hold.h"
 #include "broker/interest.h"
@@ -200,6 +201,7 @@ static bool turn(struct rig *rig, struct nj_shard *shard)
     nj_qsbr_quiescent(rig->core.qsbr, shard->id);
     shard->now_ms = rig->now_ms;
     nj_policy_unref(nj_shard_adopt(shard));
+    nj_shard_look_at_store(shard);
     struct nj_batch *batches = nj_inbox_drain(&shard->inbox);
     bool had_some = batches != NULL;
     nj_shard_run(shard, batches);

@@ -40,13 +40,15 @@ struct rig_store {
     struct rig_image image;
     bool keeps_image;
     bool is_dead;          /* takes nothing more: the power is gone */
+    unsigned dies_after;   /* so many more groups; 0 = does not */
     bool holds;            /* groups and reads wait for rig_store_release */
     unsigned refuse;       /* so many submits are refused at once */
     unsigned refuse_every; /* and each n-th; 0 = none */
     unsigned refuse_reads;
-    enum nj_err result;      /* of completions */
-    enum nj_err read_result; /* of reads */
-    uint64_t waiting;        /* what it says of itself */
+    enum nj_err result;        /* of completions */
+    enum nj_err read_result;   /* of reads */
+    uint64_t waiting;          /* what it says of itself, */
+    enum nj_store_state state; /* and how it is */
     struct nj_store_group *groups;
     struct nj_store_group **groups_end;
     unsigned group_count;

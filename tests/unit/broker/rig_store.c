@@ -176,13 +176,18 @@ void rig_store_release(struct rig *rig, enum nj_err result)
     int armed = atomic_exchange(&nj_fault_armed, 0);
     while (group) {
         struct nj_store_group *next = group->next;
-        run_group(rig, group, result);
+        if (store->is_dead) {
+            nj_store_group_free(group);
+        } else {
+            run_group(rig, group, result);
+            store->is_dead = store->dies_after && --store->dies_after == 0;
+        }
         group = next;
     }
     atomic_store(&nj_fault_armed, armed);
-    struct nj_store_status status;
-    nj_store_status(store->inner, &status);
-    store->row_count = (unsigned)status.rows;
+    struct nj_store_status inner;
+    nj_store_status(store->inner, &inner);
+    store->row_count = (unsigned)inner.rows;
 }
 
 static void flush(struct nj_store *base, unsigned lane)
@@ -194,6 +199,11 @@ static void flush(struct nj_store *base, unsigned lane)
 static uint64_t waiting(struct nj_store *base)
 {
     return ((struct rig_store *)base)->waiting;
+}
+
+static void status(struct nj_store *base, struct nj_store_status *out)
+{
+    *out = (struct nj_store_status){.state = ((struct rig_store *)base)->state};
 }
 
 static enum nj_err load(struct nj_store *base, const struct nj_store_loader *loader,
@@ -208,6 +218,7 @@ static const struct nj_store_vtable store_vtable = {
     .read = read_rows,
     .flush = flush,
     .waiting = waiting,
+    .status = status,
 };
 
 static struct nj_store *open_inner(struct rig *rig, unsigned shards)
@@ -240,6 +251,7 @@ void rig_keep(struct rig *rig)
         .flush = flush,
         .load = load,
         .waiting = waiting,
+        .status = status,
     };
     rig->store.base.vtable = &durable_vtable;
     rig->store.keeps_image = true;
