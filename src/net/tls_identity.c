@@ -130,12 +130,8 @@ static enum nj_err fingerprint_of(const X509 *cert, char out[65])
     return NJ_OK;
 }
 
-enum nj_err nj_tls_conn_identity(const struct nj_tls_conn *conn, struct nj_tls_identity *out)
+enum nj_err nj_tls_cert_identity(X509 *cert, struct nj_tls_identity *out)
 {
-    X509 *cert = SSL_get0_peer_certificate(conn->ssl);
-    if (cert == NULL) {
-        return NJ_ENOENT;
-    }
     struct nj_tls_identity identity = {0};
     X509_NAME *subject = X509_get_subject_name(cert);
     enum nj_err err = common_name_of(subject, &identity.name_state, &identity.common_name);
@@ -156,6 +152,12 @@ enum nj_err nj_tls_conn_identity(const struct nj_tls_conn *conn, struct nj_tls_i
     identity.not_after_s = nj_tls_time_s(X509_get0_notAfter(cert));
     *out = identity;
     return NJ_OK;
+}
+
+enum nj_err nj_tls_conn_identity(const struct nj_tls_conn *conn, struct nj_tls_identity *out)
+{
+    X509 *cert = SSL_get0_peer_certificate(conn->ssl);
+    return cert != NULL ? nj_tls_cert_identity(cert, out) : NJ_ENOENT;
 }
 
 void nj_tls_identity_fini(struct nj_tls_identity *identity)

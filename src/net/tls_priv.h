@@ -72,7 +72,7 @@ void nj_tls_tickets_unref(struct nj_tls_tickets *tickets);
 /* Installs the callbacks; they find the tickets through the server of the connection. */
 void nj_tls_tickets_install(SSL_CTX *ctx);
 /* What the ticket of a resumed session says. The chain is the caller's, NULL = none. False: it says
- * nothing usable. */
+ * nothing usable, and only *chain (NULL) is written. */
 bool nj_tls_ticket_read(SSL_SESSION *session, int64_t *valid_until_s, STACK_OF(X509) * *chain);
 
 /* ---- tls_verify.c ---- */
@@ -93,6 +93,12 @@ int nj_tls_verify_callback(int ok, X509_STORE_CTX *sctx);
 int64_t nj_tls_chain_valid_until(const struct nj_tls_trust *trust, const STACK_OF(X509) * chain);
 /* Why a leaf that OpenSSL accepts is refused all the same; NULL = it is not. */
 const char *nj_tls_leaf_fault(X509 *leaf);
+
+/* ---- tls_identity.c ---- */
+
+/* Who any certificate says its holder is; nj_tls_conn_identity asks for a verified one. NJ_ENOMEM.
+ */
+enum nj_err nj_tls_cert_identity(X509 *cert, struct nj_tls_identity *out) NJ_NODISCARD;
 
 /* ---- tls_engine.c ---- */
 

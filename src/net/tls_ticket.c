@@ -238,7 +238,7 @@ bool nj_tls_ticket_read(SSL_SESSION *session, int64_t *valid_until_s, STACK_OF(X
     if (at[0] != NOTE_VERSION) {
         return false;
     }
-    *valid_until_s = (int64_t)get_u64(at + 1);
+    int64_t until_s = (int64_t)get_u64(at + 1);
     at += NOTE_HEAD;
     while (end - at >= 3) {
         size_t cert_len = (size_t)at[0] << 16 | (size_t)at[1] << 8 | at[2];
@@ -250,7 +250,8 @@ bool nj_tls_ticket_read(SSL_SESSION *session, int64_t *valid_until_s, STACK_OF(X
         if (*chain == NULL) {
             *chain = sk_X509_new_null();
         }
-        if (cert == NULL || *chain == NULL || sk_X509_push(*chain, cert) == 0) {
+        bool is_whole = cert != NULL && der == at + 3 + cert_len;
+        if (!is_whole || *chain == NULL || sk_X509_push(*chain, cert) == 0) {
             X509_free(cert);
             break;
         }
@@ -261,6 +262,7 @@ bool nj_tls_ticket_read(SSL_SESSION *session, int64_t *valid_until_s, STACK_OF(X
         *chain = NULL;
         return false;
     }
+    *valid_until_s = until_s;
     return true;
 }
 
