@@ -1,14 +1,13 @@
-/* Static files below http_dir: regular files whose real path lies in it; no lists of directories,
- * no way out by `..` or by a symbolic link. */
+/* Static files below http_dir: regular files; no lists of directories. Which file a path means is
+ * decided in path.c. */
 #include <sys/stat.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "http/http_priv.h"
+#include "http/path.h"
 
 static const char *type_of(const char *path)
 {
@@ -36,22 +35,6 @@ static const char *type_of(const char *path)
     return "application/octet-stream";
 }
 
-/* The real path of the file, when it is one below `dir`. */
-static bool find(const char *dir, const char *path, char out[PATH_MAX])
-{
-    char root[PATH_MAX];
-    char wanted[PATH_MAX];
-    size_t len = strlen(path);
-    const char *index = len > 0 && path[len - 1] == '/' ? "index.html" : "";
-    int size = snprintf(wanted, sizeof(wanted), "%s/%s%s", dir, path, index);
-    if (path[0] != '/' || size < 0 || (size_t)size >= sizeof(wanted) || !realpath(dir, root) ||
-        !realpath(wanted, out)) {
-        return false;
-    }
-    size_t root_len = strlen(root);
-    return strncmp(out, root, root_len) == 0 && (out[root_len] == '/' || root_len == 1);
-}
-
 static int open_file(const char *path, uint64_t *size)
 {
     struct stat st;
@@ -68,7 +51,7 @@ enum MHD_Result nj_http_file(struct nj_http_request *request, const char *dir, c
 {
     char real[PATH_MAX];
     uint64_t size = 0;
-    int fd = find(dir, path, real) ? open_file(real, &size) : -1;
+    int fd = nj_http_path_find(dir, path, real) ? open_file(real, &size) : -1;
     if (fd < 0) {
         return nj_http_answer_text(request, MHD_HTTP_NOT_FOUND, "Not found.\n");
     }

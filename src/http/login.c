@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -15,22 +14,13 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/basic.h"
 #include "http/http_priv.h"
 #include "security/policy.h"
 
 #define REFUSAL_TICK_MS UINT64_C(200)
-/* Of the decoded user name, colon and password. */
-#define CREDENTIALS_MAX 8192
 
-struct credentials {
-    uint8_t *text; /* NULL = none given */
-    size_t size;   /* of the allocation */
-    struct nj_bytes user;
-    struct nj_bytes password;
-    const char *fault; /* what is wrong with the header; NULL = nothing */
-};
-
-/* ---- HTTP Basic (RFC 7617) */
+/* ---- the header */
 
 static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *name,
                                     const char *value)
@@ -41,62 +31,21 @@ static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const ch
     return MHD_YES;
 }
 
-static bool is_base64(const char *text, size_t len)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t body = strspn(text, digits);
-    return len > 0 && len % 4 == 0 && body + 2 >= len && strspn(text + body, "=") == len - body;
-}
-
-static void decode(const char *text, struct credentials *out)
-{
-    size_t len = strlen(text);
-    if (!is_base64(text, len) || len / 4 * 3 > CREDENTIALS_MAX) {
-        out->fault = "an Authorization header that is not base64, or too long";
-        return;
-    }
-    out->size = len / 4 * 3 + 1;
-    out->text = nj_try_zalloc(out->size);
-    int decoded = out->text ? EVP_DecodeBlock(out->text, (const uint8_t *)text, (int)len) : -1;
-    if (decoded < 0) {
-        out->fault = "an Authorization header that cannot be decoded";
-        return;
-    }
-    size_t size = (size_t)decoded - (text[len - 1] == '=') - (text[len - 2] == '=');
-    const uint8_t *colon = memchr(out->text, ':', size);
-    if (!colon) {
-        out->fault = "an Authorization header without a colon";
-        return;
-    }
-    size_t user_len = (size_t)(colon - out->text);
-    out->user = nj_bytes(out->text, user_len);
-    out->password = nj_bytes(colon + 1, size - user_len - 1);
-}
-
-static void read_credentials(struct MHD_Connection *connection, struct credentials *out)
+static void read_credentials(struct MHD_Connection *connection, struct nj_http_credentials *out)
 {
     int count = 0;
-    *out = (struct credentials){0};
+    *out = (struct nj_http_credentials){0};
     (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_header, &count);
     if (count == 0) {
         return;
     }
     const char *value =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
-    if (count > 1 || !value || strncasecmp(value, "Basic ", 6) != 0) {
-        out->fault = "an Authorization header that is not HTTP Basic, or two of them";
+    if (count > 1 || !value) {
+        out->fault = "two Authorization headers";
         return;
     }
-    value += 6;
-    value += strspn(value, " ");
-    decode(value, out);
-}
-
-static void forget(struct credentials *credentials)
-{
-    if (credentials->text) {
-        nj_free_secret(credentials->text, credentials->size);
-    }
+    nj_http_basic_read(value, out);
 }
 
 /* ---- the login */
@@ -165,7 +114,7 @@ static void give_ticket_back(struct nj_http *http)
 }
 
 /* Asks the auth pool, be it only in order to take as long as a wrong password does. */
-static void ask(struct nj_http_request *request, const struct credentials *credentials,
+static void ask(struct nj_http_request *request, const struct nj_http_credentials *credentials,
                 struct nj_bytes hash)
 {
     struct nj_http *http = request->http;
@@ -193,7 +142,7 @@ static void ask(struct nj_http_request *request, const struct credentials *crede
 }
 
 static void decide(struct nj_http_request *request, const struct nj_policy *policy,
-                   const struct credentials *credentials)
+                   const struct nj_http_credentials *credentials)
 {
     struct nj_http *http = request->http;
     const struct nj_login_request asked = {
@@ -227,7 +176,7 @@ static void decide(struct nj_http_request *request, const struct nj_policy *poli
 
 enum MHD_Result nj_http_login(struct nj_http_request *request)
 {
-    struct credentials credentials;
+    struct nj_http_credentials credentials;
     if (request->state != NJ_HTTP_NEW) {
         /* Called again after it was resumed: only then. */
         request->state = NJ_HTTP_ANSWERED;
@@ -249,7 +198,7 @@ enum MHD_Result nj_http_login(struct nj_http_request *request)
         decide(request, policy, &credentials);
         nj_policy_unref(policy);
     }
-    forget(&credentials);
+    nj_http_credentials_fini(&credentials);
     return MHD_YES;
 }
 

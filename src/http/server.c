@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/http_priv.h"
+#include "http/path.h"
 
 /* From one response, or the beginning, to the next whole request head. */
 #define HEAD_MS 10000
@@ -207,15 +208,11 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **context,
     }
 }
 
-/* "%00" would end the text early; it becomes something that no path has. */
 static size_t unescape(void *arg, struct MHD_Connection *mhd, char *text)
 {
     (void)arg;
     (void)mhd;
-    for (char *at = text; (at = strstr(at, "%00")) != NULL; at++) {
-        at[2] = '1';
-    }
-    return MHD_http_unescape(text);
+    return nj_http_unescape(text);
 }
 
 /* What it says of its peers goes nowhere: each of them could fill the log. */

@@ -114,8 +114,9 @@ def test_unknown_paths_are_not_found(guarded, path):
     {"Authorization": "Basic !!!!"}, {"Authorization": "Basic YWRtaW4"},
     {"Authorization": "Basic " + base64.b64encode(b"admin").decode()},
     {"Authorization": "Basic " + base64.b64encode(b"admin\0:x").decode()},
+    {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe:x").decode()},
     {"Authorization": "Basic " + base64.b64encode(b"a:" + b"x" * 9000).decode()},
-], ids=range(15))
+], ids=range(16))
 def test_B305_bad_logins_are_refused(guarded, headers):
     for path in ("/metrics", "/nothing"):
         answer = get(guarded, path, headers)
