@@ -60,6 +60,9 @@ enum nj_opts_result nj_ctl_read_defaults(struct nj_ctl *ctl);
  * something was said, and the exit status is returned. */
 int nj_ctl_ask(struct nj_ctl *ctl, const char *api, json_t *command, json_t **answer);
 void nj_ctl_disconnect(struct nj_ctl *ctl);
+/* The answer to the question marked with `correlation` in what came on the response topic, a new
+ * reference; NULL = there is none. */
+json_t *nj_ctl_find_answer(const char *correlation, const struct nj_client_message *message);
 /* The status for what went wrong at the broker's: the original's is 0. */
 int nj_ctl_status(const struct nj_ctl *ctl, int status);
 /* Asks, and prints the error of the reply or what `print` makes of its data. */
@@ -72,6 +75,10 @@ int nj_ctl_broker(struct nj_ctl *ctl, int argc, char **argv);
 /* `words` beyond the command are KEY=VALUE. */
 int nj_ctl_raw(struct nj_ctl *ctl, const char *api, int argc, char **argv);
 int nj_ctl_shell(struct nj_ctl *ctl);
+#define NJ_CTL_WORDS_MAX 32
+/* Splits a line of the shell at blanks, in place; quotes around a word keep them. Returns how many
+ * words there are, or -1: an open quote, or too many. */
+int nj_ctl_split(char *line, char *words[NJ_CTL_WORDS_MAX]);
 /* Runs one module by name. */
 int nj_ctl_module(struct nj_ctl *ctl, const char *name, int argc, char **argv);
 
@@ -84,7 +91,9 @@ int nj_ctl_edit_file(struct nj_ctl *ctl, int argc, char **argv);
  * buffer is wiped by the caller. */
 bool nj_ctl_new_password(const char *user, bool may_be_empty, struct nj_buf *password);
 
-/* -- ctl_print.c -- */
+/* -- ctl_print.c: nothing that the broker says steers the terminal -- */
+/* To stderr: the error of a reply, which may be NULL. */
+void nj_ctl_print_error(const char *command, const char *error);
 void nj_ctl_print_json(json_t *value);
 void nj_ctl_print_clients(json_t *data);
 void nj_ctl_print_groups(json_t *data);

@@ -6,20 +6,24 @@
 #include <string.h>
 
 #include "ctl.h"
-#include "mqtt/utf8.h"
+#include "pretty.h"
+
+#define KIND_WIDTH 20
 
 /* A string from the broker. */
+static void put_to(FILE *file, const char *text)
+{
+    struct nj_buf safe;
+    nj_buf_init(&safe);
+    if (nj_pretty_put_safe(&safe, nj_bytes_of(text ? text : "")) == NJ_OK && safe.len > 0) {
+        (void)fwrite(safe.data, 1, safe.len, file);
+    }
+    nj_buf_fini(&safe);
+}
+
 static void put(const char *text)
 {
-    const uint8_t *at = (const uint8_t *)(text ? text : "");
-    for (; *at; at++) {
-        bool is_c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
-        if (*at < 0x20 || *at == 0x7f || is_c1) {
-            printf("\\x%02X", *at);
-        } else {
-            (void)putchar(*at);
-        }
-    }
+    put_to(stdout, text);
 }
 
 static const char *string(const json_t *object, const char *key)
@@ -28,13 +32,30 @@ static const char *string(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+/* The library escapes what JSON wants escaped; DEL and C1 controls, which only strings can hold,
+ * are left. */
 void nj_ctl_print_json(json_t *value)
 {
     char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    if (text) {
-        puts(text);
+    for (const uint8_t *at = (const uint8_t *)text; at && *at; at++) {
+        bool is_c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+        at += is_c1;
+        if (is_c1 || *at == 0x7f) {
+            printf("\\u%04x", *at);
+        } else {
+            (void)putchar(*at);
+        }
     }
+    (void)putchar('\n');
     free(text);
+}
+
+void nj_ctl_print_error(const char *command, const char *error)
+{
+    size_t len = error ? strlen(error) : 0;
+    fprintf(stderr, "%s: Error: ", command);
+    put_to(stderr, error);
+    fprintf(stderr, "%s\n", len && error[len - 1] == '.' ? "" : ".");
 }
 
 /* ---- lists ---- */
@@ -127,6 +148,16 @@ void nj_ctl_print_group(json_t *data)
     print_members(json_object_get(group, "clients"), "Clients:   ", "username", false);
 }
 
+/* The kind of an ACL, filled up to the column behind it. */
+static void put_kind(const json_t *acl)
+{
+    const char *kind = string(acl, "acltype");
+    put(kind);
+    for (size_t len = strlen(kind); len < KIND_WIDTH; len++) {
+        (void)putchar(' ');
+    }
+}
+
 void nj_ctl_print_role(json_t *data)
 {
     const json_t *role = json_object_get(data, "role");
@@ -137,8 +168,9 @@ void nj_ctl_print_role(json_t *data)
     (void)putchar('\n');
     json_array_foreach(json_object_get(role, "acls"), i, acl)
     {
-        printf("%s%-20s : %s : ", i == 0 ? "ACLs:     " : "          ", string(acl, "acltype"),
-               json_is_true(json_object_get(acl, "allow")) ? "allow" : "deny ");
+        (void)fputs(i == 0 ? "ACLs:     " : "          ", stdout);
+        put_kind(acl);
+        printf(" : %s : ", json_is_true(json_object_get(acl, "allow")) ? "allow" : "deny ");
         put(string(acl, "topic"));
         printf(" (priority: %lld)\n",
                (long long)json_integer_value(json_object_get(acl, "priority")));
@@ -151,8 +183,8 @@ void nj_ctl_print_default_acl(json_t *data)
     json_t *acl;
     json_array_foreach(json_object_get(data, "acls"), i, acl)
     {
-        printf("%-20s : %s\n", string(acl, "acltype"),
-               json_is_true(json_object_get(acl, "allow")) ? "allow" : "deny");
+        put_kind(acl);
+        printf(" : %s\n", json_is_true(json_object_get(acl, "allow")) ? "allow" : "deny");
     }
 }
 
@@ -192,10 +224,9 @@ void nj_ctl_print_export(json_t *data)
     nj_ctl_print_json(json_object_get(data, "config"));
     json_array_foreach(without, i, name)
     {
-        fprintf(stderr,
-                "Warning: client '%s' is exported without its password, which has no such "
-                "form.\n",
-                json_string_value(name));
+        (void)fputs("Warning: client '", stderr);
+        put_to(stderr, json_string_value(name));
+        (void)fputs("' is exported without its password, which has no such form.\n", stderr);
     }
 }
 

@@ -68,38 +68,47 @@ static void on_published(struct nj_client *client, uint16_t packet_id, uint8_t c
     }
 }
 
-static bool is_ours(const struct nj_ctl *ctl, const json_t *response)
+static bool is_ours(const char *correlation, const json_t *response)
 {
     const char *given = json_string_value(json_object_get(response, "correlationData"));
-    return given && strcmp(given, ctl->correlation) == 0;
+    return given && strcmp(given, correlation) == 0;
 }
 
-static bool is_private(const struct nj_ctl *ctl, const struct nj_client_message *message)
+static bool is_private(const char *correlation, const struct nj_client_message *message)
 {
     const struct nj_client_prop *prop = nj_client_message_prop(message, NJ_CLIENT_CORRELATION_DATA);
-    return prop && nj_bytes_equal(prop->text, nj_bytes_of(ctl->correlation));
+    return prop && nj_bytes_equal(prop->text, nj_bytes_of(correlation));
 }
 
 /* Answers to others may come on the same topic: ours bears our mark. An answer to what could not be
  * read at all bears it in the MQTT property only. */
-static void on_message(struct nj_client *client, const struct nj_client_message *message, void *arg)
+json_t *nj_ctl_find_answer(const char *correlation, const struct nj_client_message *message)
 {
-    struct nj_ctl *ctl = arg;
-    (void)client;
     json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
     json_t *responses = json_object_get(reply, "responses");
+    json_t *answer = NULL;
     size_t i;
     json_t *response;
     json_array_foreach(responses, i, response)
     {
-        if (!ctl->answer && (is_ours(ctl, response) || is_private(ctl, message))) {
-            ctl->answer = json_incref(response);
+        if (!answer && (is_ours(correlation, response) || is_private(correlation, message))) {
+            answer = json_incref(response);
         }
     }
-    if (!ctl->answer && json_object_get(reply, "error")) {
-        ctl->answer = json_incref(reply); /* there is no such endpoint */
+    if (!answer && json_object_get(reply, "error")) {
+        answer = json_incref(reply); /* there is no such endpoint */
     }
     json_decref(reply);
+    return answer;
+}
+
+static void on_message(struct nj_client *client, const struct nj_client_message *message, void *arg)
+{
+    struct nj_ctl *ctl = arg;
+    (void)client;
+    if (!ctl->answer) {
+        ctl->answer = nj_ctl_find_answer(ctl->correlation, message);
+    }
 }
 
 static void on_trace(struct nj_client *client, const char *line, void *arg)
@@ -360,8 +369,7 @@ int nj_ctl_run(struct nj_ctl *ctl, const char *api, json_t *command, nj_ctl_prin
         (void)json_object_del(answer, "correlationData");
         nj_ctl_print_json(answer);
     } else if (error) {
-        size_t len = strlen(error);
-        fprintf(stderr, "%s: Error: %s%s\n", name, error, len && error[len - 1] == '.' ? "" : ".");
+        nj_ctl_print_error(name, error);
     } else if (print) {
         print(json_object_get(answer, "data"));
     }

@@ -8,16 +8,13 @@
 #include "base/mem.h"
 #include "ctl.h"
 
-#define WORDS_MAX 32
-
 struct shell {
     struct nj_ctl *ctl;
     char module[32]; /* "" = none */
     bool is_over;
 };
 
-/* Splits at blanks; quotes keep them. In place. Returns how many words, or -1. */
-static int split(char *line, char **words)
+int nj_ctl_split(char *line, char *words[NJ_CTL_WORDS_MAX])
 {
     int count = 0;
     char *at = line;
@@ -26,7 +23,7 @@ static int split(char *line, char **words)
         if (!*at) {
             return count;
         }
-        if (count == WORDS_MAX) {
+        if (count == NJ_CTL_WORDS_MAX) {
             return -1;
         }
         char quote = '\0';
@@ -150,7 +147,7 @@ int nj_ctl_shell(struct nj_ctl *ctl)
     char *line = NULL;
     size_t size = 0;
     while (!shell.is_over) {
-        char *words[WORDS_MAX];
+        char *words[NJ_CTL_WORDS_MAX];
         if (is_terminal) {
             printf("%s%s> ", shell.module, ctl->client ? "" : " (not connected)");
             (void)fflush(stdout);
@@ -158,7 +155,7 @@ int nj_ctl_shell(struct nj_ctl *ctl)
         if (getline(&line, &size, stdin) < 0) {
             break;
         }
-        int count = line[0] == '#' ? 0 : split(line, words);
+        int count = line[0] == '#' ? 0 : nj_ctl_split(line, words);
         if (count < 0) {
             fprintf(stderr, "Error: an open quote, or too many words.\n");
         } else if (count > 0) {

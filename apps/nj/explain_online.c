@@ -79,8 +79,8 @@ static bool take_answer(const json_t *answer, struct nj_explanation *out)
     const json_t *error = json_object_get(answer, "error");
     const json_t *data = json_object_get(answer, "data");
     if (error != NULL || !json_is_object(data)) {
-        fprintf(stderr, "Error: the broker does not explain: %s.\n",
-                error != NULL ? json_string_value(error) : "an answer without data");
+        nj_ctl_print_error("explain",
+                           error != NULL ? json_string_value(error) : "the answer has no data");
         return false;
     }
     if (take_data(data, out) != NJ_OK) {

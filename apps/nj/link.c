@@ -4,28 +4,53 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "mqtt/props.h"
+#include "pretty.h"
 #include "security/psk_file.h"
 #include "texts.h"
 
+/* Reason strings, topics and the like are the broker's: they do not steer the terminal. */
+static void put_safe(FILE *file, struct nj_bytes text)
+{
+    struct nj_buf safe;
+    nj_buf_init(&safe);
+    if (nj_pretty_put_safe(&safe, text) == NJ_OK && safe.len > 0) {
+        (void)fwrite(safe.data, 1, safe.len, file);
+    }
+    nj_buf_fini(&safe);
+}
+
 void nj_link_say(const struct nj_link *link, const char *fmt, ...)
 {
-    if (link->opts->is_quiet) {
-        return;
-    }
+    char *text = NULL;
     va_list args;
     va_start(args, fmt);
-    (void)vfprintf(stderr, fmt, args);
+    int size = link->opts->is_quiet ? -1 : vasprintf(&text, fmt, args);
     va_end(args);
+    for (char *at = text; size >= 0 && *at;) {
+        size_t len = strcspn(at, "\n");
+        put_safe(stderr, nj_bytes(at, len));
+        at += len;
+        for (; *at == '\n'; at++) {
+            (void)fputc('\n', stderr);
+        }
+    }
+    free(size >= 0 ? text : NULL);
 }
 
 void nj_link_trace(const struct nj_link *link, const char *line)
 {
-    fprintf(link->opts->command->is_compat ? stdout : stderr, "%s\n", line);
+    if (link->opts->command->is_compat) {
+        printf("%s\n", line);
+        return;
+    }
+    put_safe(stderr, nj_bytes_of(line));
+    (void)fputc('\n', stderr);
 }
 
 static void take_props(struct nj_client_props *out, const struct nj_opts_props *props,

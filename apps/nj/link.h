@@ -24,11 +24,11 @@ int nj_link_connect(const struct nj_link *link, struct nj_client *client);
 /* Says that CONNACK was a refusal; returns the exit status, which is the code. */
 int nj_link_refused(const struct nj_link *link, const struct nj_client_connack *connack);
 
-/* An error while running, unless --quiet. */
+/* An error while running, unless --quiet. Control characters but newlines are escaped. */
 void nj_link_say(const struct nj_link *link, const char *fmt, ...) NJ_PRINTF(2, 3);
 
 /* For callbacks.trace: the original prints these lines to stdout; natively they go to stderr, so
- * that they do not mix with messages. */
+ * that they do not mix with messages, with control characters escaped. */
 void nj_link_trace(const struct nj_link *link, const char *line);
 
 #endif

@@ -66,8 +66,7 @@ static const struct target *choose(const struct target *targets, size_t count)
     return &targets[0];
 }
 
-static enum nj_err read_answer(const unsigned char *answer, int len, char host[NJ_SRV_HOST_MAX],
-                               int *port)
+enum nj_err nj_srv_read(const unsigned char *answer, int len, char host[NJ_SRV_HOST_MAX], int *port)
 {
     ns_msg message;
     struct target targets[TARGETS_MAX];
@@ -110,5 +109,5 @@ enum nj_err nj_srv_find(struct __res_state *state, const char *domain, bool is_t
     if (len < 0) {
         return NJ_ENOENT;
     }
-    return read_answer(answer, len < ANSWER_MAX ? len : ANSWER_MAX, host, port);
+    return nj_srv_read(answer, len < ANSWER_MAX ? len : ANSWER_MAX, host, port);
 }

@@ -17,4 +17,8 @@ struct __res_state;
 enum nj_err nj_srv_find(struct __res_state *state, const char *domain, bool is_tls,
                         char host[NJ_SRV_HOST_MAX], int *port) NJ_NODISCARD;
 
+/* The same out of an answer that has come. NJ_EMALFORMED, NJ_ENOENT. */
+enum nj_err nj_srv_read(const unsigned char *answer, int len, char host[NJ_SRV_HOST_MAX], int *port)
+    NJ_NODISCARD;
+
 #endif

@@ -550,3 +550,10 @@ def test_a_message_cannot_steer_the_terminal(plain, native, uid):
     text = Terminal(native.argv("sub", [*at(plain), "-t", uid, "-C", "1"]),
                     {"NO_COLOR": "1"}).end()
     assert b"\x1b" not in text and b"1b 5d 30" in text
+
+
+def test_nor_can_a_topic_in_the_trace(plain, native, uid):
+    native.pub(*at(plain), "-r", "-t", uid + "/\x1b]0;owned\x07\x9b", "-m", "x").expect(0)
+    done = native.sub(*at(plain), "-d", "-t", uid + "/#", "-C", "1").expect(0)
+    assert rb"\x1b]0;owned\x07\x9b" in done.err
+    assert b"\x1b" not in done.err and b"\xc2\x9b" not in done.err
