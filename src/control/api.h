@@ -102,6 +102,7 @@ struct nj_control_caller {
     struct nj_bytes client_id;
     bool by_certificate; /* who the user is was said by a certificate */
     unsigned scope;      /* of the listener's security settings */
+    uint64_t credential; /* of the login; see security/login.h */
     const char *address; /* "192.0.2.1:4711" */
     uint64_t session;    /* id, unique while the process lives */
     uint32_t connection; /* number of the session's connection */

@@ -10,6 +10,7 @@
 #include "control/control_priv.h"
 #include "front/door.h"
 #include "front/front.h"
+#include "security/login.h"
 
 #define UNKNOWN "Unknown command"
 
@@ -291,6 +292,22 @@ static const struct nj_control_command *find_command(const struct nj_control_api
     return NULL;
 }
 
+/* Rights may have changed since the request came in. So may have who gets in at all: the session of
+ * a client that was disabled meanwhile is gone, but his request may have waited for its passwords
+ * to be hashed, and roles are still there. */
+static bool may_go_on(const struct nj_control_request *request)
+{
+    const struct nj_control_caller *caller = &request->caller;
+    const struct nj_login_held held = {
+        .user = caller->user,
+        .client_id = caller->client_id,
+        .credential = caller->credential,
+    };
+    return nj_login_still_holds(atomic_load(&request->plane->front->core.policy), caller->scope,
+                                &held) &&
+           nj_control_caller_may(request->plane, caller, NJ_ACTION_PUBLISH, request->from->topic);
+}
+
 /* One command; false when nothing behind it may run (a batch that is no list of commands). */
 static bool run_command(struct nj_control_request *request, json_t *object)
 {
@@ -316,9 +333,7 @@ static bool run_command(struct nj_control_request *request, json_t *object)
         refuse(request, NJ_REFUSED_UNKNOWN_COMMAND, UNKNOWN);
         return true;
     }
-    /* Rights may have changed since the request came in. */
-    if (!nj_control_caller_may(request->plane, &request->caller, NJ_ACTION_PUBLISH,
-                               request->from->topic)) {
+    if (!may_go_on(request)) {
         refuse(request, NJ_REFUSED_FORBIDDEN, "Not authorised");
         return true;
     }
@@ -466,6 +481,7 @@ struct nj_control_request *nj_control_request_new(struct nj_control_plane *plane
                    .client_id = from->client_id,
                    .by_certificate = from->by_certificate,
                    .scope = from->scope,
+                   .credential = from->credential,
                    .address = (const char *)from->address.ptr,
                    .session = from->session,
                    .connection = from->connection,

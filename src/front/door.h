@@ -36,6 +36,7 @@ struct nj_request {
     uint32_t connection;
     unsigned worker;
     unsigned scope;
+    uint64_t credential; /* of the sender's login; see security/login.h */
     uint8_t version;     /* enum nj_mqtt_version */
     bool by_certificate; /* who the user is was said by a certificate */
     bool is_too_large;

@@ -70,6 +70,7 @@ enum nj_mqtt_reason nj_petition_take(struct nj_session *session, struct nj_bytes
         .connection = session->connection,
         .worker = session->shard->id,
         .scope = session->subject.scope,
+        .credential = session->credential,
         .version = (uint8_t)session->link->version,
         .by_certificate = session->subject.by_certificate,
         .is_too_large = is_too_large,
