@@ -1,4 +1,5 @@
-/* `nj check`: looks at a configuration, a password file or an ACL file before a broker does. */
+/* `nj check`: looks at a configuration, a password file, an ACL file or a file of dynamic security
+ * before a broker does. */
 #include "check.h"
 
 #include <errno.h>
@@ -25,10 +26,11 @@ enum kind {
     KIND_CONFIG,
     KIND_ACL,
     KIND_PASSWORDS,
+    KIND_DYNSEC,
     KIND_COUNT
 };
 
-static const char *const KIND_NAMES[KIND_COUNT] = {"guess", "config", "acl", "passwords"};
+static const char *const KIND_NAMES[KIND_COUNT] = {"guess", "config", "acl", "passwords", "dynsec"};
 #define GUESS_BYTES ((size_t)256 << 20)
 
 struct job {
@@ -42,8 +44,8 @@ struct job {
 };
 
 static const struct nj_option_text OPTIONS[] = {
-    {NULL, "--as", "KIND", "config|acl|passwords", "What it is",
-     "config, acl or passwords (seen from the first line)", 1},
+    {NULL, "--as", "KIND", "config|acl|passwords|dynsec", "What it is",
+     "config, acl, passwords or dynsec (seen from the first line)", 1},
     {NULL, "--compat", "MODE", "none|mosquitto", "What it is",
      "check for this mode (as the configuration says, else none)", 1},
     {NULL, "--strict", NULL, NULL, "Answer", "warnings end with status 1", 1},
@@ -59,16 +61,20 @@ static const struct nj_option_text *option_text(size_t index)
 
 const struct nj_manual NJ_MANUAL_CHECK = {
     .word = "check",
-    .summary = "look for mistakes in a configuration, an ACL file or a password file",
+    .summary = "look for mistakes in a configuration, or in a file that it names",
     .synopsis = {"[options] FILE"},
     .description =
         "Reads the file as the broker would, and with a configuration every file that it names. "
         "Said are: what the broker refuses (error); what works but hardly as meant, or is unsafe "
         "(warning): ACL rules that never decide, users that nobody knows, passwords in clear text "
         "on the network, weak hashes, certificates that expire within 30 days, keys that do not "
-        "fit, files that every user can read; and what is worth knowing (note): every default that "
+        "fit, files that every user can read, dynamic security that nobody may administer or that "
+        "speaks of roles, groups and clients that do not exist; and what is worth knowing (note): "
+        "every default that "
         "differs between the modes, rules that say what others say.\n\n"
-        "Each finding has a file, a line, and what to do about it.",
+        "Each finding has a file, a line, in JSON a column, too, and what to do about it. A file "
+        "of dynamic security is looked at alone; changes of a running broker that are still in its "
+        "journal are not seen.",
     .tool = 1,
     .option = option_text,
     .words = "<file>",
@@ -91,7 +97,7 @@ static bool take_kind(struct job *job, const char *value)
             return true;
         }
     }
-    fprintf(stderr, "Error: --as takes config, acl or passwords.\n");
+    fprintf(stderr, "Error: --as takes config, acl, passwords or dynsec.\n");
     return false;
 }
 
@@ -169,6 +175,9 @@ static bool is_word_of(struct nj_bytes line, const char *word)
  * `pattern` line to make an ACL file. */
 static enum kind guess(struct nj_bytes rest)
 {
+    if (nj_bytes_starts_with(rest, NJ_BYTES_LIT("\xef\xbb\xbf"))) {
+        rest = nj_bytes(rest.ptr + 3, rest.len - 3);
+    }
     while (rest.len > 0) {
         const uint8_t *newline = memchr(rest.ptr, '\n', rest.len);
         size_t len = newline != NULL ? (size_t)(newline - rest.ptr) : rest.len;
@@ -177,6 +186,9 @@ static enum kind guess(struct nj_bytes rest)
         rest = nj_bytes(rest.ptr + used, rest.len - used);
         while (line.len > 0 && (line.ptr[0] == ' ' || line.ptr[0] == '\t')) {
             line = nj_bytes(line.ptr + 1, line.len - 1);
+        }
+        if (line.len > 0 && line.ptr[0] == '{') {
+            return KIND_DYNSEC;
         }
         if (line.len == 0 || line.ptr[0] == '#' || line.ptr[0] == '\r' ||
             is_word_of(line, "user")) {
@@ -289,6 +301,8 @@ int nj_cmd_check(const struct nj_command *command, int argc, char **argv)
         nj_check_acl(&findings, job.path, &options, NULL);
     } else if (kind == KIND_PASSWORDS) {
         nj_check_passwords(&findings, job.path, is_compat, NULL);
+    } else if (kind == KIND_DYNSEC) {
+        nj_check_dynsec(&findings, job.path, is_compat);
     } else {
         nj_check_config(&findings, job.path, job.mode, &is_compat);
     }

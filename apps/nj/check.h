@@ -2,6 +2,7 @@
 #ifndef NJ_APPS_NJ_CHECK_H
 #define NJ_APPS_NJ_CHECK_H
 
+#include "base/bytes.h"
 #include "finding.h"
 #include "site.h"
 
@@ -21,6 +22,14 @@ void nj_check_acl(struct nj_findings *findings, const char *path,
  * nj_passwords_free; NULL when the file cannot be read. */
 void nj_check_passwords(struct nj_findings *findings, const char *path, bool nofollow,
                         struct nj_passwords **out);
+
+/* Why the hash is weak, static or in buf; NULL = it is not. */
+#define NJ_CHECK_WHY_MAX 160
+const char *nj_check_hash(struct nj_bytes hash, char *buf, size_t size);
+
+/* check_dynsec.c. Everything that is wrong with a file of dynamic security, names in it that stand
+ * for nothing, weak hashes, and whether somebody may administer. */
+void nj_check_dynsec(struct nj_findings *findings, const char *path, bool is_compat);
 
 /* check_tls.c. Certificate, key, CAs and CRL of a listener; `path` is the configuration. */
 void nj_check_tls(struct nj_findings *findings, const struct nj_settings *settings,

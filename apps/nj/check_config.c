@@ -1,6 +1,7 @@
 /* What is wrong with a configuration as a whole: see check.h. */
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,6 +137,17 @@ static void check_rights(const struct look *look)
     }
 }
 
+static void check_dynsec(const struct look *look, const char *path)
+{
+    const struct nj_finding_place first = {NJ_FINDING_NOTE, "dynsec-first", path, 0, NULL};
+    if (access(path, F_OK) != 0 && errno == ENOENT) {
+        nj_findings_add(look->findings, &first,
+                        "the file does not exist yet; the first start makes it");
+        return;
+    }
+    nj_check_dynsec(look->findings, path, look->settings->mode.is_compat);
+}
+
 /* The files of a scope; without per_listener_settings there is one scope. */
 static void check_files(const struct look *look)
 {
@@ -160,7 +172,7 @@ static void check_files(const struct look *look)
     }
     char *dynsec = nj_scope_dynsec_path(settings, look->at);
     if (dynsec != NULL) {
-        nj_check_file_mode(look->findings, dynsec, true);
+        check_dynsec(look, dynsec);
         nj_free(dynsec);
     }
     nj_passwords_free(passwords);

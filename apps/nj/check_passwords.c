@@ -38,34 +38,42 @@ static unsigned long parameter(const char *text, const char *key)
     return at != NULL ? strtoul(at + strlen(key), NULL, 10) : 0;
 }
 
-static void look_at_hash(const struct look *look, struct nj_bytes user, struct nj_bytes hash)
+const char *nj_check_hash(struct nj_bytes hash, char *buf, size_t size)
 {
     char text[NJ_HASH_TEXT_MAX];
-    char why[160];
+    const char *why = NULL;
     if (hash.len < 4 || hash.len >= sizeof(text)) {
-        return;
+        return NULL;
     }
     memcpy(text, hash.ptr, hash.len);
     text[hash.len] = '\0';
     if (strncmp(text, "$6$", 3) == 0) {
-        weak(look, user, "is hashed once with SHA-512 ($6$): fast to guess");
+        why = "is hashed once with SHA-512 ($6$): fast to guess";
     } else if (strncmp(text, "$7$", 3) == 0) {
         unsigned long iterations = strtoul(text + 3, NULL, 10);
         if (iterations < PBKDF2_ITERATIONS_MIN) {
-            (void)snprintf(why, sizeof(why),
-                           "is hashed with %lu iterations of PBKDF2, fewer than %lu", iterations,
-                           PBKDF2_ITERATIONS_MIN);
-            weak(look, user, why);
+            (void)snprintf(buf, size, "is hashed with %lu iterations of PBKDF2, fewer than %lu",
+                           iterations, PBKDF2_ITERATIONS_MIN);
+            why = buf;
         }
     } else {
         unsigned long work = parameter(text, "m=") * parameter(text, "t=");
         if (work < ARGON2_KIB_PASSES_MIN) {
-            (void)snprintf(why, sizeof(why), "is hashed with little memory (argon2id, %lu KiB)",
-                           work);
-            weak(look, user, why);
+            (void)snprintf(buf, size, "is hashed with little memory (argon2id, %lu KiB)", work);
+            why = buf;
         }
     }
     nj_wipe(text, sizeof(text));
+    return why;
+}
+
+static void look_at_hash(const struct look *look, struct nj_bytes user, struct nj_bytes hash)
+{
+    char buf[NJ_CHECK_WHY_MAX];
+    const char *why = nj_check_hash(hash, buf, sizeof(buf));
+    if (why != NULL) {
+        weak(look, user, why);
+    }
 }
 
 /* Whether the line alone is good, and in which way it is not. */

@@ -41,8 +41,8 @@ static size_t same_count(const struct nj_findings *findings, const struct nj_fin
     return count;
 }
 
-void nj_findings_add(struct nj_findings *findings, const struct nj_finding_place *place,
-                     const char *fmt, ...)
+static void add(struct nj_findings *findings, const struct nj_finding_place *place, unsigned column,
+                const char *fmt, va_list args)
 {
     char text[TEXT_MAX];
     bool is_mode = strcmp(place->code, NJ_FINDING_MODE) == 0;
@@ -51,10 +51,7 @@ void nj_findings_add(struct nj_findings *findings, const struct nj_finding_place
     if (same > NJ_FINDING_SAME_MAX) {
         return;
     }
-    va_list args;
-    va_start(args, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
     if (same == NJ_FINDING_SAME_MAX) {
         (void)snprintf(text, sizeof(text), "there are more of this kind (%s)", place->code);
     }
@@ -64,9 +61,44 @@ void nj_findings_add(struct nj_findings *findings, const struct nj_finding_place
         .code = place->code,
         .file = place->file != NULL ? nj_strdup(place->file) : NULL,
         .line = same == NJ_FINDING_SAME_MAX ? 0 : place->line,
+        .column = same == NJ_FINDING_SAME_MAX ? 0 : column,
         .what = nj_strdup(text),
         .fix = same == NJ_FINDING_SAME_MAX ? NULL : place->fix,
     };
+}
+
+void nj_findings_add(struct nj_findings *findings, const struct nj_finding_place *place,
+                     const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    add(findings, place, 0, fmt, args);
+    va_end(args);
+}
+
+void nj_findings_add_at(struct nj_findings *findings, const struct nj_finding_place *place,
+                        unsigned column, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    add(findings, place, column, fmt, args);
+    va_end(args);
+}
+
+void nj_findings_move(struct nj_findings *findings, struct nj_findings *from)
+{
+    if (from->count > 0) {
+        findings->items =
+            nj_realloc(findings->items, (findings->count + from->count) * sizeof(*findings->items));
+        memcpy(findings->items + findings->count, from->items,
+               from->count * sizeof(*findings->items));
+        findings->count += from->count;
+    }
+    for (int i = 0; i < NJ_FINDING_SEVERITY_COUNT; i++) {
+        findings->counts[i] += from->counts[i];
+    }
+    nj_free(from->items);
+    nj_findings_init(from);
 }
 
 static int compare(const void *a, const void *b)
@@ -88,6 +120,9 @@ static int compare(const void *a, const void *b)
     }
     if (left->line != right->line) {
         return left->line < right->line ? -1 : 1;
+    }
+    if (left->column != right->column) {
+        return left->column < right->column ? -1 : 1;
     }
     return strcmp(left->what, right->what);
 }
@@ -136,6 +171,9 @@ void nj_findings_print(const struct nj_findings *findings, FILE *out)
             if (item->line > 0) {
                 fprintf(out, "%u:", item->line);
             }
+            if (item->column > 0) {
+                fprintf(out, "%u:", item->column);
+            }
             (void)fputc(' ', out);
         }
         fprintf(out, "%s: ", NAMES[item->severity]);
@@ -144,6 +182,17 @@ void nj_findings_print(const struct nj_findings *findings, FILE *out)
         if (item->fix != NULL) {
             fprintf(out, "    %s\n", item->fix);
         }
+    }
+}
+
+/* 0 = null */
+static void put_number(struct nj_json_out *out, const char *key, unsigned number)
+{
+    nj_json_out_key(out, key);
+    if (number > 0) {
+        nj_json_out_int(out, number);
+    } else {
+        nj_json_out_null(out);
     }
 }
 
@@ -168,12 +217,8 @@ void nj_findings_put_json(const struct nj_findings *findings, struct nj_json_out
         put_text(out, "severity", NAMES[item->severity]);
         put_text(out, "code", item->code);
         put_text(out, "file", item->file);
-        nj_json_out_key(out, "line");
-        if (item->line > 0) {
-            nj_json_out_int(out, item->line);
-        } else {
-            nj_json_out_null(out);
-        }
+        put_number(out, "line", item->line);
+        put_number(out, "column", item->column);
         put_text(out, "text", item->what);
         put_text(out, "fix", item->fix);
         nj_json_out_end(out);

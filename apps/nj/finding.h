@@ -20,6 +20,7 @@ struct nj_finding {
     const char *code; /* constant: "acl-unreachable" */
     char *file;       /* NULL = nowhere in particular */
     unsigned line;    /* 0 = the file as a whole */
+    unsigned column;  /* bytes, from 1; 0 = the line as a whole */
     char *what;       /* one sentence without a full stop */
     const char *fix;  /* constant: what to do about it, or NULL */
 };
@@ -48,6 +49,10 @@ void nj_findings_init(struct nj_findings *findings);
 void nj_findings_fini(struct nj_findings *findings);
 void nj_findings_add(struct nj_findings *findings, const struct nj_finding_place *place,
                      const char *fmt, ...) NJ_PRINTF(3, 4);
+void nj_findings_add_at(struct nj_findings *findings, const struct nj_finding_place *place,
+                        unsigned column, const char *fmt, ...) NJ_PRINTF(4, 5);
+/* Takes over what `from` has, which is empty then. */
+void nj_findings_move(struct nj_findings *findings, struct nj_findings *from);
 /* Errors first, then by file and line. */
 void nj_findings_sort(struct nj_findings *findings);
 /* After sorting. */

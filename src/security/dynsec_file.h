@@ -16,13 +16,31 @@
 /* Bytes at most. */
 #define NJ_DYNSEC_FILE_MAX ((size_t)1 << 30)
 
+struct nj_dynsec_place {
+    size_t line;
+    size_t column; /* bytes, from 1 */
+};
+
+/* For who looks at a file without using it: everything that the loader meets, in its order. A bad
+ * element is told and left out, so that the next one shows what is wrong with it. */
+struct nj_dynsec_watch {
+    void (*tell)(void *arg, const struct nj_dynsec_place *place, enum nj_dynsec_doubt doubt,
+                 const char *text);
+    /* Each good client; lives for this call. */
+    void (*client)(void *arg, const struct nj_dynsec_place *place,
+                   const struct nj_dynsec_client *client);
+    void *arg;
+};
+
 struct nj_dynsec_load {
-    bool knows_all_keys;   /* a key that nobody knows is an error: it may be a restriction */
+    bool knows_all_keys; /* a key that nobody knows is an error: it may be a restriction */
+    const struct nj_dynsec_watch *watch; /* NULL = the first error ends the loading */
     unsigned unknown_refs; /* out: references to groups, roles and clients that do not exist */
     char error[320];       /* out: "line 3, column 7: …", without a full stop */
 };
 
-/* NJ_EMALFORMED with `error`; NJ_ENOMEM. Takes a reference to `principals`. */
+/* NJ_EMALFORMED with `error` (told, when there is a watch); NJ_ENOMEM. Takes a reference to
+ * `principals`. */
 enum nj_err nj_dynsec_load(struct nj_bytes text, struct nj_dynsec_principals *principals,
                            struct nj_dynsec_load *load, struct nj_dynsec_state **out) NJ_NODISCARD;
 

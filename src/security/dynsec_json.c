@@ -36,6 +36,21 @@ static enum nj_err wrong(struct nj_dynsec_reader *reader, const char *fmt, ...)
     return NJ_EMALFORMED;
 }
 
+/* What is passed over. */
+NJ_PRINTF(3, 4)
+static void doubt(struct nj_dynsec_reader *reader, enum nj_dynsec_doubt what, const char *fmt, ...)
+{
+    char text[200];
+    va_list args;
+    if (!reader->doubt) {
+        return;
+    }
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    reader->doubt(reader->doubt_arg, what, text);
+}
+
 static struct nj_bytes text_of(const json_t *value)
 {
     return nj_bytes(json_string_value(value), json_string_length(value));
@@ -120,7 +135,7 @@ static enum nj_err check_keys(struct nj_dynsec_reader *reader, const json_t *obj
 {
     const char *key;
     json_t *value;
-    if (!reader->knows_all_keys) {
+    if (!reader->knows_all_keys && !reader->doubt) {
         return NJ_OK;
     }
     /* jansson has no iterator over const objects. */
@@ -130,8 +145,11 @@ static enum nj_err check_keys(struct nj_dynsec_reader *reader, const json_t *obj
         while (*at && strcmp(*at, key) != 0) {
             at++;
         }
-        if (!*at) {
+        if (!*at && reader->knows_all_keys) {
             return wrong(reader, "the key \"%.60s\" is not known here", key);
+        }
+        if (!*at) {
+            doubt(reader, NJ_DYNSEC_UNKNOWN_KEY, "the key \"%.60s\" is not known", key);
         }
     }
     return NJ_OK;
@@ -149,13 +167,18 @@ static uint32_t find_id(const struct nj_dynsec_reader *reader, bool is_group, st
     return role ? role->id : NJ_DYNSEC_NOBODY;
 }
 
-static enum nj_err add_ref(struct nj_dynsec_reader *reader, struct nj_buf *buf, uint32_t id,
-                           int32_t priority)
+static enum nj_err add_ref(struct nj_dynsec_reader *reader, struct nj_buf *buf,
+                           struct nj_bytes name, int32_t priority)
 {
     uint32_t count = (uint32_t)(buf->len / sizeof(struct nj_dynsec_ref));
-    const struct nj_dynsec_ref ref = {id, priority};
+    bool is_group = buf == &reader->groups;
+    const struct nj_dynsec_ref ref = {find_id(reader, is_group, name), priority};
+    uint32_t id = ref.id;
     if (id == NJ_DYNSEC_NOBODY) {
         reader->unknown_refs++;
+        doubt(reader, NJ_DYNSEC_UNKNOWN_NAME, "there is no %s \"%.*s\"",
+              is_group ? "group" : "role", (int)(name.len < 100 ? name.len : 100),
+              (const char *)name.ptr);
         return NJ_OK;
     }
     if (nj_dynsec_ref_find((const struct nj_dynsec_ref *)(void *)buf->data, count, id) >= 0) {
@@ -186,7 +209,7 @@ static enum nj_err read_refs(struct nj_dynsec_reader *reader, const json_t *obje
             err = get_priority(reader, entry, NJ_DYNSEC_NO_PRIORITY, &priority);
         }
         if (err == NJ_OK) {
-            err = add_ref(reader, buf, find_id(reader, buf == &reader->groups, name), priority);
+            err = add_ref(reader, buf, name, priority);
         }
         if (err != NJ_OK) {
             return err;

@@ -16,16 +16,26 @@
 #include "security/dynsec_model.h"
 #include "security/password.h"
 
+/* What may be wrong with a part of a file. */
+enum nj_dynsec_doubt {
+    NJ_DYNSEC_BAD,          /* refused */
+    NJ_DYNSEC_UNKNOWN_KEY,  /* passed over; refused when all keys have to be known */
+    NJ_DYNSEC_UNKNOWN_NAME, /* of a group, role or client: passed over */
+};
+
 /* What reading an element needs: room for its parts, and where to say what is wrong. */
 struct nj_dynsec_reader {
     const struct nj_dynsec_state *state; /* in which names of roles and groups are looked up */
     bool knows_all_keys;                 /* other keys than the known are errors */
     unsigned unknown_refs;               /* names that nothing has; they are left out */
-    struct nj_buf refs;                  /* struct nj_dynsec_ref */
-    struct nj_buf groups;                /* the same, of groups */
-    struct nj_buf acls;                  /* struct nj_dynsec_acl */
-    char hash[NJ_HASH_TEXT_MAX];         /* made of the 2.0 form */
-    char error[200];                     /* one sentence without a full stop */
+    /* Told of keys and names that are passed over; NULL = nobody wants to know. */
+    void (*doubt)(void *arg, enum nj_dynsec_doubt doubt, const char *text);
+    void *doubt_arg;
+    struct nj_buf refs;          /* struct nj_dynsec_ref */
+    struct nj_buf groups;        /* the same, of groups */
+    struct nj_buf acls;          /* struct nj_dynsec_acl */
+    char hash[NJ_HASH_TEXT_MAX]; /* made of the 2.0 form */
+    char error[200];             /* one sentence without a full stop */
 };
 
 void nj_dynsec_reader_init(struct nj_dynsec_reader *reader, const struct nj_dynsec_state *state);

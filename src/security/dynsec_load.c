@@ -13,6 +13,9 @@
 #include "security/dynsec_edit.h"
 #include "security/dynsec_file.h"
 
+/* Names that come twice are looked for in the text, one after the other: so many. */
+#define TWINS_MAX 50
+
 enum part {
     PART_INDEX,
     PART_DEFAULTS,
@@ -36,6 +39,7 @@ static const char *const part_names[PART_COUNT] = {
 
 struct membership {
     uint32_t group_id;
+    uint32_t at;                     /* offset in the text: NJ_DYNSEC_FILE_MAX fits */
     struct nj_dynsec_member *member; /* NULL = dropped */
 };
 
@@ -44,6 +48,15 @@ struct loader {
     const uint8_t *at; /* of the scan */
     struct nj_bytes parts[PART_COUNT];
     struct nj_dynsec_load *load;
+    size_t bad_count;             /* elements that were left out */
+    struct nj_dynsec_place wrong; /* where load->error is */
+    const char *wrong_text;       /* its part behind the place */
+    const uint8_t *element;       /* begin of the one at work */
+    const uint8_t *mark;          /* lines have been counted up to here */
+    size_t mark_line;
+    const uint8_t *mark_start; /* of that line */
+    struct nj_bytes twin;      /* a name that comes twice */
+    size_t twin_count;
     struct nj_dynsec_reader reader;
     struct nj_dynsec_edit edit;
     struct nj_buf clients;     /* struct nj_dynsec_client *, one reference each */
@@ -52,25 +65,65 @@ struct loader {
 
 /* ---- saying where */
 
+/* Places are mostly asked for from the beginning to the end, so lines are counted once. */
+static struct nj_dynsec_place place_of(struct loader *loader, const uint8_t *where)
+{
+    if (!loader->mark || where < loader->mark) {
+        loader->mark = loader->text.ptr;
+        loader->mark_start = loader->mark;
+        loader->mark_line = 1;
+    }
+    for (; loader->mark < where; loader->mark++) {
+        if (*loader->mark == '\n') {
+            loader->mark_line++;
+            loader->mark_start = loader->mark + 1;
+        }
+    }
+    return (struct nj_dynsec_place){loader->mark_line, (size_t)(where - loader->mark_start) + 1};
+}
+
 NJ_PRINTF(3, 4)
 static enum nj_err wrong_at(struct loader *loader, const uint8_t *where, const char *fmt, ...)
 {
-    size_t line = 1;
-    const uint8_t *start = loader->text.ptr;
-    for (const uint8_t *at = loader->text.ptr; at < where; at++) {
-        if (*at == '\n') {
-            line++;
-            start = at + 1;
-        }
-    }
+    loader->wrong = place_of(loader, where);
     int len = snprintf(loader->load->error, sizeof(loader->load->error),
-                       "line %zu, column %zu: ", line, (size_t)(where - start) + 1);
+                       "line %zu, column %zu: ", loader->wrong.line, loader->wrong.column);
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(loader->load->error + len, sizeof(loader->load->error) - (size_t)len, fmt,
                     args);
     va_end(args);
+    loader->wrong_text = loader->load->error + len;
     return NJ_EMALFORMED;
+}
+
+static void tell(const struct loader *loader, const struct nj_dynsec_place *place,
+                 enum nj_dynsec_doubt doubt, const char *text)
+{
+    const struct nj_dynsec_watch *watch = loader->load->watch;
+    if (watch) {
+        watch->tell(watch->arg, place, doubt, text);
+    }
+}
+
+/* With a watch, one bad element does not end the loading. */
+static enum nj_err pass_over(struct loader *loader, enum nj_err err)
+{
+    if (err != NJ_EMALFORMED || !loader->load->watch) {
+        return err;
+    }
+    tell(loader, &loader->wrong, NJ_DYNSEC_BAD, loader->wrong_text);
+    loader->bad_count++;
+    loader->load->error[0] = '\0';
+    return NJ_OK;
+}
+
+/* From the reader, about the element at work. */
+static void take_doubt(void *arg, enum nj_dynsec_doubt doubt, const char *text)
+{
+    struct loader *loader = arg;
+    const struct nj_dynsec_place place = place_of(loader, loader->element);
+    tell(loader, &place, doubt, text);
 }
 
 /* ---- the scan */
@@ -179,9 +232,15 @@ static enum nj_err take_part(struct loader *loader, struct nj_bytes key, const u
         loader->parts[i] = value;
         return NJ_OK;
     }
-    if (err == NJ_OK && loader->load->knows_all_keys) {
-        return wrong_at(loader, where, "the key \"%.*s\" is not known here",
-                        (int)(key.len < 60 ? key.len : 60), (const char *)key.ptr);
+    if (err == NJ_OK) {
+        err = wrong_at(loader, where, "the key \"%.*s\" is not known here",
+                       (int)(key.len < 60 ? key.len : 60), (const char *)key.ptr);
+        if (loader->load->knows_all_keys) {
+            return pass_over(loader, err);
+        }
+        tell(loader, &loader->wrong, NJ_DYNSEC_UNKNOWN_KEY, loader->wrong_text);
+        loader->load->error[0] = '\0';
+        err = NJ_OK;
     }
     err = err == NJ_OK ? parse(loader, value, &other) : err;
     if (err == NJ_OK) {
@@ -241,10 +300,27 @@ static enum nj_err located(struct loader *loader, enum nj_err err, const uint8_t
     return wrong_at(loader, where, "entry %zu of \"%s\": %s", number, part, loader->reader.error);
 }
 
+static enum nj_err take_element(struct loader *loader, enum part part, size_t number, element_fn fn)
+{
+    struct nj_bytes value = {NULL, 0};
+    json_t *element = NULL;
+    (void)peek(loader);
+    loader->element = loader->at;
+    enum nj_err err = skip_value(loader, &value);
+    if (err != NJ_OK) {
+        return err; /* where the next one begins is not known, either */
+    }
+    err = parse(loader, value, &element);
+    if (err == NJ_OK) {
+        err = located(loader, fn(loader, element), loader->element, part_names[part], number);
+    }
+    json_decref(element);
+    return pass_over(loader, err);
+}
+
 static enum nj_err each_element(struct loader *loader, enum part part, element_fn fn)
 {
     struct nj_bytes array = loader->parts[part];
-    struct nj_bytes whole = loader->text;
     enum nj_err err = NJ_OK;
     if (!array.ptr) {
         return NJ_OK;
@@ -255,20 +331,10 @@ static enum nj_err each_element(struct loader *loader, enum part part, element_f
     loader->at = array.ptr + 1;
     bool has_more = peek(loader) != ']';
     for (size_t number = 1; has_more && err == NJ_OK; number++) {
-        struct nj_bytes value = {NULL, 0};
-        json_t *element = NULL;
-        (void)peek(loader);
-        const uint8_t *where = loader->at;
-        err = skip_value(loader, &value);
-        err = err == NJ_OK ? parse(loader, value, &element) : err;
-        if (err == NJ_OK) {
-            err = located(loader, fn(loader, element), where, part_names[part], number);
-        }
-        json_decref(element);
+        err = take_element(loader, part, number, fn);
         has_more = err == NJ_OK && peek(loader) == ',';
         loader->at += has_more;
     }
-    loader->text = whole;
     return err == NJ_OK ? expect(loader, ']') : err;
 }
 
@@ -293,7 +359,11 @@ static enum nj_err take_role(struct loader *loader, const json_t *element)
 static enum nj_err add_membership(struct loader *loader, uint32_t group_id, struct nj_bytes name,
                                   int32_t priority)
 {
-    struct membership membership = {group_id, nj_dynsec_member_make(name, priority)};
+    struct membership membership = {
+        .group_id = group_id,
+        .at = (uint32_t)(loader->element - loader->text.ptr),
+        .member = nj_dynsec_member_make(name, priority),
+    };
     if (!membership.member) {
         return NJ_ENOMEM;
     }
@@ -349,6 +419,10 @@ static enum nj_err take_client(struct loader *loader, const json_t *element)
     client.group_count = 0;
     client.roles = roles;
     client.credential = state->next_credential++;
+    if (loader->load->watch) {
+        const struct nj_dynsec_place place = place_of(loader, loader->element);
+        loader->load->watch->client(loader->load->watch->arg, &place, &client);
+    }
     struct nj_dynsec_client *record = nj_dynsec_client_make(&client);
     nj_free(roles);
     err = record ? nj_buf_append(&loader->clients, &record, sizeof(record)) : NJ_ENOMEM;
@@ -388,6 +462,22 @@ static int compare_groups(const void *a, const void *b)
     return order ? order : nj_bytes_compare(member_name(x), member_name(y));
 }
 
+static void tell_stranger(struct loader *loader, const struct membership *membership)
+{
+    char text[300];
+    struct nj_bytes name = member_name(membership);
+    const struct nj_dynsec_group *group =
+        nj_dynsec_group_by_id(loader->edit.state, membership->group_id);
+    if (loader->load->watch) {
+        const struct nj_dynsec_place place = place_of(loader, loader->text.ptr + membership->at);
+        (void)snprintf(text, sizeof(text), "there is no client \"%.*s\", a member of \"%.*s\"",
+                       (int)(name.len < 100 ? name.len : 100), (const char *)name.ptr,
+                       (int)(group->name.len < 100 ? group->name.len : 100),
+                       (const char *)group->name.ptr);
+        tell(loader, &place, NJ_DYNSEC_UNKNOWN_NAME, text);
+    }
+}
+
 /* Keeps those of existing clients, each once. Both arrays are sorted by name. */
 static void drop_unknown(struct loader *loader, struct nj_dynsec_client **clients, size_t count)
 {
@@ -405,7 +495,10 @@ static void drop_unknown(struct loader *loader, struct nj_dynsec_client **client
             list[kept++] = list[i];
             continue;
         }
-        loader->load->unknown_refs += !is_known;
+        if (!is_known) {
+            loader->load->unknown_refs++;
+            tell_stranger(loader, &list[i]);
+        }
         nj_dynsec_members_type.unref(list[i].member);
     }
     loader->memberships.len = kept * sizeof(*list);
@@ -522,6 +615,33 @@ static enum nj_err fill_groups(struct loader *loader)
     return err;
 }
 
+/* All but the first of this name, in the order of the file. */
+static enum nj_err look_for_twin(struct loader *loader, const json_t *element)
+{
+    const json_t *name = json_object_get(element, "username");
+    bool is_one =
+        nj_bytes_equal(nj_bytes(json_string_value(name), json_string_length(name)), loader->twin);
+    return is_one && loader->twin_count++ > 0 ? said(loader, "client", loader->twin) : NJ_OK;
+}
+
+/* The clients are sorted by name. */
+static enum nj_err find_twins(struct loader *loader, struct nj_dynsec_client **clients,
+                              size_t count)
+{
+    enum nj_err err = NJ_OK;
+    size_t found = 0;
+    for (size_t i = 1; i < count && err == NJ_OK && found < TWINS_MAX; i++) {
+        if (nj_bytes_equal(clients[i - 1]->name, clients[i]->name) &&
+            !nj_bytes_equal(clients[i]->name, loader->twin)) {
+            loader->twin = clients[i]->name;
+            loader->twin_count = 0;
+            err = each_element(loader, PART_CLIENTS, look_for_twin);
+            found++;
+        }
+    }
+    return err;
+}
+
 static enum nj_err join_all(struct loader *loader)
 {
     struct nj_dynsec_client **clients = (struct nj_dynsec_client **)(void *)loader->clients.data;
@@ -530,18 +650,16 @@ static enum nj_err join_all(struct loader *loader)
     if (count) {
         qsort(clients, count, sizeof(struct nj_dynsec_client *), compare_clients);
     }
-    for (size_t i = 1; i < count; i++) {
-        if (nj_bytes_equal(clients[i - 1]->name, clients[i]->name)) {
-            (void)said(loader, "client", clients[i]->name);
-            return located(loader, NJ_EMALFORMED, loader->parts[PART_CLIENTS].ptr, "clients", i);
-        }
+    enum nj_err err = find_twins(loader, clients, count);
+    if (err != NJ_OK || loader->bad_count) {
+        return err;
     }
     if (memberships->len) {
         qsort(memberships->data, memberships->len / sizeof(struct membership),
               sizeof(struct membership), compare_names);
     }
     drop_unknown(loader, clients, count);
-    enum nj_err err = join_clients(loader, clients, count);
+    err = join_clients(loader, clients, count);
     err = err == NJ_OK ? fill_groups(loader) : err;
     if (err == NJ_OK && count) {
         err = nj_pmap_build(&loader->edit.state->clients, &nj_dynsec_clients_type, (void **)clients,
@@ -579,7 +697,13 @@ static enum nj_err take_special(struct loader *loader, const json_t *value, uint
     const struct nj_dynsec_group *group = nj_dynsec_group(
         loader->edit.state, nj_bytes(json_string_value(value), json_string_length(value)));
     *id = group ? group->id : NJ_DYNSEC_NOBODY;
-    loader->load->unknown_refs += group == NULL;
+    if (!group) {
+        char text[200];
+        (void)snprintf(text, sizeof(text), "there is no group \"%.100s\"",
+                       json_string_value(value));
+        loader->load->unknown_refs++;
+        take_doubt(loader, NJ_DYNSEC_UNKNOWN_NAME, text);
+    }
     return NJ_OK;
 }
 
@@ -600,6 +724,7 @@ static enum nj_err single(struct loader *loader, enum part part, element_fn fn)
     if (!text.ptr) {
         return NJ_OK;
     }
+    loader->element = text.ptr;
     enum nj_err err = parse(loader, text, &value);
     if (err == NJ_OK) {
         err = fn(loader, value);
@@ -608,7 +733,7 @@ static enum nj_err single(struct loader *loader, enum part part, element_fn fn)
         err = wrong_at(loader, text.ptr, "%s", loader->reader.error);
     }
     json_decref(value);
-    return err;
+    return pass_over(loader, err);
 }
 
 /* ---- outward */
@@ -660,7 +785,11 @@ enum nj_err nj_dynsec_load(struct nj_bytes text, struct nj_dynsec_principals *pr
     loader.edit.is_replay = true;
     nj_dynsec_reader_init(&loader.reader, loader.edit.state);
     loader.reader.knows_all_keys = load->knows_all_keys;
+    loader.reader.doubt = load->watch ? take_doubt : NULL;
+    loader.reader.doubt_arg = &loader;
     err = load_parts(&loader);
+    err = err == NJ_EMALFORMED && load->watch ? pass_over(&loader, err) : err;
+    err = err == NJ_OK && loader.bad_count ? NJ_EMALFORMED : err;
     load->unknown_refs += loader.reader.unknown_refs;
     if (err == NJ_OK) {
         *out = nj_dynsec_state_ref(loader.edit.state);

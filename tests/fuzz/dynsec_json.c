@@ -21,6 +21,33 @@ static struct nj_dynsec_state *load(struct nj_bytes text, struct nj_dynsec_princ
     return state;
 }
 
+static void count_doubt(void *arg, const struct nj_dynsec_place *place, enum nj_dynsec_doubt doubt,
+                        const char *text)
+{
+    size_t *bad = arg;
+    NJ_ASSERT(place->line && place->column && text[0]);
+    *bad += doubt == NJ_DYNSEC_BAD;
+}
+
+static void pass_client(void *arg, const struct nj_dynsec_place *place,
+                        const struct nj_dynsec_client *client)
+{
+    (void)arg;
+    NJ_ASSERT(place->line && client->name.len);
+}
+
+/* Looking at everything that is wrong comes to the same result as stopping at the first. */
+static void look(struct nj_bytes text, struct nj_dynsec_principals *principals, bool is_good)
+{
+    size_t bad = 0;
+    const struct nj_dynsec_watch watch = {count_doubt, pass_client, &bad};
+    struct nj_dynsec_load how = {.knows_all_keys = text.len % 2 == 0, .watch = &watch};
+    struct nj_dynsec_state *state = NULL;
+    (void)!nj_dynsec_load(text, principals, &how, &state);
+    NJ_ASSERT((state != NULL) == is_good && (bad == 0) == is_good);
+    nj_dynsec_state_unref(state);
+}
+
 static bool ask(void *arg, void *item)
 {
     const struct nj_policy *policy = arg;
@@ -43,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct nj_buf second = {NULL, 0, 0};
     struct nj_dynsec_principals *principals = nj_dynsec_principals_new();
     struct nj_dynsec_state *state = load(nj_bytes(data, size), principals);
+    look(nj_bytes(data, size), principals, state != NULL);
     if (state) {
         NJ_ASSERT(nj_dynsec_save(state, NJ_DYNSEC_FORM_21, &first) == NJ_OK);
         struct nj_dynsec_load how = {.knows_all_keys = true};

@@ -261,6 +261,144 @@ def test_ends_of_certificates_are_told(here, days, code):
     assert (code in codes) if code else not codes & {"expires-soon", "expired"}
 
 
+# ---- dynamic security
+
+def dynsec_text(**parts):
+    """A file that is good: an administrator with a good hash, a role, a group and a member."""
+    strong = "$argon2id$v=19$m=19456,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$" + "A" * 43
+    content = {
+        "defaultACLAccess": {"publishClientSend": False, "publishClientReceive": True,
+                             "subscribe": False, "unsubscribe": True},
+        "clients": [{"username": "admin", "encoded_password": strong,
+                     "roles": [{"rolename": "admin"}]}, {"username": "u"}],
+        "groups": [{"groupname": "g", "roles": [], "clients": [{"username": "u"}]}],
+        "roles": [{"rolename": "admin", "acls": [
+            {"acltype": "publishClientSend", "topic": "$CONTROL/#", "allow": True}]}], **parts}
+    return json.dumps(content, indent=1)
+
+
+def test_a_good_file_of_dynamic_security_is_good(here):
+    here.write("ds.json", dynsec_text(), 0o600)
+    assert here.found("--strict", "ds.json", status=0) == []
+    assert here.check("ds.json")["kind"] == "dynsec"
+
+
+@pytest.mark.parametrize("text, place, words", [
+    ("{", (1, 2), "a key has to stand here"),
+    ('{"clients":\n [{"username" "u"}]}', (2, 18), "':' expected near '\"u\"'"),
+    ('{"clients": [\n  {"username": "u"},\n  {"username": "u}\n]}', (3, 16), "no end"),
+    ('{"roles": []}\nx', (2, 1), "nothing may stand behind"),
+    ('{"roles": {}}', (1, 11), "has to be a list"),
+    ('{"clients": [{"username": "u", "disabled": "yes"}]}', (1, 14), "true or false"),
+    ('{"changeIndex": "1"}', (1, 17), "whole number"),
+])
+def test_what_is_wrong_with_the_json_has_line_and_column(here, text, place, words):
+    here.write("ds.json", text, 0o600)
+    (found,) = here.check("--as", "dynsec", "ds.json", status=2)["findings"]
+    assert (found["severity"], found["code"]) == ("error", "dynsec-invalid")
+    assert words in found["text"]
+    assert (found["line"], found["column"]) == place, found
+    plain = Tools("native").run("check", "--as", "dynsec", "ds.json", cwd=here.path)
+    assert f"ds.json:{place[0]}:{place[1]}: error: " in plain.out.decode()
+
+
+def test_each_bad_element_is_found(here):
+    """One after the other, and with them no names that only they would have brought."""
+    here.write("ds.json", """{ "clients": [
+ {"username": "a", "roles": [{"rolename": "r"}]},
+ {"username": "b", "encoded_password": "$9$x"},
+ {"username": "a"},
+ {"username": "c", "groups": [{"groupname": "g"}, {"groupname": "g"}]},
+ {"username": "a"}],
+"groups": [{"groupname": "g"},
+ {"groupname": "g"}],
+"roles": [{"rolename": "r", "acls": [{"acltype": "publishClientSend", "topic": "a#"}]},
+ {"rolename": "s", "acls": [{"acltype": "fly", "topic": "a"}]},
+ {"rolename": "t", "colour": "red"}],
+"more": 1 }""", 0o600)
+    found = here.found("ds.json", status=2)
+    assert found == [("error", "dynsec-invalid", "ds.json", line)
+                     for line in (3, 4, 5, 6, 8, 9, 10, 11, 12)]
+
+
+def test_names_that_stand_for_nothing_are_found(here):
+    here.write("ds.json", dynsec_text(
+        clients=[{"username": "u", "roles": [{"rolename": "no-role"}],
+                  "groups": [{"groupname": "no-group"}]}],
+        groups=[{"groupname": "g", "roles": [{"rolename": "no-role-2"}],
+                 "clients": [{"username": "no-client"}]}],
+        anonymousGroup="no-group-2", certificateGroup="no-group-3"), 0o600)
+    found = [f for f in here.check("ds.json", status=0)["findings"]
+             if f["code"] == "dynsec-unknown-name"]
+    texts = " ".join(f["text"] for f in found)
+    for name in ("no-role", "no-group", "no-role-2", "no-client", "no-group-2", "no-group-3"):
+        assert f'"{name}"' in texts, texts
+    assert len(found) == 6 and all(f["line"] and f["column"] for f in found)
+    assert here.check("--strict", "ds.json", status=1)
+
+
+def test_unknown_keys_of_dynamic_security_are_an_error_or_a_warning(here):
+    here.write("ds.json", dynsec_text(colour=1, clients=[{"username": "u", "size": 2}]), 0o600)
+    native = [f for f in here.found("ds.json", status=2) if f[0] == "error"]
+    assert [f[1] for f in native] == ["dynsec-invalid"] * 2
+    compat = here.found("--compat", "mosquitto", "ds.json", status=0)
+    assert [f[1] for f in compat if f[1] == "dynsec-unknown-key"] == ["dynsec-unknown-key"] * 2
+
+
+def test_weak_hashes_of_dynamic_security(here):
+    old = passwords.pbkdf2("pw", 101).split("$")
+    here.write("ds.json", dynsec_text(clients=[
+        {"username": "six", "encoded_password": passwords.sha512("pw")},
+        {"username": "seven", "encoded_password": passwords.pbkdf2("pw", 101)},
+        {"username": "old", "password": old[4], "salt": old[3], "iterations": 101},
+        {"username": "strong", "encoded_password": passwords.pbkdf2("pw", 210000)}]), 0o600)
+    weak = [(f["severity"], f["text"].split("'")[1]) for f in here.check("ds.json")["findings"]
+            if f["code"] == "weak-hash"]
+    assert sorted(name for _, name in weak) == ["old", "seven", "six"]
+
+
+@pytest.mark.parametrize("change, is_locked", [
+    ({}, False), ({"disabled": True}, True), ({"encoded_password": None}, True),
+    ({"encoded_password": None, "certificateLogin": True}, False), ({"roles": []}, True)])
+def test_an_administrator_who_is_shut_out_is_told(here, change, is_locked):
+    content = json.loads(dynsec_text())
+    content["clients"][0].update(change)
+    content["clients"][0] = {k: v for k, v in content["clients"][0].items() if v is not None}
+    here.write("ds.json", json.dumps(content), 0o600)
+    codes = [f[1] for f in here.found("ds.json", status=0)]
+    assert codes == (["dynsec-lockout"] if is_locked else [])
+
+
+def test_a_deny_that_comes_first_shuts_out_too(here):
+    deny = {"acltype": "publishClientSend", "topic": "$CONTROL/dynamic-security/#", "priority": 9}
+    allow = {"acltype": "publishClientSend", "topic": "$CONTROL/#", "allow": True}
+    here.write("ds.json", dynsec_text(roles=[{"rolename": "admin", "acls": [deny, allow]}]), 0o600)
+    assert [f[1] for f in here.found("ds.json")] == ["dynsec-lockout"]
+
+
+def test_rights_of_those_without_an_account_and_open_defaults_are_told(here):
+    content = json.loads(dynsec_text(anonymousGroup="g", certificateGroup="g"))
+    content["groups"][0]["roles"] = [{"rolename": "admin"}]
+    content["defaultACLAccess"]["publishClientSend"] = True
+    here.write("ds.json", json.dumps(content), 0o604)
+    found = [(f[0], f[1]) for f in here.found("ds.json", status=0)]
+    assert sorted(found) == [
+        ("note", "dynsec-wide"), ("warning", "dynsec-open-admin"),
+        ("warning", "dynsec-open-admin"), ("warning", "file-readable")]
+
+
+def test_a_configuration_leads_to_its_dynamic_security(here):
+    here.write("x.conf", "listener 1883 127.0.0.1\ndynamic_security ds.json\n")
+    assert ("note", "dynsec-first", "ds.json", None) in here.found("x.conf", status=0)
+    here.write("ds.json", dynsec_text(roles=[]), 0o600)
+    here.write("ds.json.journal", "x", 0o600)
+    found = here.found("x.conf", status=0)
+    assert ("warning", "dynsec-lockout", "ds.json", None) in found
+    assert ("note", "dynsec-journal", "ds.json", None) in found
+    here.write("ds.json", "{")
+    assert ("error", "dynsec-invalid", "ds.json", 1) in here.found("x.conf", status=2)
+
+
 # ---- the command line of check
 
 def test_mistakes_on_the_line_of_check(native, here):
@@ -275,7 +413,7 @@ def test_mistakes_on_the_line_of_check(native, here):
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"\xff\xfe", b"user\n", b"topic\n", b"a:$b\n",
                                      b"x" * 100000, b"\xef\xbb\xbftopic read a\n", b"\n\n\n"])
-@pytest.mark.parametrize("kind", ["config", "acl", "passwords"])
+@pytest.mark.parametrize("kind", ["config", "acl", "passwords", "dynsec"])
 def test_whatever_a_file_holds_there_is_an_answer(native, tmp_path, content, kind):
     (tmp_path / "f").write_bytes(content)
     done = native.run("check", "--as", kind, "--json", tmp_path / "f")
