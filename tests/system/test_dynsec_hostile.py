@@ -8,7 +8,7 @@ from dynsec import API, Dynsec, client
 
 pytestmark = pytest.mark.needs("nightjar")
 
-SLOW = 40  # passwords of a request that takes a second or more to hash
+SLOW = 25  # passwords of a request that takes half a second or more to hash
 
 
 @pytest.fixture
