@@ -13,6 +13,7 @@
 #include "broker/share.h"
 #include "broker/will.h"
 #include "mqtt/topic.h"
+#include "security/policy.h"
 #include "store/store.h"
 
 #define NS_PER_MS 1000000
@@ -49,9 +50,12 @@ static struct nj_session *find(struct boot *boot, uint64_t owner)
     return NULL;
 }
 
-static struct nj_origin *origin_of(const struct nj_store_origin *record)
+static struct nj_origin *origin_of(const struct boot *boot, const struct nj_store_origin *record)
 {
-    struct nj_origin *origin = nj_origin_new(record->scope, record->user, record->client_id);
+    const struct nj_policy *policy = atomic_load(&boot->core->policy);
+    unsigned scope = nj_policy_scope_of(policy, record->scope);
+    uint32_t id = scope == NJ_SCOPE_GONE ? record->scope : nj_policy_scope(policy, scope)->id;
+    struct nj_origin *origin = nj_origin_new(scope, id, record->user, record->client_id);
     if (origin) {
         origin->by_certificate = record->by_certificate;
     }
@@ -86,7 +90,7 @@ static enum nj_err on_session(void *arg, const struct nj_store_session *record,
                               const struct nj_store_backlog *backlog)
 {
     struct boot *boot = arg;
-    struct nj_origin *origin = origin_of(&record->origin);
+    struct nj_origin *origin = origin_of(boot, &record->origin);
     if (!origin) {
         return NJ_ENOMEM;
     }
@@ -181,7 +185,7 @@ static enum nj_err on_retained(void *arg, struct nj_message *message,
     struct boot *boot = arg;
     struct nj_origin *origin = NULL;
     if (record) {
-        origin = origin_of(record);
+        origin = origin_of(boot, record);
         if (!origin) {
             return NJ_ENOMEM;
         }

@@ -25,7 +25,7 @@ static enum owner compare_owner(const struct nj_session *session, const struct n
     struct nj_bytes old = nj_origin_user(session->origin);
     struct nj_bytes user = nj_origin_user(origin);
     bool is_same = (old.ptr == NULL) == (user.ptr == NULL) && nj_bytes_equal(old, user) &&
-                   session->origin->scope == origin->scope;
+                   session->origin->scope_id == origin->scope_id;
     if (is_same || !session->shard->limits->session_owner) {
         return OWNER_SAME;
     }

@@ -3,7 +3,8 @@
 
 #include "base/mem.h"
 
-struct nj_origin *nj_origin_new(unsigned scope, struct nj_bytes user, struct nj_bytes client_id)
+struct nj_origin *nj_origin_new(unsigned scope, uint32_t scope_id, struct nj_bytes user,
+                                struct nj_bytes client_id)
 {
     struct nj_origin *origin = nj_try_alloc(sizeof(*origin) + user.len + client_id.len);
     if (!origin) {
@@ -11,6 +12,7 @@ struct nj_origin *nj_origin_new(unsigned scope, struct nj_bytes user, struct nj_
     }
     atomic_init(&origin->refs, 1);
     origin->scope = scope;
+    origin->scope_id = scope_id;
     origin->has_user = user.ptr != NULL;
     origin->by_certificate = false;
     origin->user_len = (uint32_t)user.len;

@@ -12,7 +12,8 @@
 
 struct nj_origin {
     _Atomic uint32_t refs;
-    unsigned scope; /* security scope: the listener's, or the global one */
+    unsigned scope;    /* security scope of the listener, in the policy */
+    uint32_t scope_id; /* what it is called over restarts */
     bool has_user;
     bool by_certificate; /* set by who made it, before anybody else sees it */
     uint32_t user_len;
@@ -20,8 +21,8 @@ struct nj_origin {
     char data[]; /* user, client id */
 };
 
-struct nj_origin *nj_origin_new(unsigned scope, struct nj_bytes user, struct nj_bytes client_id)
-    NJ_NODISCARD;
+struct nj_origin *nj_origin_new(unsigned scope, uint32_t scope_id, struct nj_bytes user,
+                                struct nj_bytes client_id) NJ_NODISCARD;
 struct nj_origin *nj_origin_ref(struct nj_origin *origin);
 void nj_origin_unref(struct nj_origin *origin);
 

@@ -110,7 +110,7 @@ static void store_retained(struct nj_shard *shard, struct nj_message *message,
         shard->saved_origin = (struct nj_store_origin){
             .user = nj_origin_user(origin),
             .client_id = nj_origin_client_id(origin),
-            .scope = origin->scope,
+            .scope = origin->scope_id,
             .by_certificate = origin->by_certificate,
         };
         op->origin = &shard->saved_origin;

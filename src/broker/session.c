@@ -157,7 +157,7 @@ void nj_session_save(struct nj_session *session)
         .owner = session->id,
         .origin = {.user = nj_origin_user(session->origin),
                    .client_id = nj_session_client_id(session),
-                   .scope = session->origin->scope,
+                   .scope = session->origin->scope_id,
                    .by_certificate = session->origin->by_certificate},
         .away_ms = session->away_wall_ms,
         .expiry_s = session->expiry_s,

@@ -141,7 +141,9 @@ static void accept(struct nj_conn *conn, struct nj_bytes user, uint64_t credenti
         }
     }
     login->credential = credential;
-    login->origin = nj_origin_new(conn->listener->scope, user, nj_login_client_id(login));
+    unsigned scope = conn->listener->scope;
+    login->origin = nj_origin_new(scope, nj_policy_scope(worker->shard->policy, scope)->id, user,
+                                  nj_login_client_id(login));
     if (!login->origin) {
         nj_goodbye_refuse(conn, NJ_RC_QUOTA_EXCEEDED, "out of memory");
         return;

@@ -95,8 +95,22 @@ size_t nj_policy_scope_count(const struct nj_policy *policy)
 
 const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned scope)
 {
-    NJ_DEBUG_ASSERT(scope < policy->scope_count);
-    return &policy->scopes[scope];
+    static const struct nj_scope nobody = {0};
+    return scope < policy->scope_count ? &policy->scopes[scope] : &nobody;
+}
+
+unsigned nj_policy_scope_of(const struct nj_policy *policy, uint32_t id)
+{
+    for (unsigned i = 0; i < policy->scope_count; i++) {
+        if (policy->scopes[i].id == id) {
+            return i;
+        }
+    }
+    if (id >= NJ_SCOPE_IDS) {
+        return NJ_SCOPE_GONE;
+    }
+    bool is_one_scope = policy->scope_count && policy->scopes[0].id == NJ_SCOPE_IDS;
+    return id < policy->scope_count ? id : is_one_scope ? 0 : NJ_SCOPE_GONE;
 }
 
 bool nj_policy_acl_differs(const struct nj_policy *a, const struct nj_policy *b, unsigned scope)
@@ -179,8 +193,11 @@ bool nj_policy_login_names(const struct nj_policy *a, const struct nj_policy *b,
 bool nj_policy_has_user(const struct nj_policy *policy, unsigned scope, struct nj_bytes user,
                         bool by_certificate)
 {
-    const struct nj_passwords *passwords = policy->scopes[scope].passwords;
-    const struct nj_dynsec_state *dynsec = policy->scopes[scope].dynsec;
+    const struct nj_passwords *passwords = nj_policy_scope(policy, scope)->passwords;
+    const struct nj_dynsec_state *dynsec = nj_policy_scope(policy, scope)->dynsec;
+    if (scope >= policy->scope_count) {
+        return false;
+    }
     if (dynsec && (nj_dynsec_client(dynsec, user) ||
                    (by_certificate && dynsec->certificate_group != NJ_DYNSEC_NOBODY))) {
         return true;

@@ -20,6 +20,7 @@ struct nj_psks;
 /* One set of security settings: the global one, or one for each listener
  * (per_listener_settings). */
 struct nj_scope {
+    uint32_t id;                    /* what it is called over restarts: see nj_policy_scope_of */
     struct nj_acl *acl;             /* NULL = none configured */
     struct nj_passwords *passwords; /* NULL = no source of identities */
     struct nj_dynsec_state *dynsec; /* dynamic security as it is; NULL = not configured */
@@ -47,7 +48,15 @@ void nj_policy_unref(struct nj_policy *policy);
 
 uint64_t nj_policy_epoch(const struct nj_policy *policy);
 size_t nj_policy_scope_count(const struct nj_policy *policy);
+/* For NJ_SCOPE_GONE: one that allows and knows nobody. */
 const struct nj_scope *nj_policy_scope(const struct nj_policy *policy, unsigned scope);
+/* The scope that is called so, whatever the order of listeners: all are one scope, NJ_SCOPE_IDS, or
+ * each (per_listener_settings) is one, by its address: above. NJ_SCOPE_GONE = no listener is called
+ * so (any more). Names below NJ_SCOPE_IDS were stored before there were any: places in the
+ * configuration. */
+#define NJ_SCOPE_IDS  0x80000000u
+#define NJ_SCOPE_GONE UINT32_MAX
+unsigned nj_policy_scope_of(const struct nj_policy *policy, uint32_t id);
 /* Whether the rules of a scope are not the same in both: then sessions under it are concerned by
  * the change. */
 bool nj_policy_rules_differ(const struct nj_policy *a, const struct nj_policy *b, unsigned scope);

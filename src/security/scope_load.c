@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/settings.h"
 #include "security/password_file.h"
+#include "security/policy.h"
 #include "security/psk_file.h"
 
 #define DYNSEC_FILE_NAME "dynamic-security.json"
@@ -69,6 +71,40 @@ static enum nj_err load_psks(const struct nj_settings *settings, const char *pat
     return NJ_OK;
 }
 
+static struct nj_bytes address_part(const char *text)
+{
+    return text ? nj_bytes(text, strlen(text) + 1) : nj_bytes("", 0);
+}
+
+static uint32_t address_hash(const struct nj_listener_settings *listener)
+{
+    const char *const parts[] = {listener->host, listener->unix_path, listener->bind_interface};
+    uint32_t hash = nj_crc32c(0, &listener->port, sizeof(listener->port));
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct nj_bytes part = address_part(parts[i]);
+        uint8_t mark = (uint8_t)i;
+        hash = nj_crc32c(hash, &mark, 1);
+        hash = nj_crc32c(hash, part.ptr, part.len);
+    }
+    return hash;
+}
+
+/* What it is called over restarts. */
+static uint32_t id_of(const struct nj_settings *settings, size_t listener)
+{
+    if (!settings->per_listener) {
+        return NJ_SCOPE_IDS;
+    }
+    uint32_t hash = address_hash(&settings->listeners[listener]);
+    uint32_t same =
+        0; /* several with one address, for instance with a port to be chosen: in order */
+    for (size_t i = 0; i < listener; i++) {
+        same += address_hash(&settings->listeners[i]) == hash;
+    }
+    hash = nj_crc32c(hash, &same, sizeof(same)) % (NJ_SCOPE_IDS - 1);
+    return NJ_SCOPE_IDS + 1 + hash;
+}
+
 static enum nj_err load_files(const struct nj_settings *settings,
                               const struct nj_scope_settings *given, struct nj_scope *out)
 {
@@ -90,6 +126,7 @@ enum nj_err nj_scope_load(const struct nj_settings *settings, size_t listener,
 {
     const struct nj_mode_settings *mode = &settings->mode;
     *out = (struct nj_scope){
+        .id = id_of(settings, listener),
         .acl_default_allow = mode->acl_default_allow,
         .allow_anonymous = nj_settings_anonymous(settings, listener),
         .unverified_user_counts = mode->unverified_user_counts,

@@ -20,7 +20,7 @@
 #include "store/lmdb_check.h"
 #include "store/lmdb_priv.h"
 
-#define FORMAT       1
+#define FORMAT       2
 #define MAP_FIRST    (64ull << 20)
 #define MAP_DEFAULT  (sizeof(void *) == 8 ? 1ull << 40 : 1ull << 30)
 #define MAP_STEP     (1ull << 20)
@@ -238,6 +238,10 @@ static enum nj_err write_format(struct nj_lmdb_env *env, MDB_txn *txn)
  * 0 is an empty one. */
 static enum nj_err (*const upgrades[FORMAT])(struct nj_lmdb_env *env, MDB_txn *txn) = {
     [0] = write_format,
+    /* Owners named the listener's place in the configuration, now what it is called. The old places
+     * are understood (nj_policy_scope_of) and replaced when a session is saved; a program that
+     * takes names for places must not open this. */
+    [1] = write_format,
 };
 
 static enum nj_err check_format(struct nj_lmdb_env *env, bool may_upgrade)

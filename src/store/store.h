@@ -64,7 +64,7 @@ enum nj_store_op_kind {
 struct nj_store_origin {
     struct nj_bytes user; /* ptr NULL = anonymous */
     struct nj_bytes client_id;
-    uint32_t scope;
+    uint32_t scope;      /* what its listener's settings are called */
     bool by_certificate; /* the user is the name in a certificate */
 };
 

@@ -376,6 +376,59 @@ def test_the_log_says_what_was_loaded(broker, crash):
     one.wait_log(r"Loaded 1 sessions, 1 subscriptions, 1 retained messages and 0 wills", mark)
 
 
+# ---- whose session it is (security ledger: owners)
+
+SITES = {
+    "a": "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {dir}/a\n",
+    "b": "listener {port2} 127.0.0.1\nallow_anonymous false\npassword_file {dir}/b\n",
+}
+
+
+def sites(order):
+    return f"per_listener_settings true\n{STORE}" + "".join(SITES[name] for name in order)
+
+
+def ask(one, port, password, client_id="dev"):
+    conn = one.conn(port=port)
+    conn.send(mw.connect(client_id, clean=False, username="alice", password=password,
+                         properties=KEEP))
+    return conn.expect("CONNACK")
+
+
+def test_an_owner_is_known_whatever_the_order_of_listeners(broker, crash):
+    """The alice of one listener is not the alice of another, also when they change places."""
+    one = broker(sites("ab"), listener=False, anonymous=False,
+                 files={"a": passwords.file_text({"alice": "a"}),
+                        "b": passwords.file_text({"alice": "b"})})
+    assert ask(one, "port", "a").reason == 0
+    assert ask(one, "port2", "b").reason == 0x87
+    crash(one, sites("ba"))
+    assert ask(one, "port2", "b").reason == 0x87
+    back = ask(one, "port", "a")
+    assert back.reason == 0 and back.session_present
+
+
+def test_a_session_of_a_listener_that_is_gone_blocks_nobody_and_goes_to_nobody(broker, crash):
+    one = broker(sites("ab"), listener=False, anonymous=False,
+                 files={"a": passwords.file_text({"alice": "a"}),
+                        "b": passwords.file_text({"alice": "b"})})
+    assert ask(one, "port2", "b").reason == 0
+    crash(one, sites("a"))
+    fresh = ask(one, "port", "a")
+    assert fresh.reason == 0 and not fresh.session_present
+
+
+def test_a_user_is_the_same_on_every_listener_that_shares_its_settings(broker, crash):
+    """Without per_listener_settings; the second listener was taken for another owner's."""
+    one = broker(STORE + "listener {port2} 127.0.0.1\nallow_anonymous false\n"
+                 "password_file {dir}/a\n", anonymous=False,
+                 files={"a": passwords.file_text({"alice": "a"})})
+    assert ask(one, "port", "a").reason == 0
+    assert ask(one, "port2", "a").session_present
+    crash(one)
+    assert ask(one, "port", "a").session_present
+
+
 @pytest.mark.skipif(not shutil.which("mosquitto_sub"), reason="no mosquitto_sub")
 def test_mosquitto_sub_c_gets_everything_after_the_restart(broker, crash):
     one = broker(STORE)

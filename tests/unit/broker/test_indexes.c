@@ -165,7 +165,7 @@ static void *write_retained(void *arg)
     struct actor *actor = arg;
     struct world *world = actor->world;
     unsigned seed = actor->slot * 77;
-    struct nj_origin *origin = nj_origin_new(0, NJ_BYTES_LIT("u\0"), NJ_BYTES_LIT(""));
+    struct nj_origin *origin = nj_origin_new(0, 0, NJ_BYTES_LIT("u\0"), NJ_BYTES_LIT(""));
     for (int i = 0; i < ROUNDS; i++) {
         char topic[32];
         (void)snprintf(topic, sizeof(topic), "a/%u/%u", next_random(&seed) % 6,
