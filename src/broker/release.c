@@ -107,6 +107,9 @@ static void finished(struct nj_shard *shard, struct nj_release *release, enum nj
             forget_incoming(session, release->packet_id);
         }
     }
+    if (release->is_will && release->is_routed) {
+        shard->wills_waiting--;
+    }
     if (err != NJ_OK && release->is_will) {
         route_unstored(shard, release);
     } else if (err == NJ_OK && release->is_routed) {
@@ -302,7 +305,8 @@ static void begin(struct nj_session *session, uint16_t packet_id, struct nj_mess
     }
 }
 
-/* A will of QoS 0 is sent at once: it may get lost, and then need not wait. */
+/* A will of QoS 0 is sent at once: it may get lost, and then need not wait. But it does not pass
+ * an older one of its client, which may be retained and wait (MQTT5 4.6). */
 bool nj_release_will(struct nj_session *session, struct nj_message *message, bool ends)
 {
     struct nj_shard *shard = session->shard;
@@ -316,7 +320,9 @@ bool nj_release_will(struct nj_session *session, struct nj_message *message, boo
     }
     release->is_will = true;
     release->frees = ends ? NJ_STORE_SESSION_DELETE : NJ_STORE_WILL_CLEAR;
-    if ((message->qos > 0 || message->is_retain) && !is_volatile(session, message)) {
+    bool waits = message->qos > 0 || message->is_retain || shard->wills_waiting;
+    if (waits && !is_volatile(session, message)) {
+        shard->wills_waiting++;
         route(session, release, hold);
         return true;
     }

@@ -119,6 +119,34 @@ static void deadlines_do_not_begin_anew_with_a_second_crash(void **state)
     assert_int_equal(session->expires_ms, rig.now_ms + 3580000);
 }
 
+static void connect_with_last_word(const char *payload, bool is_retained)
+{
+    (void)rig_connect(&rig, "c",
+                      &(struct rig_connect){.expiry_s = 3600,
+                                            .will_topic = "w",
+                                            .will_payload = payload,
+                                            .will_retain = is_retained});
+}
+
+static void a_will_does_not_pass_an_older_one_that_waits_for_the_store(void **state)
+{
+    (void)state;
+    rig_keep(&rig);
+    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
+    rig_sub(sub, "w", 0);
+    connect_with_last_word("one", true);
+    rig.store.holds = true;
+    connect_with_last_word("two", false); /* takes over: the will before it goes out */
+    connect_with_last_word("three", false);
+    rig_expect_nothing(sub);
+    rig.store.holds = false;
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    (void)rig_expect_publish(sub, "w", "one", 0);
+    (void)rig_expect_publish(sub, "w", "two", 0);
+    rig_expect_nothing(sub);
+}
+
 /* ---- a subscription is replaced while the release of a QoS 2 message waits for the store */
 
 static void publish_and_release(struct rig_client *pub, const char *payload, uint16_t id)
@@ -234,6 +262,8 @@ int main(void)
         TEST2(retained_messages_go_on_when_the_queue_before_them_drops_out),
         TEST2(the_new_will_outlives_the_release_of_the_old_one),
         TEST2(deadlines_do_not_begin_anew_with_a_second_crash),
+        TEST1(a_will_does_not_pass_an_older_one_that_waits_for_the_store),
+        TEST4(a_will_does_not_pass_an_older_one_that_waits_for_the_store),
         TEST1(qos_0_that_becomes_1_during_a_release_loses_nothing),
         TEST4(qos_0_that_becomes_1_during_a_release_loses_nothing),
         TEST1(qos_1_that_becomes_0_during_a_release_gets_nothing_twice),
