@@ -190,6 +190,7 @@ static void show_store(struct nj_sys *sys)
     show_number(sys, "nightjar/store/rows", status.rows);
     show_number(sys, "nightjar/store/waiting", nj_store_waiting(store));
     show_number(sys, "nightjar/store/quarantined", status.quarantined);
+    show_number(sys, "nightjar/store/broken", status.broken);
 }
 
 static void show_own(struct nj_sys *sys, const struct nj_totals *now)

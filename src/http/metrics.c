@@ -130,6 +130,8 @@ static void put_store(struct writer *writer, const struct nj_front *front)
     gauge(writer, "store_rows", "Messages in it that are queued or in flight.", status.rows);
     counter(writer, "store_commits", "Commits since the start.", status.commits);
     gauge(writer, "store_quarantined", "Damaged records that were set aside.", status.quarantined);
+    counter(writer, "store_broken", "Changes acknowledged before they were kept, and not kept.",
+            status.broken);
 }
 
 static void put_process(struct writer *writer, const struct nj_http *http)

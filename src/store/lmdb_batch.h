@@ -79,6 +79,7 @@ struct nj_lmdb_batch {
     uint64_t seq_limit;
     uint64_t next_deadline_ms;
     int64_t row_delta;
+    uint64_t live_bytes;
     bool has_new_blob;
 };
 

@@ -125,12 +125,23 @@ void nj_lmdb_blob_remove(const struct nj_lmdb_env *env, uint64_t number)
     (void)unlinkat(env->dir_fd, name, 0);
 }
 
-static bool is_named(struct nj_lmdb_env *env, MDB_txn *txn, uint64_t number)
+static bool is_named(const struct nj_lmdb_env *env, MDB_txn *txn, uint64_t number)
 {
     struct nj_record_key key = nj_record_key_u64(number);
     MDB_val k = nj_lmdb_key(&key);
     MDB_val value;
     return mdb_get(txn, env->dbi[NJ_LMDB_BLOB], &k, &value) == MDB_SUCCESS;
+}
+
+bool nj_lmdb_blob_is_named(const struct nj_lmdb_env *env, uint64_t number)
+{
+    MDB_txn *txn;
+    if (mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS) {
+        return true; /* not known */
+    }
+    bool is_there = is_named(env, txn, number);
+    mdb_txn_abort(txn);
+    return is_there;
 }
 
 static void sweep(struct nj_lmdb_env *env, MDB_txn *txn, DIR *dir, uint64_t *highest)

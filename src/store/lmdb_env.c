@@ -1,13 +1,12 @@
-/* The store's directory: lock, database, tables, size. See lmdb_priv.h.
+/* The store's directory: lock, database, tables. See lmdb_priv.h.
  *
  *   <path>/nightjar.lock   held while a broker uses the directory
- *   <path>/data.mdb        the database; lock.mdb beside it is LMDB's table of readers
- *   <path>/blobs/<number>  payloads above NJ_LMDB_BLOB_MIN
+ *   <path>/data.mdb        the database; lock.mdb beside it is LMDB's table of readers; how large
+ * it may get is lmdb_room.c's business <path>/blobs/<number>  payloads above NJ_LMDB_BLOB_MIN
  *   <path>/damaged-<time>  what was set aside (lmdb_salvage.c)
  */
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,18 +19,11 @@
 #include "store/lmdb_check.h"
 #include "store/lmdb_priv.h"
 
-#define FORMAT       2
-#define MAP_FIRST    (64ull << 20)
-#define MAP_DEFAULT  (sizeof(void *) == 8 ? 1ull << 40 : 1ull << 30)
-#define MAP_STEP     (1ull << 20)
-#define READERS_MAX  64
-#define PROBE_BYTES  (256u << 10)
-#define DISK_RESERVE (16ull << 20) /* or a twentieth of a small disk */
-
-enum {
-    ROOM_PERCENT = 90,
-    ROOM_AGAIN_PERCENT = 85
-};
+#define FORMAT      2
+#define MAP_FIRST   (64ull << 20)
+#define MAP_DEFAULT (sizeof(void *) == 8 ? 1ull << 40 : 1ull << 30)
+#define MAP_STEP    (1ull << 20)
+#define READERS_MAX 64
 
 const struct nj_lmdb_table_info nj_lmdb_tables[NJ_LMDB_TABLE_COUNT] = {
     [NJ_LMDB_META] = {"meta", NJ_TABLE_META},
@@ -199,8 +191,11 @@ static enum nj_err open_database(struct nj_lmdb_env *env, unsigned flags)
         return nj_lmdb_error(rc);
     }
     MDB_stat stat;
+    MDB_envinfo info;
     (void)mdb_env_stat(env->env, &stat);
+    (void)mdb_env_info(env->env, &info);
     env->page_bytes = stat.ms_psize;
+    env->map_bytes = info.me_mapsize; /* more, when the file is larger already */
     return NJ_OK;
 }
 
@@ -363,99 +358,4 @@ void nj_lmdb_env_close(struct nj_lmdb_env *env)
     (void)pthread_rwlock_destroy(&env->map_lock);
     nj_free(env->path);
     env->path = NULL;
-}
-
-/* ---- size */
-
-bool nj_lmdb_env_grow(struct nj_lmdb_env *env, bool is_full)
-{
-    MDB_envinfo info;
-    (void)mdb_env_info(env->env, &info);
-    uint64_t used = (info.me_last_pgno + 1) * (uint64_t)env->page_bytes;
-    if (env->map_bytes >= env->map_max || (!is_full && used < env->map_bytes / 4 * 3)) {
-        return false;
-    }
-    uint64_t want = env->map_bytes < env->map_max / 2 ? env->map_bytes * 2 : env->map_max;
-    (void)pthread_rwlock_wrlock(&env->map_lock);
-    int rc = mdb_env_set_mapsize(env->env, want);
-    (void)pthread_rwlock_unlock(&env->map_lock);
-    if (rc != MDB_SUCCESS) {
-        nj_log(NJ_LOG_WARNING,
-               "Warning: no room in the address space for more than %" PRIu64
-               " bytes of the store %s (%s).",
-               env->map_bytes, env->path, mdb_strerror(rc));
-        env->map_max = env->map_bytes;
-        return false;
-    }
-    env->map_bytes = want;
-    return true;
-}
-
-/* Free pages are listed in a table of LMDB's own, the first one. */
-static uint64_t free_pages(struct nj_lmdb_env *env)
-{
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    uint64_t pages = 0;
-    (void)pthread_rwlock_rdlock(&env->map_lock);
-    if (mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn) == MDB_SUCCESS) {
-        if (mdb_cursor_open(txn, 0, &cursor) == MDB_SUCCESS) {
-            MDB_val key;
-            MDB_val value;
-            while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == MDB_SUCCESS) {
-                size_t count = 0;
-                memcpy(&count, value.mv_data, sizeof(count));
-                pages += count;
-            }
-            mdb_cursor_close(cursor);
-        }
-        mdb_txn_abort(txn);
-    }
-    (void)pthread_rwlock_unlock(&env->map_lock);
-    return pages;
-}
-
-uint64_t nj_lmdb_env_used(struct nj_lmdb_env *env, bool with_free)
-{
-    MDB_envinfo info;
-    (void)mdb_env_info(env->env, &info);
-    uint64_t pages = info.me_last_pgno + 1;
-    return (pages - (with_free ? free_pages(env) : 0)) * env->page_bytes;
-}
-
-bool nj_lmdb_env_has_room(struct nj_lmdb_env *env, bool was_full)
-{
-    struct statvfs info;
-    uint64_t used = nj_lmdb_env_used(env, false);
-    uint64_t map_limit = env->map_max / 100 * (was_full ? ROOM_AGAIN_PERCENT : ROOM_PERCENT);
-    uint64_t reserve = DISK_RESERVE;
-    uint64_t disk_free = UINT64_MAX;
-    if (fstatvfs(env->dir_fd, &info) == 0) {
-        uint64_t twentieth = (uint64_t)info.f_blocks * info.f_frsize / 20;
-        reserve = twentieth < reserve ? twentieth : reserve;
-        disk_free = (uint64_t)info.f_bavail * info.f_frsize;
-    }
-    if (used <= map_limit && disk_free >= reserve) {
-        return true;
-    }
-    /* It looks full; but what was removed leaves pages to use again. */
-    uint64_t really = nj_lmdb_env_used(env, true);
-    return really <= map_limit && (disk_free >= reserve || used - really >= reserve);
-}
-
-enum nj_err nj_lmdb_env_probe(const struct nj_lmdb_env *env)
-{
-    static const uint8_t zeros[PROBE_BYTES];
-    int fd =
-        openat(env->dir_fd, "probe", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return nj_lmdb_error(errno);
-    }
-    ssize_t done =
-        nj_fault_hit(NJ_FAULT_WRITE) ? (errno = ENOSPC, -1) : pwrite(fd, zeros, sizeof(zeros), 0);
-    enum nj_err err =
-        done == (ssize_t)sizeof(zeros) ? NJ_OK : nj_lmdb_error(done < 0 ? errno : ENOSPC);
-    (void)close(fd);
-    (void)unlinkat(env->dir_fd, "probe", 0);
-    return err;
 }

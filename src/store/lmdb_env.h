@@ -4,6 +4,7 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,7 +42,7 @@ struct nj_lmdb_env {
     int lock_fd; /* held while open; -1 = read only, beside a broker */
     int dir_fd;
     uint64_t map_bytes;
-    uint64_t map_max;
+    _Atomic uint64_t map_max; /* the limit; the writer lowers it to what the address space gives */
     uint32_t page_bytes;
     uint64_t set_aside; /* records that a salvage could not take over, and 1 for the file */
     MDB_dbi dbi[NJ_LMDB_TABLE_COUNT];
@@ -55,17 +56,6 @@ enum nj_err nj_lmdb_env_open(struct nj_lmdb_env *env, const char *path, uint64_t
 /* Beside a running broker, or without one; changes nothing. */
 enum nj_err nj_lmdb_env_open_readonly(struct nj_lmdb_env *env, const char *path) NJ_NODISCARD;
 void nj_lmdb_env_close(struct nj_lmdb_env *env);
-/* Makes the map larger when it is nearly full (or `is_full`) and may grow; true when it did.
- * Writer, outside transactions. */
-bool nj_lmdb_env_grow(struct nj_lmdb_env *env, bool is_full);
-/* Bytes of pages in use; `with_free` also asks how many of them are free for reuse. */
-uint64_t nj_lmdb_env_used(struct nj_lmdb_env *env, bool with_free);
-/* False above nine tenths of the map, or when the disk has hardly any room left: then nothing that
- * grows is taken, so that what shrinks still can be written. `was_full`: a little more is wanted.
- */
-bool nj_lmdb_env_has_room(struct nj_lmdb_env *env, bool was_full);
-/* Tries whether the file system takes something, with a file that is removed again. */
-enum nj_err nj_lmdb_env_probe(const struct nj_lmdb_env *env) NJ_NODISCARD;
 /* What an LMDB return code means to the broker. */
 enum nj_err nj_lmdb_error(int code);
 
@@ -83,6 +73,31 @@ static inline struct nj_bytes nj_lmdb_bytes(MDB_val val)
 {
     return nj_bytes(val.mv_data, val.mv_size);
 }
+
+/* ---- room (lmdb_room.c). All but the first two: the writer, outside transactions. */
+
+/* Bytes of the pages that hold something, in this state. What is free for reuse does not count, nor
+ * what is free as soon as a reader lets go of it. */
+uint64_t nj_lmdb_env_live(const struct nj_lmdb_env *env, MDB_txn *txn);
+/* Above nine tenths of the limit; `was_full`: a little less than that already. */
+bool nj_lmdb_env_is_nearly_full(const struct nj_lmdb_env *env, uint64_t live, bool was_full);
+/* Room on the disk for `bytes` more and for a reserve besides, with which what shrinks can still be
+ * written; room in the file counts, of which `live` is in use. `was_full`: a larger reserve. */
+bool nj_lmdb_env_has_disk(const struct nj_lmdb_env *env, uint64_t live, uint64_t bytes,
+                          bool was_full);
+/* Makes the map larger when it is nearly full (or `is_full`) and below its limit; true when it did.
+ */
+bool nj_lmdb_env_grow(struct nj_lmdb_env *env, bool is_full);
+/* The same beyond the limit, which binds only what makes the database grow: a deletion needs fresh
+ * pages, too, and readers may hold all that are free. */
+bool nj_lmdb_env_grow_beyond(struct nj_lmdb_env *env);
+/* Ends growth beyond the limit, for a transaction that is bound by it. */
+void nj_lmdb_env_bind(struct nj_lmdb_env *env);
+/* Frees what processes hold that died while they read. */
+void nj_lmdb_env_forget_dead(struct nj_lmdb_env *env);
+/* Tries whether file system and map take something: a file that is removed again, a transaction
+ * that is given up. */
+enum nj_err nj_lmdb_env_probe(struct nj_lmdb_env *env) NJ_NODISCARD;
 
 /* ---- syncing (lmdb_sync.c) */
 
@@ -103,6 +118,8 @@ enum nj_err nj_lmdb_blob_sync(struct nj_lmdb_env *env) NJ_NODISCARD;
 /* Into `into`, which has room for `blob->bytes`; NJ_EMALFORMED when it is not what was written. */
 enum nj_err nj_lmdb_blob_read(const struct nj_lmdb_env *env, uint64_t number,
                               const struct nj_record_blob *blob, uint8_t *into) NJ_NODISCARD;
+/* Whether the newest state names it: false = it was let go of, and its file may be gone. */
+bool nj_lmdb_blob_is_named(const struct nj_lmdb_env *env, uint64_t number);
 void nj_lmdb_blob_remove(const struct nj_lmdb_env *env, uint64_t number);
 /* Removes the files that no record names. At the start. */
 enum nj_err nj_lmdb_blob_sweep(struct nj_lmdb_env *env, uint64_t *highest) NJ_NODISCARD;

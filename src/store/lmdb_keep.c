@@ -273,18 +273,18 @@ static enum nj_err make_pages(struct nj_lmdb *db, bool *more)
     return NJ_OK;
 }
 
-enum nj_err nj_lmdb_keep(struct nj_lmdb *db, bool *more)
+enum nj_err nj_lmdb_keep(struct nj_lmdb *db, bool with_pages, bool *more)
 {
     *more = false;
     nj_lmdb_batch_forget_pages(&db->batch);
     enum nj_err err = purge_graves(db, more);
     if (err == NJ_OK) {
-        err = make_pages(db, more);
-    }
-    if (err == NJ_OK) {
         err = expire_due(db, more);
     }
-    return err == NJ_OK ? nj_lmdb_batch_flush(db) : err;
+    if (err == NJ_OK) {
+        err = nj_lmdb_batch_flush(db);
+    }
+    return err == NJ_OK && with_pages ? make_pages(db, more) : err;
 }
 
 /* ---- after the transaction */
@@ -391,9 +391,17 @@ void nj_lmdb_keep_committed(struct nj_lmdb *db)
     db->seq_limit = batch->seq_limit;
     db->next_deadline_ms = batch->next_deadline_ms;
     atomic_fetch_add_explicit(&db->stats.rows, batch->row_delta, memory_order_relaxed);
+    atomic_store_explicit(&db->stats.live_bytes, batch->live_bytes, memory_order_relaxed);
 }
 
-void nj_lmdb_keep_given_up(struct nj_lmdb *db)
+void nj_lmdb_keep_begun(struct nj_lmdb *db)
+{
+    while (db->doubtful_count) {
+        nj_lmdb_blob_remove(&db->env, db->doubtful[--db->doubtful_count]);
+    }
+}
+
+void nj_lmdb_keep_given_up(struct nj_lmdb *db, bool is_doubtful)
 {
     const struct nj_lmdb_batch *batch = &db->batch;
     for (uint32_t i = batch->change_count; i-- > 0;) {
@@ -410,7 +418,11 @@ void nj_lmdb_keep_given_up(struct nj_lmdb *db)
             }
             break;
         case NJ_LMDB_BLOB_MADE:
-            nj_lmdb_blob_remove(&db->env, change->owner);
+            if (is_doubtful) {
+                push_number(&db->doubtful, &db->doubtful_count, &db->doubtful_cap, change->owner);
+            } else {
+                nj_lmdb_blob_remove(&db->env, change->owner);
+            }
             break;
         default:
             break;

@@ -57,6 +57,8 @@ struct walk {
     struct nj_lmdb *db;
     MDB_txn *txn;
     const struct nj_store_loader *loader;
+    uint64_t last_in_pages; /* sequence; looked for when the meta table has lost what it knew */
+    bool has_lost_limits;
 };
 
 typedef enum nj_err (*walk_fn)(struct walk *walk, struct nj_bytes key, struct nj_bytes value);
@@ -155,6 +157,16 @@ static enum nj_err index_row(struct walk *walk, struct nj_bytes key, struct nj_b
     return NJ_OK;
 }
 
+static void note_last(struct walk *walk, struct nj_bytes key, struct nj_bytes value)
+{
+    struct nj_record_row rows[NJ_RECORD_PAGE_ROWS];
+    uint32_t count = 0;
+    if (nj_record_get_page(key, value, rows, &count) == NJ_OK && count &&
+        rows[count - 1].seq > walk->last_in_pages) {
+        walk->last_in_pages = rows[count - 1].seq;
+    }
+}
+
 static enum nj_err index_page(struct walk *walk, struct nj_bytes key, struct nj_bytes value)
 {
     struct nj_lmdb *db = walk->db;
@@ -165,6 +177,9 @@ static enum nj_err index_page(struct walk *walk, struct nj_bytes key, struct nj_
     }
     if (!owner_or_ghost(db, page.owner)) {
         return NJ_ENOMEM;
+    }
+    if (walk->has_lost_limits) {
+        note_last(walk, key, value);
     }
     struct nj_store_backlog *sum = backlog_of(db->backlogs, page.owner);
     sum->queued += page.queued;
@@ -244,11 +259,16 @@ enum nj_err nj_lmdb_load_index(struct nj_lmdb *db)
     }
     for (size_t i = 0; err == NJ_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
         err = walk_table(&walk, steps[i].table, steps[i].each);
+        walk.has_lost_limits = db->seq_limit == 0;
     }
     at_least_last(&walk, NJ_LMDB_SESSION, &db->owner_limit);
     at_least_last(&walk, NJ_LMDB_ROW, &db->seq_limit);
     at_least_last(&walk, NJ_LMDB_BODY, &db->seq_limit);
+    if (walk.has_lost_limits && walk.last_in_pages >= db->seq_limit) {
+        db->seq_limit = walk.last_in_pages + 1;
+    }
     db->next_deadline_ms = 0; /* the writer looks */
+    atomic_store(&db->stats.live_bytes, nj_lmdb_env_live(&db->env, walk.txn));
     mdb_txn_abort(walk.txn);
     find_long_tails(db);
     return err;
@@ -311,6 +331,12 @@ static enum nj_err load_sub(struct walk *walk, struct nj_bytes key, struct nj_by
     return walk->loader->subscription(walk->loader->arg, owner, sub.filter, sub.value, sub.share);
 }
 
+/* What cannot be read is passed over: the broker starts with the rest. */
+static enum nj_err message_error(enum nj_err err)
+{
+    return err == NJ_OK || err == NJ_ENOMEM ? err : NJ_EMALFORMED;
+}
+
 static enum nj_err load_will(struct walk *walk, struct nj_bytes key, struct nj_bytes value)
 {
     struct nj_record_message record;
@@ -324,10 +350,11 @@ static enum nj_err load_will(struct walk *walk, struct nj_bytes key, struct nj_b
         return err;
     }
     struct nj_message *message = nj_lmdb_message_load(walk->db, walk->txn, &record, true, &err);
-    if (message) {
-        err = walk->loader->will(walk->loader->arg, owner, message, delay_s);
-        nj_message_unref(message);
+    if (!message) {
+        return message_error(err);
     }
+    err = walk->loader->will(walk->loader->arg, owner, message, delay_s);
+    nj_message_unref(message);
     return err;
 }
 
@@ -342,14 +369,15 @@ static enum nj_err load_retained(struct walk *walk, struct nj_bytes key, struct 
     }
     /* One that has expired meanwhile is told, too: the broker clears it. */
     struct nj_message *message = nj_lmdb_message_load(walk->db, walk->txn, &record, false, &err);
-    if (message) {
-        const struct nj_store_origin from = {.user = origin.user,
-                                             .client_id = origin.client_id,
-                                             .scope = origin.scope,
-                                             .by_certificate = origin.by_certificate};
-        err = walk->loader->retained(walk->loader->arg, message, has_origin ? &from : NULL);
-        nj_message_unref(message);
+    if (!message) {
+        return message_error(err);
     }
+    const struct nj_store_origin from = {.user = origin.user,
+                                         .client_id = origin.client_id,
+                                         .scope = origin.scope,
+                                         .by_certificate = origin.by_certificate};
+    err = walk->loader->retained(walk->loader->arg, message, has_origin ? &from : NULL);
+    nj_message_unref(message);
     return err;
 }
 

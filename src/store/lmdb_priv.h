@@ -5,12 +5,13 @@
  *   worker's inbox ◄──done, expired── writer ◄── commit ◄── batch ◄────────┘ many groups
  *                  ◄──rows── reader thread ◄── jobs, after the commit they have to see
  *
- * store_lmdb.c   the contract's functions, lanes          lmdb_env.c    files, tables, size
+ * store_lmdb.c   the contract's functions, lanes          lmdb_env.c    files, tables
  * lmdb_writer.c  the writer thread, joint groups          lmdb_batch.c  rows of one transaction
  * lmdb_apply.c   everything but rows                      lmdb_index.c  owners and their tails
  * lmdb_keep.c    pages, expiry, graves                    lmdb_read.c   reader thread
  * lmdb_load.c    the start                                lmdb_blob.c   payloads beside the map
- * lmdb_sync.c    how a failed fdatasync is found out      record.h      what is on the disk
+ * lmdb_sync.c    how a failed fdatasync is found out      lmdb_room.c   how large it may get
+ * record.h       what is on the disk
  */
 #ifndef NJ_STORE_LMDB_PRIV_H
 #define NJ_STORE_LMDB_PRIV_H
@@ -85,6 +86,7 @@ struct nj_lmdb_lane {
     _Alignas(64) struct nj_lmdb_list handed; /* under the lock */
     struct nj_lmdb_list queue;               /* the writer's */
     uint64_t done_cookie;                    /* the writer's: good, not reported yet; 0 = none */
+    uint32_t untold; /* the writer's: groups in it that were not told early */
 };
 
 struct nj_lmdb_stats {
@@ -94,6 +96,8 @@ struct nj_lmdb_stats {
     _Atomic uint64_t waiting; /* bytes submitted, not completed */
     _Atomic int64_t rows;
     _Atomic uint64_t quarantined;
+    _Atomic uint64_t broken;     /* groups told to be good that were refused later */
+    _Atomic uint64_t live_bytes; /* nj_lmdb_env_live, as of the last commit */
 };
 
 /* A read that may start: what it has to see is committed. */
@@ -146,28 +150,35 @@ struct nj_lmdb {
     uint64_t *to_page; /* owners whose tails may be long enough */
     uint32_t to_page_count;
     uint32_t to_page_cap;
+    uint64_t *doubtful; /* files of payloads whose transaction may or may not be on the disk */
+    uint32_t doubtful_count;
+    uint32_t doubtful_cap;
     uint64_t next_blob;
     uint64_t owner_limit; /* in the meta table: what was given out lies below */
     uint64_t seq_limit;
     uint64_t next_deadline_ms; /* wall clock; the first of the expiry table; UINT64_MAX = none */
     uint64_t full_until_ms;    /* monotonic: do not try again before */
-    uint64_t room_checked_ms;
-    uint64_t last_commit_ns; /* when the last one began */
-    uint64_t queued_ops;     /* in the lanes' queues */
+    uint64_t keep_after_ms;    /* monotonic: no housekeeping before, it met a limit */
+    uint64_t last_commit_ns;   /* when the last one began */
+    uint64_t queued_ops;       /* in the lanes' queues */
     uint64_t queued_since_ms;
-    bool has_read; /* a read waits in a queue */
-    bool is_stuck; /* all that is queued waits for parts that have not arrived */
+    uint32_t broken; /* groups told early and refused, not logged yet */
+    bool has_read;   /* a read waits in a queue */
+    bool is_stuck;   /* all that is queued waits for parts that have not arrived */
     bool keep_more;
     bool may_keep; /* under the lock: loaded, or in use without */
 };
 
-/* Housekeeping inside a transaction, a bounded amount of it (lmdb_keep.c). *more: call again soon.
- */
-enum nj_err nj_lmdb_keep(struct nj_lmdb *db, bool *more) NJ_NODISCARD;
+/* Housekeeping inside a transaction, a bounded amount of it (lmdb_keep.c): what makes room, and
+ * pages when there is some. *more: call again soon. */
+enum nj_err nj_lmdb_keep(struct nj_lmdb *db, bool with_pages, bool *more) NJ_NODISCARD;
 /* After the commit: brings the index up to date, removes files. */
 void nj_lmdb_keep_committed(struct nj_lmdb *db);
-/* After giving the transaction up: takes back what was changed ahead of it. */
-void nj_lmdb_keep_given_up(struct nj_lmdb *db);
+/* After giving the transaction up: takes back what was changed ahead of it. `is_doubtful`: its
+ * commit failed, and the disk may name its files all the same. */
+void nj_lmdb_keep_given_up(struct nj_lmdb *db, bool is_doubtful);
+/* A transaction began, so what was doubtful is not on the disk. */
+void nj_lmdb_keep_begun(struct nj_lmdb *db);
 /* At the start: a grave that is still to be emptied, a tail that may be long. */
 void nj_lmdb_keep_grave(struct nj_lmdb *db, uint64_t owner);
 void nj_lmdb_keep_long(struct nj_lmdb *db, const struct nj_lmdb_owner *owner);

@@ -11,6 +11,7 @@
 #include "store/lmdb_priv.h"
 
 #define NS_PER_MS 1000000
+#define TRIES_MAX 4
 
 struct gather {
     struct nj_lmdb *db;
@@ -22,6 +23,7 @@ struct gather {
     uint64_t bytes;
     uint64_t last_seq;
     bool is_full;
+    bool is_last_try; /* passes over what is removed meanwhile */
 };
 
 /* ---- messages */
@@ -38,6 +40,7 @@ static uint64_t monotonic_of(uint64_t deadline_ms)
     return at > 1 ? (uint64_t)at : 1;
 }
 
+/* NJ_EAGAIN when a newer state has let go of it, NJ_EMALFORMED when it is lost. */
 static enum nj_err load_payload(struct nj_lmdb *db, MDB_txn *txn, uint64_t number, uint8_t *into,
                                 size_t len)
 {
@@ -52,7 +55,12 @@ static enum nj_err load_payload(struct nj_lmdb *db, MDB_txn *txn, uint64_t numbe
     if (err == NJ_OK && blob.bytes != len) {
         err = NJ_EMALFORMED;
     }
-    return err == NJ_OK ? nj_lmdb_blob_read(&db->env, number, &blob, into) : err;
+    if (err != NJ_OK) {
+        return err == NJ_ENOENT ? NJ_EMALFORMED : err;
+    }
+    err = nj_lmdb_blob_read(&db->env, number, &blob, into);
+    /* Files go as soon as a commit lets go of them, and this transaction may be older than that. */
+    return err == NJ_EMALFORMED && !nj_lmdb_blob_is_named(&db->env, number) ? NJ_EAGAIN : err;
 }
 
 struct nj_message *nj_lmdb_message_load(struct nj_lmdb *db, MDB_txn *txn,
@@ -159,6 +167,9 @@ static enum nj_err add_row(struct gather *gather, const struct nj_record_row *re
     if (record->state != NJ_STORE_ROW_RELEASED) {
         struct nj_record_key key = nj_record_key_u64(record->body);
         enum nj_err err = get_message(gather, NJ_LMDB_BODY, &key, &message);
+        if (err == NJ_EAGAIN && gather->is_last_try) {
+            return NJ_OK;
+        }
         if (err == NJ_EMALFORMED || err == NJ_ENOENT) {
             note_damage(gather, "message");
             return NJ_OK;
@@ -261,6 +272,9 @@ static enum nj_err add_one_incoming(struct gather *gather, const struct nj_recor
         return NJ_ENOMEM;
     }
     enum nj_err err = get_message(gather, NJ_LMDB_INCOMING, key, &message);
+    if (err == NJ_EAGAIN && gather->is_last_try) {
+        return NJ_OK;
+    }
     if (err == NJ_EMALFORMED || err == NJ_ENOENT) {
         note_damage(gather, "message");
         return NJ_OK;
@@ -329,9 +343,10 @@ static struct nj_store_rows *fail_rows(struct nj_store_rows *rows, enum nj_err e
     return rows;
 }
 
-static struct nj_store_rows *run(struct nj_lmdb *db, const struct nj_lmdb_job *job)
+static struct nj_store_rows *run_once(struct nj_lmdb *db, const struct nj_lmdb_job *job,
+                                      bool is_last_try)
 {
-    struct gather gather = {.db = db, .job = job, .cap = 32};
+    struct gather gather = {.db = db, .job = job, .cap = 32, .is_last_try = is_last_try};
     gather.rows = nj_store_rows_new(job->read.cookie, gather.cap);
     if (!gather.rows) {
         /* The one who waits has to hear something. */
@@ -348,6 +363,17 @@ static struct nj_store_rows *run(struct nj_lmdb *db, const struct nj_lmdb_job *j
     (void)pthread_rwlock_unlock(&db->env.map_lock);
     gather.rows->is_end = !gather.is_full;
     return err == NJ_OK ? gather.rows : fail_rows(gather.rows, err);
+}
+
+/* The state that was read may be so old that a payload is gone: a newer one does not name it. */
+static struct nj_store_rows *run(struct nj_lmdb *db, const struct nj_lmdb_job *job)
+{
+    struct nj_store_rows *rows = run_once(db, job, false);
+    for (int tries = 1; rows->err == NJ_EAGAIN; tries++) {
+        nj_store_rows_free(rows);
+        rows = run_once(db, job, tries == TRIES_MAX);
+    }
+    return rows;
 }
 
 static struct nj_lmdb_job *take_job(struct nj_lmdb *db)

@@ -4,9 +4,9 @@
  *   idle: commit at once     busy: a commit begins at most every millisecond, or with 1,000
  * operations
  *
- * When a transaction cannot be committed, the groups that make the database grow are refused and
- * the others tried again without them; a failed sync ends all writing until the broker is started
- * anew, because nobody knows what the disk holds then. */
+ * When a transaction cannot be committed, or would fill the database to its limit, the groups that
+ * make it grow are refused and the others tried again without them; a failed sync ends all writing
+ * until the broker is started anew, because nobody knows what the disk holds then. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -21,8 +21,6 @@
 #define SPACING_NS       1000000ull
 #define MEMORY_MS        5000u /* durability memory: written so often */
 #define FULL_RETRY_MS    200u
-#define ROOM_CHECK_MS    100u
-#define TRIES_MAX        16
 #define LOOK_AT_MAX      4096u /* operations, for a read that may go first */
 #define NS_PER_MS        1000000ull
 #define NS_PER_S         1000000000ull
@@ -67,32 +65,6 @@ static void fill_up(struct nj_lmdb *db, const char *what)
     set_state(db, NJ_STORE_FULL, text);
 }
 
-/* May groups that grow be tried? Also finds out that a store is not full any more. */
-static bool check_room(struct nj_lmdb *db)
-{
-    uint64_t now_ms = nj_clock_mono_ms();
-    bool is_full = atomic_load(&db->state) == NJ_STORE_FULL;
-    if (is_full && now_ms < db->full_until_ms) {
-        return false;
-    }
-    if (!is_full && now_ms < db->room_checked_ms + ROOM_CHECK_MS) {
-        return true;
-    }
-    db->room_checked_ms = now_ms;
-    if (!nj_lmdb_env_has_room(&db->env, is_full)) {
-        fill_up(db, "it is nearly full");
-        return false;
-    }
-    if (is_full) {
-        if (nj_lmdb_env_probe(&db->env) != NJ_OK) {
-            db->full_until_ms = now_ms + FULL_RETRY_MS;
-            return false;
-        }
-        set_state(db, NJ_STORE_GOOD, "");
-    }
-    return true;
-}
-
 /* ---- reporting */
 
 static void report_good(struct nj_lmdb *db, unsigned lane)
@@ -107,8 +79,10 @@ static void report_good(struct nj_lmdb *db, unsigned lane)
 static void report(struct nj_lmdb *db, const struct nj_store_group *group)
 {
     if (group->is_told) {
+        db->broken += group->err != NJ_OK;
         return;
     }
+    db->lanes[group->lane].untold--;
     if (group->err == NJ_OK) {
         db->lanes[group->lane].done_cookie = group->cookie;
         return;
@@ -129,6 +103,19 @@ static void finish(struct nj_lmdb *db, struct nj_store_group *group)
     nj_store_group_free(group);
 }
 
+/* Durability by interval: what was acknowledged and is not kept. Nobody can be told any more. */
+static void own_up(struct nj_lmdb *db)
+{
+    if (db->broken) {
+        nj_log(NJ_LOG_ERROR,
+               "Error: the store %s could not keep %" PRIu32
+               " changes that were acknowledged before they were written.",
+               db->env.path, db->broken);
+        atomic_fetch_add_explicit(&db->stats.broken, db->broken, memory_order_relaxed);
+        db->broken = 0;
+    }
+}
+
 static void finish_chosen(struct nj_lmdb *db)
 {
     for (unsigned lane = 0; lane < db->lane_count; lane++) {
@@ -141,6 +128,7 @@ static void finish_chosen(struct nj_lmdb *db)
         report_good(db, lane);
         nj_lmdb_list_init(&db->chosen[lane]);
     }
+    own_up(db);
 }
 
 /* ---- which groups take part */
@@ -200,6 +188,66 @@ static uint32_t refuse_all(struct nj_lmdb *db, enum nj_err err, bool only_growin
     return count;
 }
 
+/* ---- room */
+
+static uint64_t live_bytes(struct nj_lmdb *db)
+{
+    return atomic_load_explicit(&db->stats.live_bytes, memory_order_relaxed);
+}
+
+static bool has_growing(const struct nj_lmdb *db, uint64_t *weight)
+{
+    bool has_some = false;
+    *weight = 0;
+    for (unsigned lane = 0; lane < db->lane_count; lane++) {
+        const struct nj_store_group *group = db->chosen[lane].head;
+        for (; group; group = group->next) {
+            if (group->err == NJ_OK && group_grows(group)) {
+                has_some = true;
+                *weight += nj_lmdb_group_weight(group);
+            }
+        }
+    }
+    return has_some;
+}
+
+/* Finds out whether a full store takes something again. */
+static bool has_recovered(struct nj_lmdb *db)
+{
+    uint64_t now_ms = nj_clock_mono_ms();
+    if (now_ms < db->full_until_ms) {
+        return false;
+    }
+    db->full_until_ms = now_ms + FULL_RETRY_MS;
+    if (nj_lmdb_env_is_nearly_full(&db->env, live_bytes(db), true) ||
+        !nj_lmdb_env_has_disk(&db->env, live_bytes(db), 0, true) ||
+        nj_lmdb_env_probe(&db->env) != NJ_OK) {
+        return false;
+    }
+    set_state(db, NJ_STORE_GOOD, "");
+    return true;
+}
+
+/* Refuses what grows when it is known beforehand that there is no room for it. What the transaction
+ * adds to the map is known at its end. */
+static void check_room(struct nj_lmdb *db)
+{
+    uint64_t weight;
+    bool may_grow = atomic_load(&db->state) != NJ_STORE_FULL || has_recovered(db);
+    if (!has_growing(db, &weight)) {
+        return;
+    }
+    if (may_grow && !nj_lmdb_env_has_disk(&db->env, live_bytes(db), 2 * weight, false)) {
+        fill_up(db, "the disk has hardly any room left");
+        may_grow = false;
+    }
+    if (may_grow) {
+        nj_lmdb_env_bind(&db->env);
+    } else {
+        (void)refuse_all(db, NJ_ENOSPC, true);
+    }
+}
+
 static void settle_joint(struct nj_lmdb *db, struct nj_store_group *group)
 {
     struct nj_joint *joint = group->joint.id ? nj_joints_find(&db->joints, group->joint.id) : NULL;
@@ -243,7 +291,21 @@ enum stage {
     STAGE_GROUP,
     STAGE_FLUSH,
     STAGE_KEEP,
+    STAGE_ROOM,
     STAGE_COMMIT
+};
+
+/* How much of the housekeeping takes part. */
+enum keep {
+    KEEP_NONE,
+    KEEP_CLEARING, /* what makes room */
+    KEEP_ALL
+};
+
+struct attempt {
+    enum keep keep;
+    enum stage stage;              /* how far it got */
+    struct nj_store_group *failed; /* at STAGE_GROUP */
 };
 
 static enum nj_err apply_group(struct nj_lmdb *db, struct nj_store_group *group)
@@ -275,22 +337,36 @@ static enum nj_err apply_chosen(struct nj_lmdb *db, struct nj_store_group **fail
     return NJ_OK;
 }
 
-static enum nj_err fill(struct nj_lmdb *db, bool with_keep, enum stage *stage,
-                        struct nj_store_group **failed)
+/* Nothing that grows may use the last tenth: it is for what shrinks. */
+static enum nj_err stay_below_limit(struct nj_lmdb *db, const struct attempt *attempt)
 {
-    *stage = STAGE_GROUP;
-    enum nj_err err = apply_chosen(db, failed);
+    uint64_t weight;
+    db->batch.live_bytes = nj_lmdb_env_live(&db->env, db->batch.txn);
+    return (attempt->keep == KEEP_ALL || has_growing(db, &weight)) &&
+                   nj_lmdb_env_is_nearly_full(&db->env, db->batch.live_bytes, false)
+               ? NJ_ELIMIT
+               : NJ_OK;
+}
+
+static enum nj_err fill(struct nj_lmdb *db, struct attempt *attempt)
+{
+    attempt->stage = STAGE_GROUP;
+    enum nj_err err = apply_chosen(db, &attempt->failed);
     if (err != NJ_OK) {
         return err;
     }
-    *stage = STAGE_FLUSH;
+    attempt->stage = STAGE_FLUSH;
     err = nj_lmdb_batch_flush(db);
-    if (err == NJ_OK && with_keep) {
-        *stage = STAGE_KEEP;
-        err = nj_lmdb_keep(db, &db->keep_more);
+    if (err == NJ_OK && attempt->keep != KEEP_NONE) {
+        attempt->stage = STAGE_KEEP;
+        err = nj_lmdb_keep(db, attempt->keep == KEEP_ALL, &db->keep_more);
+    }
+    if (err == NJ_OK) {
+        attempt->stage = STAGE_ROOM;
+        err = stay_below_limit(db, attempt);
     }
     if (err == NJ_OK && db->batch.has_new_blob) {
-        *stage = STAGE_COMMIT;
+        attempt->stage = STAGE_COMMIT;
         err = nj_lmdb_blob_sync(&db->env);
     }
     return err;
@@ -308,39 +384,42 @@ static enum nj_err begin(struct nj_lmdb *db)
     if (rc == MDB_PANIC) {
         fail(db, "its state could not be written");
     }
+    if (rc == MDB_SUCCESS) {
+        nj_lmdb_keep_begun(db);
+    }
     return nj_lmdb_error(rc);
 }
 
 /* All of it is on disk, or nothing changed. */
-static enum nj_err attempt(struct nj_lmdb *db, bool with_keep, enum stage *stage,
-                           struct nj_store_group **failed)
+static enum nj_err try_once(struct nj_lmdb *db, struct attempt *attempt)
 {
     uint64_t failures = nj_lmdb_sync_failures();
-    *failed = NULL;
-    *stage = STAGE_COMMIT;
+    attempt->failed = NULL;
+    attempt->stage = STAGE_COMMIT;
     enum nj_err err = begin(db);
     if (err != NJ_OK) {
         return err;
     }
-    err = fill(db, with_keep, stage, failed);
-    if (err != NJ_OK) {
+    err = fill(db, attempt);
+    bool is_complete = err == NJ_OK;
+    if (!is_complete) {
         mdb_txn_abort(db->batch.txn);
     } else {
-        *stage = STAGE_COMMIT;
+        attempt->stage = STAGE_COMMIT;
         err = nj_lmdb_error(mdb_txn_commit(db->batch.txn));
-        atomic_fetch_add_explicit(&db->stats.commits, 1, memory_order_relaxed);
     }
     if (nj_lmdb_sync_failures() != failures) {
         fail(db, "the disk could not be synced");
         err = NJ_EIO;
     }
     if (err == NJ_OK) {
+        atomic_fetch_add_explicit(&db->stats.commits, 1, memory_order_relaxed);
         nj_lmdb_keep_committed(db);
         if (db->batch.expired_count) {
             db->events.expired(db->events.arg, db->batch.expired, db->batch.expired_count);
         }
     } else {
-        nj_lmdb_keep_given_up(db);
+        nj_lmdb_keep_given_up(db, is_complete);
     }
     nj_lmdb_batch_reset(&db->batch);
     return err;
@@ -352,9 +431,46 @@ static bool is_about_room(enum nj_err err)
     return err == NJ_ELIMIT || err == NJ_ENOSPC || err == NJ_EIO;
 }
 
-/* What to leave out of the next attempt. False: give all of it up. */
-static bool give_way(struct nj_lmdb *db, enum nj_err err, enum stage stage,
-                     struct nj_store_group *failed, bool *with_keep)
+static void keep_less(struct nj_lmdb *db, struct attempt *attempt)
+{
+    attempt->keep = attempt->keep == KEEP_ALL ? KEEP_CLEARING : KEEP_NONE;
+    db->keep_after_ms = nj_clock_mono_ms() + FULL_RETRY_MS;
+}
+
+/* Gives way in this order: pages, then what grows, then the limit itself (for what shrinks), then
+ * the rest of the housekeeping. */
+static bool make_room(struct nj_lmdb *db, enum nj_err err, struct attempt *attempt)
+{
+    bool is_near = attempt->stage == STAGE_ROOM;
+    if (err == NJ_ELIMIT && !is_near && nj_lmdb_env_grow(&db->env, true)) {
+        return true;
+    }
+    bool had_pages = attempt->keep == KEEP_ALL;
+    if (had_pages) {
+        keep_less(db, attempt);
+    }
+    if (had_pages && err == NJ_ELIMIT) {
+        return true;
+    }
+    uint32_t refused = refuse_all(db, NJ_ENOSPC, true);
+    if (refused) {
+        const char *what = is_near ? "it is nearly full" : "no space left";
+        fill_up(db, err == NJ_EIO ? "it cannot be written" : what);
+        return true;
+    }
+    if (had_pages || (err == NJ_ELIMIT && nj_lmdb_env_grow_beyond(&db->env))) {
+        return true;
+    }
+    if (attempt->keep == KEEP_CLEARING) {
+        keep_less(db, attempt);
+        return true;
+    }
+    fill_up(db, err == NJ_EIO ? "it cannot be written" : "no space left");
+    return false;
+}
+
+/* What to leave out of the next attempt; each time it is something. False: give all of it up. */
+static bool give_way(struct nj_lmdb *db, enum nj_err err, struct attempt *attempt)
 {
     if (err == NJ_EMALFORMED) {
         fail(db, "its database is damaged");
@@ -362,37 +478,44 @@ static bool give_way(struct nj_lmdb *db, enum nj_err err, enum stage stage,
     if (has_failed(db)) {
         return false;
     }
-    if (err == NJ_ELIMIT && nj_lmdb_env_grow(&db->env, true)) {
-        return true;
-    }
-    if (stage == STAGE_KEEP) {
-        *with_keep = false;
-        return true;
-    }
     if (is_about_room(err)) {
-        fill_up(db, err == NJ_EIO ? "it cannot be written" : "no space left");
-        return refuse_all(db, NJ_ENOSPC, true) > 0;
+        return make_room(db, err, attempt);
     }
-    if (failed) {
-        refuse(db, failed, err);
+    if (attempt->stage == STAGE_KEEP) {
+        attempt->keep = KEEP_NONE;
+        db->keep_after_ms = nj_clock_mono_ms() + FULL_RETRY_MS;
+        return true;
+    }
+    if (attempt->failed) {
+        refuse(db, attempt->failed, err);
         return true;
     }
     return false;
 }
 
+static enum keep what_to_keep(struct nj_lmdb *db)
+{
+    if (nj_clock_mono_ms() < db->keep_after_ms) {
+        return KEEP_NONE;
+    }
+    return atomic_load(&db->state) == NJ_STORE_GOOD &&
+                   !nj_lmdb_env_is_nearly_full(&db->env, live_bytes(db), false)
+               ? KEEP_ALL
+               : KEEP_CLEARING;
+}
+
 static void write_chosen(struct nj_lmdb *db)
 {
-    bool with_keep = true;
-    enum stage stage;
-    struct nj_store_group *failed;
+    struct attempt attempt;
     enum nj_err err = NJ_EIO;
     (void)nj_lmdb_env_grow(&db->env, false);
-    if (!has_failed(db) && !check_room(db)) {
-        (void)refuse_all(db, NJ_ENOSPC, true);
+    if (!has_failed(db)) {
+        check_room(db);
     }
-    for (int tries = 0; !has_failed(db) && tries < TRIES_MAX; tries++) {
-        err = attempt(db, with_keep, &stage, &failed);
-        if (err == NJ_OK || !give_way(db, err, stage, failed, &with_keep)) {
+    attempt.keep = what_to_keep(db);
+    while (!has_failed(db)) {
+        err = try_once(db, &attempt);
+        if (err == NJ_OK || !give_way(db, err, &attempt)) {
             break;
         }
     }
@@ -403,18 +526,33 @@ static void write_chosen(struct nj_lmdb *db)
 
 /* ---- what there is to do, and when */
 
+/* Near its limit a store tells nothing early, so that it need not go back on its word. */
+static bool may_promise(struct nj_lmdb *db, const struct nj_store_group *group)
+{
+    int state = atomic_load(&db->state);
+    if (state == NJ_STORE_FAILED || !group_grows(group)) {
+        return state != NJ_STORE_FAILED;
+    }
+    uint64_t waiting = atomic_load_explicit(&db->stats.waiting, memory_order_relaxed);
+    return state == NJ_STORE_GOOD &&
+           !nj_lmdb_env_is_nearly_full(&db->env, live_bytes(db) + 2 * waiting, true);
+}
+
 /* Durability by interval: told at once, written later. */
 static void tell_early(struct nj_lmdb *db, struct nj_store_group *group)
 {
-    if (db->options.durability == NJ_STORE_FSYNC || group->is_read || group->joint.is_aborted) {
+    struct nj_lmdb_lane *lane = &db->lanes[group->lane];
+    if (group->is_read) {
         return;
     }
-    int state = atomic_load(&db->state);
-    if (state == NJ_STORE_FAILED || (state == NJ_STORE_FULL && group_grows(group))) {
-        return;
+    /* Never before one that was submitted earlier: the last completion speaks for all. */
+    bool is_early = db->options.durability != NJ_STORE_FSYNC && !lane->untold &&
+                    !group->joint.is_aborted && may_promise(db, group);
+    lane->untold++;
+    if (is_early) {
+        report(db, group);
+        group->is_told = true;
     }
-    report(db, group);
-    group->is_told = true;
 }
 
 /* Whether what the lane still has to write may change what the read has to give. A queue that is
@@ -490,10 +628,12 @@ static uint64_t wall_ms(void)
     return (uint64_t)(nj_clock_wall_ns() / (int64_t)NS_PER_MS);
 }
 
+/* A full store needs it most; but pages make it grow. */
 static bool is_keep_due(const struct nj_lmdb *db)
 {
-    return db->may_keep && !atomic_load(&db->state) &&
-           (db->keep_more || db->grave_count || db->to_page_count ||
+    int state = atomic_load(&db->state);
+    return db->may_keep && state != NJ_STORE_FAILED &&
+           (db->keep_more || db->grave_count || (db->to_page_count && state == NJ_STORE_GOOD) ||
             (db->next_deadline_ms != UINT64_MAX && db->next_deadline_ms <= wall_ms()));
 }
 
@@ -516,18 +656,18 @@ static uint64_t due_in_ns(const struct nj_lmdb *db)
                    ? 0
                    : (interval - waited) * NS_PER_MS;
     }
+    uint64_t now_ms = nj_clock_mono_ms();
     if (is_keep_due(db)) {
-        return spacing;
+        return now_ms < db->keep_after_ms ? (db->keep_after_ms - now_ms) * NS_PER_MS : spacing;
     }
     if (atomic_load(&db->state) == NJ_STORE_FULL) {
-        uint64_t now_ms = nj_clock_mono_ms();
         return now_ms < db->full_until_ms ? (db->full_until_ms - now_ms) * NS_PER_MS : spacing;
     }
     if (db->next_deadline_ms == UINT64_MAX || !db->may_keep || atomic_load(&db->state)) {
         return UINT64_MAX;
     }
-    uint64_t now_ms = wall_ms();
-    uint64_t wait_ms = db->next_deadline_ms > now_ms ? db->next_deadline_ms - now_ms : 0;
+    uint64_t now_wall_ms = wall_ms();
+    uint64_t wait_ms = db->next_deadline_ms > now_wall_ms ? db->next_deadline_ms - now_wall_ms : 0;
     /* The wall clock may be set: look again now and then. */
     return (wait_ms < 1000 ? wait_ms : 1000) * NS_PER_MS + spacing;
 }
@@ -554,13 +694,13 @@ static bool wait_for_work(struct nj_lmdb *db)
         /* With so much at hand it is time to write, in every mode. */
         while (take_handed(db) && db->queued_ops < OPS_MAX_INTERVAL) {
         }
+        if (db->is_closing && (!db->queued_ops || db->is_stuck)) {
+            (void)pthread_mutex_unlock(&db->lock);
+            return false; /* housekeeping goes on after the next start */
+        }
         uint64_t ns = due_in_ns(db);
         if (ns == 0) {
             break;
-        }
-        if (db->is_closing && (!db->queued_ops || db->is_stuck)) {
-            (void)pthread_mutex_unlock(&db->lock);
-            return false;
         }
         db->is_idle = !db->queued_ops || db->is_stuck || db->options.durability != NJ_STORE_FSYNC;
         wait_ns(db, ns);
@@ -581,6 +721,7 @@ static void drop_rest(struct nj_lmdb *db)
             finish(db, group);
         }
     }
+    own_up(db);
 }
 
 void *nj_lmdb_writer_main(void *arg)

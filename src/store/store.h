@@ -208,6 +208,7 @@ struct nj_store_status {
     uint64_t commits;     /* since the start */
     uint64_t rows;        /* queued or in flight */
     uint64_t quarantined; /* records set aside because they were damaged */
+    uint64_t broken;      /* groups that were completed early and not kept after all */
     char text[160];       /* what is wrong, in words; empty when nothing is */
 };
 

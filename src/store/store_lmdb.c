@@ -102,10 +102,11 @@ static void lmdb_status(struct nj_store *store, struct nj_store_status *status)
     int64_t rows = atomic_load_explicit(&db->stats.rows, memory_order_relaxed);
     *status = (struct nj_store_status){
         .state = (enum nj_store_state)atomic_load(&db->state),
-        .bytes_used = nj_lmdb_env_used(&db->env, false),
+        .bytes_used = atomic_load_explicit(&db->stats.live_bytes, memory_order_relaxed),
         .bytes_max = db->env.map_max,
         .commits = atomic_load_explicit(&db->stats.commits, memory_order_relaxed),
         .rows = rows > 0 ? (uint64_t)rows : 0,
+        .broken = atomic_load_explicit(&db->stats.broken, memory_order_relaxed),
         .quarantined = atomic_load_explicit(&db->stats.quarantined, memory_order_relaxed),
     };
     (void)pthread_mutex_lock(&db->lock);
@@ -154,6 +155,7 @@ static void lmdb_close(struct nj_store *store)
     (void)pthread_mutex_destroy(&db->job_lock);
     nj_free(db->graves);
     nj_free(db->to_page);
+    nj_free(db->doubtful); /* the next start knows */
     nj_free(db->heads);
     nj_free(db->take);
     nj_free(db->chosen);

@@ -117,7 +117,7 @@ enum nj_err nj_store_stats_read(const char *path, struct nj_store_stats *stats)
         stats->file_bytes = (uint64_t)file.st_size;
     }
     count_blobs(&view.env, stats);
-    stats->used_bytes = nj_lmdb_env_used(&view.env, true);
+    stats->used_bytes = nj_lmdb_env_live(&view.env, view.txn);
     nj_tool_view_close(&view);
     return NJ_OK;
 }

@@ -208,20 +208,8 @@ static enum nj_err check_blob(const struct nj_lmdb_env *env, MDB_val key, MDB_va
     uint8_t *payload = nj_try_alloc(blob.bytes);
     err = payload ? nj_lmdb_blob_read(env, number, &blob, payload) : NJ_ENOMEM;
     nj_free(payload);
-    return err;
-}
-
-/* In the newest state: a running broker may have let go of it meanwhile. */
-static bool is_still_named(const struct nj_lmdb_env *env, MDB_val key)
-{
-    MDB_txn *txn;
-    MDB_val value;
-    bool is_named = false;
-    if (mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn) == MDB_SUCCESS) {
-        is_named = mdb_get(txn, env->dbi[NJ_LMDB_BLOB], &key, &value) == MDB_SUCCESS;
-        mdb_txn_abort(txn);
-    }
-    return is_named;
+    /* A running broker may have let go of it meanwhile. */
+    return err != NJ_OK && !nj_lmdb_blob_is_named(env, number) ? NJ_OK : err;
 }
 
 static enum nj_err check_blobs(struct nj_tool_view *view, struct check *check)
@@ -234,7 +222,7 @@ static enum nj_err check_blobs(struct nj_tool_view *view, struct check *check)
         return nj_lmdb_error(rc);
     }
     while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == MDB_SUCCESS) {
-        if (check_blob(&view->env, key, value) != NJ_OK && is_still_named(&view->env, key)) {
+        if (check_blob(&view->env, key, value) != NJ_OK) {
             check->result->damaged_blobs++;
         }
     }

@@ -2,6 +2,7 @@
 #include "disk.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,7 +26,9 @@ static struct {
     uint64_t failed;
     int cause;
     bool forever;
-} disk = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    bool lies;
+    uint64_t room;
+} disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .room = UINT64_MAX};
 
 void disk_record(const char *path)
 {
@@ -69,6 +72,22 @@ void disk_fail(const char *prefix, uint64_t nth, int cause, bool forever)
     disk.failed = 0;
     disk.cause = cause;
     disk.forever = forever;
+    disk.lies = false;
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+void disk_lie(const char *prefix, uint64_t nth)
+{
+    disk_fail(prefix, nth, EIO, true);
+    (void)pthread_mutex_lock(&disk.lock);
+    disk.lies = true;
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+void disk_room(uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    disk.room = bytes;
     (void)pthread_mutex_unlock(&disk.lock);
 }
 
@@ -114,11 +133,17 @@ static void keep(int fd, const struct iovec *iov, int count, uint64_t offset)
     }
 }
 
-/* 0 = go on, 1 = write half of it, -1 = fail. */
-static int decide(int fd, const struct iovec *iov, int count, off_t offset)
+enum verdict {
+    GO_ON,
+    WRITE_HALF,
+    FAIL,
+    WRITE_AND_FAIL
+};
+
+static enum verdict decide(int fd, const struct iovec *iov, int count, off_t offset)
 {
     char path[256];
-    int verdict = 0;
+    enum verdict verdict = GO_ON;
     (void)pthread_mutex_lock(&disk.lock);
     if (disk.path[0] || disk.nth) {
         path_of(fd, path);
@@ -129,7 +154,10 @@ static int decide(int fd, const struct iovec *iov, int count, off_t offset)
             disk.calls++;
             if (disk.calls == disk.nth || (disk.forever && disk.calls > disk.nth)) {
                 disk.failed++;
-                verdict = disk.cause ? -1 : 1;
+                verdict = disk.cause ? FAIL : WRITE_HALF;
+                if (disk.lies && disk.calls == disk.nth) {
+                    verdict = WRITE_AND_FAIL;
+                }
                 errno = disk.cause;
             }
         }
@@ -151,8 +179,12 @@ ssize_t disk_pwrite(int fd, const void *data, size_t len, off_t offset)
         *(void **)&next = dlsym(RTLD_NEXT, "pwrite");
     }
     const struct iovec one = {.iov_base = (void *)data, .iov_len = len};
-    int verdict = decide(fd, &one, 1, offset);
-    return verdict < 0 ? -1 : next(fd, data, verdict ? len / 2 : len, offset);
+    enum verdict verdict = decide(fd, &one, 1, offset);
+    if (verdict == FAIL) {
+        return -1;
+    }
+    ssize_t done = next(fd, data, verdict == WRITE_HALF ? len / 2 : len, offset);
+    return verdict == WRITE_AND_FAIL ? (errno = EIO, -1) : done;
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int count)
@@ -161,6 +193,28 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
     if (!next) {
         *(void **)&next = dlsym(RTLD_NEXT, "writev");
     }
-    int verdict = decide(fd, iov, count, lseek(fd, 0, SEEK_CUR));
-    return verdict < 0 ? -1 : next(fd, iov, verdict ? (count + 1) / 2 : count);
+    enum verdict verdict = decide(fd, iov, count, lseek(fd, 0, SEEK_CUR));
+    if (verdict == FAIL) {
+        return -1;
+    }
+    ssize_t done = next(fd, iov, verdict == WRITE_HALF ? (count + 1) / 2 : count);
+    return verdict == WRITE_AND_FAIL ? (errno = EIO, -1) : done;
+}
+
+typedef int (*fstatvfs_fn)(int fd, struct statvfs *info);
+
+int fstatvfs(int fd, struct statvfs *info)
+{
+    static fstatvfs_fn next;
+    if (!next) {
+        *(void **)&next = dlsym(RTLD_NEXT, "fstatvfs");
+    }
+    int done = next(fd, info);
+    (void)pthread_mutex_lock(&disk.lock);
+    if (done == 0 && disk.room != UINT64_MAX) {
+        info->f_bavail = disk.room / info->f_frsize;
+        info->f_blocks = (fsblkcnt_t)(1ull << 40) / info->f_frsize;
+    }
+    (void)pthread_mutex_unlock(&disk.lock);
+    return done;
 }

@@ -36,5 +36,10 @@ void disk_forget(void);
  * written, as on a full disk), once or from then on; n = 0 stops it. */
 void disk_fail(const char *prefix, uint64_t nth, int cause, bool forever);
 uint64_t disk_failed(void);
+/* The n-th such write is done and reported as failed all the same, and all after it fail: what a
+ * power cut or a controller may make of it. */
+void disk_lie(const char *prefix, uint64_t nth);
+/* What file systems say that they have left; UINT64_MAX = the truth. */
+void disk_room(uint64_t bytes);
 
 #endif

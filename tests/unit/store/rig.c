@@ -134,6 +134,75 @@ struct nj_store_rows *rig_read(struct rig *rig, const struct nj_store_read *read
     return rows;
 }
 
+enum nj_err rig_save(struct rig *rig)
+{
+    const struct nj_store_session session = {.owner = RIG_OWNER,
+                                             .origin = {.client_id = NJ_BYTES_LIT("c")},
+                                             .away_ms = 1,
+                                             .expiry_s = 9};
+    const struct nj_store_op op = {
+        .kind = NJ_STORE_SESSION_SAVE, .owner = RIG_OWNER, .session = &session};
+    return rig_do(rig, &op, 1);
+}
+
+uint64_t rig_submit_append(struct rig *rig, uint64_t seq, size_t bytes, uint64_t expires_ms)
+{
+    struct nj_message *message = rig_message("t", bytes, expires_ms);
+    const struct nj_store_op op = {
+        .kind = NJ_STORE_QUEUE_APPEND, .owner = RIG_OWNER, .seq = seq, .message = message};
+    uint64_t cookie = rig_submit(rig, 0, &op, 1, NULL);
+    nj_message_unref(message);
+    return cookie;
+}
+
+enum nj_err rig_append(struct rig *rig, uint64_t seq, size_t bytes, uint64_t expires_ms)
+{
+    return rig_wait(rig, 0, rig_submit_append(rig, seq, bytes, expires_ms));
+}
+
+enum nj_err rig_take_off(struct rig *rig, uint64_t seq)
+{
+    const struct nj_store_op op = {.kind = NJ_STORE_QUEUE_REMOVE, .owner = RIG_OWNER, .seq = seq};
+    return rig_do(rig, &op, 1);
+}
+
+uint32_t rig_rows_in_store(struct rig *rig)
+{
+    const struct nj_store_read read = {
+        .owner = RIG_OWNER, .max_rows = UINT32_MAX, .max_bytes = UINT64_MAX, .with_flights = true};
+    struct nj_store_rows *rows = rig_read(rig, &read);
+    assert_int_equal(rows->err, NJ_OK);
+    uint32_t count = rows->count;
+    nj_store_rows_free(rows);
+    return count;
+}
+
+enum nj_store_state rig_state(struct rig *rig, char text[160])
+{
+    struct nj_store_status status;
+    nj_store_status(rig->store, &status);
+    if (text) {
+        memcpy(text, status.text, sizeof(status.text));
+    }
+    return status.state;
+}
+
+void rig_wait_until_good(struct rig *rig)
+{
+    while (rig_state(rig, NULL) != NJ_STORE_GOOD) {
+        (void)usleep(5000);
+    }
+}
+
+void rig_append_until_taken(struct rig *rig, uint64_t seq)
+{
+    enum nj_err err;
+    while ((err = rig_append(rig, seq, 100, 0)) != NJ_OK) {
+        assert_int_equal(err, NJ_ENOSPC);
+        rig_wait_until_good(rig);
+    }
+}
+
 struct nj_message *rig_message(const char *topic, size_t payload_len, uint64_t expires_ms)
 {
     char *payload = nj_alloc(payload_len + 1);

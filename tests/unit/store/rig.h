@@ -43,6 +43,21 @@ enum nj_err rig_do(struct rig *rig, const struct nj_store_op *ops, unsigned coun
 /* The caller frees the rows. */
 struct nj_store_rows *rig_read(struct rig *rig, const struct nj_store_read *read);
 
+/* What most tests do, with one session (RIG_OWNER, away) on lane 0. */
+#define RIG_OWNER 1
+enum nj_err rig_save(struct rig *rig);
+enum nj_err rig_append(struct rig *rig, uint64_t seq, size_t bytes, uint64_t expires_ms);
+/* Submits only; returns the cookie. */
+uint64_t rig_submit_append(struct rig *rig, uint64_t seq, size_t bytes, uint64_t expires_ms);
+enum nj_err rig_take_off(struct rig *rig, uint64_t seq);
+uint32_t rig_rows_in_store(struct rig *rig);
+/* `text` may be NULL. */
+enum nj_store_state rig_state(struct rig *rig, char text[160]);
+/* A full store finds out by itself that it is not any more: nobody has to submit anything. */
+void rig_wait_until_good(struct rig *rig);
+/* Tries until the store takes the row, which it refuses for lack of room only. */
+void rig_append_until_taken(struct rig *rig, uint64_t seq);
+
 struct nj_message *rig_message(const char *topic, size_t payload_len, uint64_t expires_ms);
 
 #endif

@@ -1,8 +1,11 @@
 /* The durable store, one step at a time: what was completed is there after closing and opening. */
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "rig.h"
+#include "store/lmdb_priv.h"
 #include "support/test.h"
 
 /* ---- what a load tells */
@@ -460,6 +463,140 @@ static void tells_early_by_interval_and_writes_in_time(void **state)
     }
 }
 
+/* ---- records that are lost */
+
+static void take_from_table(struct rig *rig, enum nj_lmdb_table table, struct nj_record_key key)
+{
+    struct nj_lmdb_env env;
+    MDB_txn *txn;
+    MDB_val k = nj_lmdb_key(&key);
+    assert_int_equal(nj_lmdb_env_open(&env, rig->path, 0), NJ_OK);
+    assert_int_equal(mdb_txn_begin(env.env, NULL, 0, &txn), MDB_SUCCESS);
+    assert_int_equal(mdb_del(txn, env.dbi[table], &k, NULL), MDB_SUCCESS);
+    assert_int_equal(mdb_txn_commit(txn), MDB_SUCCESS);
+    nj_lmdb_env_close(&env);
+}
+
+/* Numbers are never given out twice, also when the note of them is lost and the highest one stands
+ * in a page only. */
+static void finds_the_highest_number_in_pages(void **state)
+{
+    struct rig *rig = *state;
+    enum {
+        COUNT = 64
+    };
+    struct nj_store_highest highest;
+    assert_int_equal(rig_open(rig), NJ_OK);
+    assert_int_equal(save(rig, 1, 1), NJ_OK);
+    assert_int_equal(save(rig, 2, 1), NJ_OK);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        struct nj_store_op ops[2] = {
+            {.kind = NJ_STORE_QUEUE_APPEND, .owner = 1, .seq = 2 * i + 1, .qos = 1},
+            {.kind = NJ_STORE_QUEUE_APPEND, .owner = 2, .seq = 2 * i + 2, .qos = 1},
+        };
+        ops[0].message = ops[1].message =
+            rig_message("t", 10, 0); /* one body, numbered by the first */
+        assert_int_equal(rig_do(rig, ops, 2), NJ_OK);
+        nj_message_unref(ops[0].message);
+    }
+    /* The pages are made after the last row was told: another commit, then they are there. */
+    assert_int_equal(save(rig, 1, 1), NJ_OK);
+    assert_int_equal(save(rig, 2, 1), NJ_OK);
+    rig_close(rig);
+    take_from_table(rig, NJ_LMDB_META, nj_record_key_text("next seq"));
+    assert_int_equal(rig_open(rig), NJ_OK);
+    (void)load(rig, &highest);
+    assert_true(highest.seq >= 2 * COUNT);
+}
+
+static void starts_without_a_payload_that_is_lost(void **state)
+{
+    struct rig *rig = *state;
+    struct nj_store_status status;
+    struct nj_message *big = rig_message("state/1", 200000, 0);
+    struct nj_message *small = rig_message("state/2", 100, 0);
+    const struct nj_store_op ops[] = {
+        {.kind = NJ_STORE_RETAIN_SET, .message = big},
+        {.kind = NJ_STORE_RETAIN_SET, .message = small},
+    };
+    assert_int_equal(rig_open(rig), NJ_OK);
+    assert_int_equal(rig_do(rig, ops, 2), NJ_OK);
+    rig_close(rig);
+    take_from_table(rig, NJ_LMDB_BLOB, nj_record_key_u64(1));
+    assert_int_equal(rig_open(rig), NJ_OK);
+    struct seen seen = load(rig, NULL);
+    assert_int_equal(seen.retained, 1);
+    assert_string_equal(seen.topic, "state/2");
+    nj_store_status(rig->store, &status);
+    assert_int_equal(status.quarantined, 1);
+    nj_message_unref(big);
+    nj_message_unref(small);
+}
+
+/* ---- closing */
+
+static struct nj_lmdb *closing_db;
+
+static void done_when_it_closes(void *arg, unsigned lane, uint64_t cookie, enum nj_err err)
+{
+    for (bool is_closing = false; !is_closing;) {
+        (void)usleep(1000);
+        (void)pthread_mutex_lock(&closing_db->lock);
+        is_closing = closing_db->is_closing;
+        (void)pthread_mutex_unlock(&closing_db->lock);
+    }
+    struct rig *rig = arg;
+    (void)pthread_mutex_lock(&rig->lock);
+    rig->done[lane] = cookie;
+    rig->failed += err != NJ_OK;
+    (void)pthread_mutex_unlock(&rig->lock);
+}
+
+static uint64_t subscriptions_on_disk(struct rig *rig)
+{
+    struct nj_lmdb_env *env = &((struct nj_lmdb *)rig->store)->env;
+    MDB_txn *txn;
+    MDB_stat stat = {0};
+    assert_int_equal(mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn), MDB_SUCCESS);
+    assert_int_equal(mdb_stat(txn, env->dbi[NJ_LMDB_SUB], &stat), MDB_SUCCESS);
+    mdb_txn_abort(txn);
+    return stat.ms_entries;
+}
+
+/* What a deleted session leaves may be much: it is cleared away after the next start. */
+static void closes_without_waiting_for_housekeeping(void **state)
+{
+    struct rig *rig = *state;
+    enum {
+        GROUPS = 5,
+        SUBS = 1000
+    };
+    static struct nj_store_op ops[SUBS];
+    static char filters[SUBS][16];
+    assert_int_equal(rig_open(rig), NJ_OK);
+    assert_int_equal(save(rig, 1, 1), NJ_OK);
+    for (unsigned group = 0; group < GROUPS; group++) {
+        for (unsigned i = 0; i < SUBS; i++) {
+            (void)snprintf(filters[i], sizeof(filters[i]), "a/%u/%u", group, i);
+            ops[i] = (struct nj_store_op){
+                .kind = NJ_STORE_SUBSCRIBE, .owner = 1, .bytes = nj_bytes_of(filters[i])};
+        }
+        assert_int_equal(rig_do(rig, ops, SUBS), NJ_OK);
+    }
+    closing_db = (struct nj_lmdb *)rig->store;
+    closing_db->events.done = done_when_it_closes;
+    const struct nj_store_op delete = {.kind = NJ_STORE_SESSION_DELETE, .owner = 1};
+    (void)rig_submit(rig, 0, &delete, 1, NULL);
+    rig_close(rig);
+    assert_int_equal(rig->failed, 0);
+    assert_int_equal(rig_open(rig), NJ_OK);
+    assert_in_range(subscriptions_on_disk(rig), 1, GROUPS * SUBS);
+    (void)load(rig, NULL); /* from here on it clears away */
+    while (subscriptions_on_disk(rig)) {
+        (void)usleep(1000);
+    }
+}
+
 static int set_up(void **state)
 {
     static struct rig rig;
@@ -487,6 +624,9 @@ int main(void)
         TEST(removes_rows_whose_time_has_come_and_says_so),
         TEST(commits_joint_groups_together_or_not_at_all),
         TEST(tells_early_by_interval_and_writes_in_time),
+        TEST(finds_the_highest_number_in_pages),
+        TEST(starts_without_a_payload_that_is_lost),
+        TEST(closes_without_waiting_for_housekeeping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
