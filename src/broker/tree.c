@@ -146,6 +146,20 @@ void nj_tree_touch(struct nj_tree *tree)
     atomic_fetch_add_explicit(&tree->generation, 1, memory_order_release);
 }
 
+/* As the last one, so that children are found in the order in which they came. */
+static void link_sibling(struct nj_tree_node *parent, struct nj_tree_node *node)
+{
+    struct nj_tree_node *first = atomic_load_explicit(&parent->first_child, memory_order_relaxed);
+    if (!first) {
+        node->prev_sibling = node;
+        atomic_store_explicit(&parent->first_child, node, memory_order_release);
+        return;
+    }
+    node->prev_sibling = first->prev_sibling;
+    atomic_store_explicit(&first->prev_sibling->next_sibling, node, memory_order_release);
+    first->prev_sibling = node;
+}
+
 static struct nj_tree_node *child_add(struct nj_tree *tree, struct nj_tree_node *parent,
                                       struct nj_bytes level)
 {
@@ -163,16 +177,11 @@ static struct nj_tree_node *child_add(struct nj_tree *tree, struct nj_tree_node 
     _Atomic(struct nj_tree_node *) *bucket = &tree->buckets[node->hash & tree->bucket_mask];
     atomic_store_explicit(&node->bucket_next, atomic_load_explicit(bucket, memory_order_relaxed),
                           memory_order_relaxed);
-    struct nj_tree_node *first = atomic_load_explicit(&parent->first_child, memory_order_relaxed);
-    atomic_store_explicit(&node->next_sibling, first, memory_order_relaxed);
-    if (first) {
-        first->prev_sibling = node;
-    }
     atomic_fetch_or_explicit(&parent->wild, wild_bit(node->level, node->level_len),
                              memory_order_relaxed);
     /* The node is complete before it can be reached by either way. */
     atomic_store_explicit(bucket, node, memory_order_release);
-    atomic_store_explicit(&parent->first_child, node, memory_order_release);
+    link_sibling(parent, node);
     parent->child_count++;
     tree->count++;
     return node;
@@ -182,21 +191,17 @@ struct nj_tree_node *nj_tree_insert(struct nj_tree *tree, struct nj_bytes path)
 {
     struct nj_tree_node *node = tree->root;
     struct nj_bytes level;
-    bool is_new = false;
     while (next_level(&path, &level)) {
         struct nj_tree_node *child = child_find(tree, node, level);
         if (!child) {
             child = child_add(tree, node, level);
-            is_new = true;
+            grow(tree);
         }
         if (!child) {
             nj_tree_prune(tree, node);
             return NULL;
         }
         node = child;
-    }
-    if (is_new) {
-        grow(tree);
     }
     /* Also when the node was there without a value: it is about to match. */
     nj_tree_touch(tree);
@@ -218,11 +223,15 @@ static void unlink_bucket(struct nj_tree *tree, struct nj_tree_node *node)
 static void unlink_sibling(struct nj_tree_node *node)
 {
     struct nj_tree_node *next = atomic_load_explicit(&node->next_sibling, memory_order_relaxed);
+    struct nj_tree_node *first =
+        atomic_load_explicit(&node->parent->first_child, memory_order_relaxed);
     _Atomic(struct nj_tree_node *) *link =
-        node->prev_sibling ? &node->prev_sibling->next_sibling : &node->parent->first_child;
+        node == first ? &node->parent->first_child : &node->prev_sibling->next_sibling;
     atomic_store_explicit(link, next, memory_order_release);
     if (next) {
         next->prev_sibling = node->prev_sibling;
+    } else if (node != first) {
+        first->prev_sibling = node->prev_sibling;
     }
 }
 
@@ -388,16 +397,36 @@ static enum nj_err add_children(const struct nj_tree *tree, struct nj_tree_node 
     return err;
 }
 
-/* Everything below the frontier, the frontier itself included unless it is the root. */
-static enum nj_err add_subtrees(const struct nj_tree *tree, struct nj_tree_nodes *frontier,
+/* The node after `at` in the subtree of `top`, parents before their children; NULL at the end. What
+ * is hidden below the root is left out. A node that was unlinked meanwhile still leads on. */
+static struct nj_tree_node *next_below(const struct nj_tree *tree, const struct nj_tree_node *top,
+                                       const struct nj_tree_node *at)
+{
+    struct nj_tree_node *next = atomic_load_explicit(&at->first_child, memory_order_acquire);
+    const struct nj_tree_node *parent = at;
+    while (next ? is_hidden(tree, parent, next) : parent != top) {
+        const struct nj_tree_node *from = next ? next : parent;
+        parent = from->parent;
+        next = atomic_load_explicit(&from->next_sibling, memory_order_acquire);
+    }
+    return next;
+}
+
+/* Everything below the nodes of the frontier, each of them itself at the end (but not the root,
+ * which has no value): the order in which Mosquitto goes through retained messages. */
+static enum nj_err add_subtrees(const struct nj_tree *tree, const struct nj_tree_nodes *frontier,
                                 uint32_t from, struct nj_tree_nodes *out)
 {
     enum nj_err err = NJ_OK;
     for (uint32_t i = from; i < frontier->count && err == NJ_OK; i++) {
-        struct nj_tree_node *at = frontier->node[i];
-        err = add_if_valued(out, at);
+        struct nj_tree_node *top = frontier->node[i];
+        struct nj_tree_node *at = next_below(tree, top, top);
+        while (at && err == NJ_OK) {
+            err = add_if_valued(out, at);
+            at = next_below(tree, top, at);
+        }
         if (err == NJ_OK) {
-            err = add_children(tree, at, frontier);
+            err = add_if_valued(out, top);
         }
     }
     return err;

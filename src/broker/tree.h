@@ -32,7 +32,7 @@ struct nj_tree_node {
     _Atomic(struct nj_tree_node *) bucket_next;
     _Atomic(struct nj_tree_node *) first_child;
     _Atomic(struct nj_tree_node *) next_sibling;
-    struct nj_tree_node *prev_sibling; /* writers only */
+    struct nj_tree_node *prev_sibling; /* writers only; the first one's is the last */
     _Atomic(void *) value;             /* the user's; NULL = this node is only a way to others */
     uint32_t hash;
     uint32_t child_count; /* writers only */
@@ -75,7 +75,8 @@ void nj_tree_nodes_fini(struct nj_tree_nodes *nodes);
 enum nj_err nj_tree_match_topic(const struct nj_tree *tree, struct nj_bytes topic,
                                 struct nj_tree_nodes *scratch, struct nj_tree_nodes *out)
     NJ_NODISCARD;
-/* Tree of topics: all nodes with a value whose topic is matched by `filter`. Readers. */
+/* Tree of topics: all nodes with a value whose topic is matched by `filter`, siblings in the order
+ * in which they came. Readers. */
 enum nj_err nj_tree_match_filter(const struct nj_tree *tree, struct nj_bytes filter,
                                  struct nj_tree_nodes *scratch, struct nj_tree_nodes *out)
     NJ_NODISCARD;

@@ -158,6 +158,49 @@ static void finds_exactly_what_was_inserted(void **state)
     nj_tree_free(tree, NULL);
 }
 
+static void assert_order(const struct nj_tree *tree, const char *filter, const char *expected)
+{
+    struct nj_tree_nodes scratch = {0};
+    struct nj_tree_nodes out = {0};
+    char found[200] = "";
+    size_t len = 0;
+    assert_int_equal(nj_tree_match_filter(tree, nj_bytes_of(filter), &scratch, &out), NJ_OK);
+    for (uint32_t i = 0; i < out.count; i++) {
+        len += nj_tree_path(out.node[i], found + len, sizeof(found) - len - 1);
+        found[len++] = ' ';
+    }
+    assert_string_equal(found, expected);
+    nj_tree_nodes_fini(&scratch);
+    nj_tree_nodes_fini(&out);
+}
+
+static void gives_siblings_in_the_order_in_which_they_came(void **state)
+{
+    (void)state;
+    struct nj_tree *tree = nj_tree_new(NULL, 2);
+    static const char *const topics[] = {"r/z/1", "r/a", "$s/x", "r/a/2", "r/m", "r/z/0", "r", "q"};
+    for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
+        atomic_store(&nj_tree_insert(tree, nj_bytes_of(topics[i]))->value, tree);
+    }
+    assert_order(tree, "r/#", "r/z/1 r/z/0 r/a r/a/2 r/m r ");
+    assert_order(tree, "#", "r r/z/1 r/z/0 r/a r/a/2 r/m q ");
+    assert_order(tree, "r/+", "r/a r/m ");
+    assert_order(tree, "r/+/+", "r/z/1 r/z/0 r/a/2 ");
+    assert_order(tree, "+/z/#", "r/z/1 r/z/0 ");
+    assert_order(tree, "$s/#", "$s/x ");
+    /* The first, one between, the last go; the last place is taken again. */
+    static const char *const gone[] = {"r/z/1", "r/z/0", "r/a/2", "r/m"};
+    for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
+        struct nj_tree_node *node = nj_tree_find(tree, nj_bytes_of(gone[i]));
+        atomic_store(&node->value, NULL);
+        nj_tree_prune(tree, node);
+    }
+    atomic_store(&nj_tree_insert(tree, nj_bytes_of("r/y"))->value, tree);
+    atomic_store(&nj_tree_insert(tree, nj_bytes_of("r/b"))->value, tree);
+    assert_order(tree, "r/#", "r/a r/y r/b r ");
+    nj_tree_free(tree, NULL);
+}
+
 static void leaves_nothing_behind_without_memory(void **state)
 {
     (void)state;
@@ -211,6 +254,7 @@ int main(void)
         cmocka_unit_test(matches_topics_like_the_grammar),
         cmocka_unit_test(matches_filters_like_the_grammar),
         cmocka_unit_test(finds_exactly_what_was_inserted),
+        cmocka_unit_test(gives_siblings_in_the_order_in_which_they_came),
         cmocka_unit_test(leaves_nothing_behind_without_memory),
         cmocka_unit_test(copes_with_the_deepest_and_longest_levels),
     };
