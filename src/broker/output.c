@@ -88,7 +88,7 @@ static void describe(const struct nj_link *link, const struct nj_publication *pu
         uint64_t now = link->shard->now_ms;
         out->has_message_expiry = true;
         out->message_expiry_s =
-            view->expires_ms > now ? (uint32_t)((view->expires_ms - now + 999) / 1000) : 1;
+            view->expires_ms > now ? (uint32_t)((view->expires_ms - now + 999) / 1000) : 0;
     }
 }
 
