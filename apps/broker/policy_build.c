@@ -57,6 +57,7 @@ struct nj_limits *nj_limits_build(const struct nj_settings *settings)
         .sends_reason_strings = mode->sends_reason_strings,
         .checks_payload_format = mode->checks_payload_format,
         .names_unknown_ids = mode->names_unknown_ids,
+        .errors_as_original = mode->errors_as_original,
     };
     return limits;
 }

@@ -66,12 +66,14 @@ static void ticket_remove(struct nj_shard *shard, struct nj_hold *hold)
     *at = hold->ticket_next;
 }
 
-/* The publisher was too far ahead of the store and is not any more. */
+/* The publisher was too far ahead of the store and is not any more, or nothing is owed to it. */
 static void let_go(struct nj_session *session)
 {
     session->held_count--;
-    if (session->link && session->link->is_held_back && session->held_count <= NJ_HELD_MAX / 2 &&
-        session->shard->store_state == NJ_STORE_GOOD) {
+    bool has_caught_up =
+        session->held_count <= NJ_HELD_MAX / 2 && session->shard->store_state == NJ_STORE_GOOD;
+    if (session->link && session->link->is_held_back &&
+        (has_caught_up || session->held_count == 0)) {
         nj_link_read_on(session->link);
     }
 }
@@ -251,6 +253,53 @@ void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const
     }
     nj_list_push_back(&session->held, &hold->in_session);
     release(session);
+}
+
+static const uint8_t pingresp[] = {NJ_MQTT_PINGRESP << 4, 0};
+
+static void send_pong(struct nj_link *link)
+{
+    if (!nj_link_takes(link, sizeof(pingresp))) {
+        return;
+    }
+    uint8_t *room = nj_link_frame_late(link, sizeof(pingresp));
+    if (!room) {
+        nj_link_fail_memory(link);
+        return;
+    }
+    memcpy(room, pingresp, sizeof(pingresp));
+    NJ_STAT_ADD(link->shard, messages_sent, 1);
+}
+
+bool nj_session_pong(struct nj_session *session)
+{
+    if (nj_list_is_empty(&session->held) || session->held_count >= NJ_HELD_MAX) {
+        send_pong(session->link);
+        return true;
+    }
+    nj_session_answer(session, NJ_HOLD_PINGRESP, pingresp, sizeof(pingresp), NULL,
+                      (struct nj_wait){0});
+    return false;
+}
+
+void nj_session_overtake(struct nj_session *session)
+{
+    nj_list_each_safe (node, &session->held) {
+        struct nj_hold *hold = NJ_CONTAINER(node, struct nj_hold, in_session);
+        if (hold->kind == NJ_HOLD_PINGRESP) {
+            send_pong(session->link);
+            hold_free(session->shard, hold);
+        }
+    }
+}
+
+bool nj_session_owes_answers(struct nj_session *session)
+{
+    if (nj_list_is_empty(&session->held)) {
+        return false;
+    }
+    nj_link_hold_back(session->link);
+    return true;
 }
 
 struct pump_after {

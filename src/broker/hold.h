@@ -27,6 +27,7 @@ enum nj_hold_kind {
     NJ_HOLD_SUBACK,
     NJ_HOLD_UNSUBACK,
     NJ_HOLD_CONNACK,
+    NJ_HOLD_PINGRESP,
     NJ_HOLD_TICKET, /* no session: another worker waits */
     NJ_HOLD_PARTS,  /* no session: a joint group waits until its parts are counted */
 };
@@ -56,7 +57,7 @@ struct nj_hold {
     uint8_t reason; /* of the acknowledgement */
     uint16_t packet_id;
     uint32_t len;
-    uint8_t frame[]; /* SUBACK, UNSUBACK, CONNACK: as it goes out */
+    uint8_t frame[]; /* SUBACK, UNSUBACK, CONNACK, PINGRESP: as it goes out */
 };
 
 /* What an answer waits for; all zero = nothing. */
@@ -83,6 +84,14 @@ void nj_session_ack_unknown(struct nj_session *session, enum nj_hold_kind kind, 
 /* The same for an encoded frame. Takes `replay` over (may be NULL). */
 void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const uint8_t *frame,
                        uint32_t len, struct nj_replay *replay, struct nj_wait wait);
+/* PINGRESP, behind the answers to what the client had sent before, so that it may take PINGREQ for
+ * a barrier. False: it waits for them, and is to overtake them before the client loses patience. */
+bool nj_session_pong(struct nj_session *session);
+/* Sends every PINGRESP that waits, in front of what it waits for. */
+void nj_session_overtake(struct nj_session *session);
+/* Before a connection ends by what the client sent: true when answers to earlier packets wait for
+ * the store. Then it is held back, and the packet has its turn again when they are out. */
+bool nj_session_owes_answers(struct nj_session *session);
 /* Calls nj_session_pump when `group` is complete. The session has a flow. */
 void nj_session_pump_later(struct nj_session *session, uint64_t group);
 /* Answers `ticket` of worker `from` now or when what it waits for is done. */

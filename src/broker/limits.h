@@ -31,6 +31,7 @@ struct nj_limits {
     bool sends_reason_strings;
     bool checks_payload_format; /* what is said to be UTF-8 has to be */
     bool names_unknown_ids;     /* 0x92 in PUBREL and PUBCOMP */
+    bool errors_as_original;    /* 0x81 for more, answers of the wrong kind end it */
     bool is_compat_store;
 };
 

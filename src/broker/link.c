@@ -72,6 +72,8 @@ uint8_t *nj_link_frame_late(struct nj_link *link, size_t len)
     uint8_t *room = nj_out_frame(&link->shard->chunks, &link->out, len);
     if (room && !link->is_dirty) {
         nj_shard_mark_late(link->shard, link);
+    } else if (room && !link->is_late) {
+        link->shard->is_answer_early = true; /* it goes out with what was put before it */
     }
     return room;
 }

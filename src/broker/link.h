@@ -66,6 +66,7 @@ struct nj_link {
     enum nj_mqtt_version version;
     bool wants_problem_info;
     bool is_dirty;     /* in shard->dirty or shard->dirty_late */
+    bool is_late;      /* in the latter */
     bool is_blocked;   /* waits for the socket */
     bool is_closing;   /* no more input or output for it */
     bool is_ready;     /* CONNACK is out: messages may follow */
@@ -93,7 +94,8 @@ void nj_link_hold_back(struct nj_link *link);
 void nj_link_read_on(struct nj_link *link);
 /* Memory is short in a place where the connection cannot go on: it is closed. */
 void nj_link_fail_memory(struct nj_link *link);
-/* For acknowledgements to publishers: flushed after everything else. */
+/* For acknowledgements to publishers and PINGRESP: flushed after everything else, so that whoever
+ * has the answer knows that what came before it was handed to the other workers. */
 uint8_t *nj_link_frame_late(struct nj_link *link, size_t len) NJ_NODISCARD;
 
 #endif

@@ -420,6 +420,19 @@ static void finish(struct nj_session *session, struct nj_flight *flight)
     nj_session_pump(session);
 }
 
+bool nj_session_expects(const struct nj_session *session, enum nj_mqtt_type ack, uint16_t packet_id)
+{
+    const struct nj_flight *flight = session->flow ? nj_flow_find(session->flow, packet_id) : NULL;
+    if (!flight || ack == NJ_MQTT_PUBREL) {
+        return true;
+    }
+    if (flight->state == NJ_FLIGHT_WAIT_PUBACK) {
+        return ack == NJ_MQTT_PUBACK;
+    }
+    return ack == NJ_MQTT_PUBREC ||
+           (ack == NJ_MQTT_PUBCOMP && flight->state == NJ_FLIGHT_WAIT_PUBCOMP);
+}
+
 void nj_session_puback(struct nj_session *session, uint16_t packet_id)
 {
     struct nj_flight *flight = session->flow ? nj_flow_find(session->flow, packet_id) : NULL;

@@ -277,4 +277,5 @@ void nj_shard_mark_rest(struct nj_shard *shard, struct nj_link *link)
 void nj_shard_mark_late(struct nj_shard *shard, struct nj_link *link)
 {
     mark(&shard->dirty_late, &shard->late_count, &shard->late_cap, link);
+    link->is_late = true;
 }

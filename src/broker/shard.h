@@ -111,6 +111,7 @@ struct nj_shard {
     struct nj_link **dirty_late; /* only answers to publishers: flushed last */
     uint32_t late_count;
     uint32_t late_cap;
+    bool is_answer_early;  /* among what is flushed first: batches are to go before it */
     struct nj_link **rest; /* dirty ones with much to write: see turn.h */
     uint32_t rest_count;
     uint32_t rest_cap;

@@ -197,6 +197,7 @@ struct nj_mode_settings {
     bool sends_response_info;
     bool checks_payload_format;
     bool names_unknown_ids;
+    bool errors_as_original;
     bool nofollow_credentials;
     bool http_as_original;    /* rights by path, 401 for want of them, answers for any origin */
     bool proxy_needs_trusted; /* enable_proxy_protocol only together with proxy_trusted */
@@ -218,7 +219,6 @@ struct nj_settings {
     bool is_local_only;          /* no listener was configured */
     struct nj_bridge_settings *bridges;
     size_t bridge_count;
-
     bool allow_duplicate_messages;
     bool allow_zero_length_clientid; /* of the global scope; nj_settings_zero_length_clientid */
     char *auto_id_prefix;            /* of the global scope; nj_settings_auto_id_prefix */

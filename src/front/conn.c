@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/flow.h"
+#include "broker/hold.h"
 #include "broker/limits.h"
 #include "broker/output.h"
 #include "broker/session.h"
@@ -24,8 +24,6 @@
 /* From accept to an accepted CONNECT. */
 #define CONNECT_DEADLINE_MS 10000
 #define PRE_AUTH_PACKET_MAX (64u * 1024u)
-/* How far ahead the end of a certificate is looked for. */
-#define CERTIFICATE_LOOK_S 3600
 /* Reads of one connection in one turn, so that a flood of one does not hold the others up. */
 #define READS_PER_TURN 4
 /* A system call, and what the kernel does with each 2 KiB (broker/turn.h). */
@@ -36,7 +34,6 @@
 #define PUMP_ROUNDS 16
 
 static void on_event(struct nj_loop_source *source, unsigned ready, void *turn);
-static void on_timer(struct nj_timer *timer, void *turn);
 
 /* ---- names for the log */
 
@@ -154,7 +151,7 @@ void nj_conn_accept(struct nj_worker *worker, struct nj_listener *listener, int 
     nj_list_init(&conn->node);
     nj_list_init(&conn->reread_node);
     nj_loop_source_init(&conn->source, on_event);
-    nj_timer_init(&conn->timer, on_timer);
+    nj_timer_init(&conn->timer, nj_conn_on_timer);
     NJ_STAT_ADD(worker->shard, connections_open, 1);
     nj_conn_enter(conn, worker);
     nj_conn_set_deadline(conn, is_proxied ? NJ_PROXY_DEADLINE_MS : CONNECT_DEADLINE_MS);
@@ -185,11 +182,6 @@ void nj_conn_leave(struct nj_conn *conn)
     nj_list_remove(&conn->reread_node);
     nj_list_remove(&conn->link.blocked_node);
     worker->conn_count--;
-}
-
-void nj_conn_set_deadline(struct nj_conn *conn, uint64_t in_ms)
-{
-    nj_timer_set(&conn->worker->timers, &conn->timer, conn->worker->shard->now_ms + in_ms);
 }
 
 /* Now, because a session that is taken over has another connection by the time this one is freed.
@@ -228,6 +220,12 @@ void nj_conn_close(struct nj_conn *conn, enum nj_mqtt_reason reason, const char 
     nj_list_remove(&conn->reread_node);
     nj_list_push_back(&conn->worker->closing, &conn->node);
     log_end(conn);
+}
+
+void nj_conn_end(struct nj_conn *conn, enum nj_mqtt_reason reason, const char *why)
+{
+    conn->gets_rest = true;
+    nj_conn_close(conn, reason, why);
 }
 
 static void destroy(struct nj_conn *conn)
@@ -354,7 +352,11 @@ static bool is_beginning(const struct nj_conn *conn)
 
 void nj_conn_flush(struct nj_conn *conn)
 {
-    if (conn->state == NJ_CONN_CLOSING || is_beginning(conn) || conn->link.is_blocked) {
+    if (is_beginning(conn) || conn->link.is_blocked) {
+        return;
+    }
+    if (conn->state == NJ_CONN_CLOSING) {
+        (void)(conn->gets_rest && write_out(conn)); /* in this turn, while its rights hold */
         return;
     }
     for (int round = 0; round < PUMP_ROUNDS; round++) {
@@ -412,6 +414,16 @@ static uint32_t packet_max(const struct nj_conn *conn)
     return max ? max : UINT32_MAX;
 }
 
+static void end_bad(struct nj_conn *conn, enum nj_mqtt_reason reason, const char *why)
+{
+    struct nj_session *session = conn->link.session;
+    if (conn->state == NJ_CONN_ACTIVE && session && nj_session_owes_answers(session)) {
+        return;
+    }
+    NJ_STAT_ADD(conn->link.shard, bad_packets, 1);
+    nj_conn_end(conn, reason, why);
+}
+
 /* Checks the fixed header at `at`. NJ_EAGAIN when it is not complete. */
 static enum nj_err peek(struct nj_conn *conn, const uint8_t *at, uint32_t len,
                         struct nj_mqtt_frame *frame)
@@ -421,18 +433,17 @@ static enum nj_err peek(struct nj_conn *conn, const uint8_t *at, uint32_t len,
         return err;
     }
     if (err != NJ_OK) {
-        NJ_STAT_ADD(conn->link.shard, bad_packets, 1);
-        nj_conn_close(conn, NJ_RC_MALFORMED_PACKET, "malformed packet");
+        bool is_reserved = err == NJ_EPROTOCOL;
+        end_bad(conn, is_reserved ? NJ_RC_PROTOCOL_ERROR : NJ_RC_MALFORMED_PACKET,
+                is_reserved ? "protocol error" : "malformed packet");
         return err;
     }
     if (conn->state == NJ_CONN_CONNECT && frame->type != NJ_MQTT_CONNECT) {
-        NJ_STAT_ADD(conn->link.shard, bad_packets, 1);
-        nj_conn_close(conn, NJ_RC_PROTOCOL_ERROR, "protocol error");
+        end_bad(conn, NJ_RC_PROTOCOL_ERROR, "protocol error");
         return NJ_EPROTOCOL;
     }
     if (frame->header_len + frame->body_len > packet_max(conn)) {
-        NJ_STAT_ADD(conn->link.shard, bad_packets, 1);
-        nj_conn_close(conn, NJ_RC_PACKET_TOO_LARGE, "oversize packet");
+        end_bad(conn, NJ_RC_PACKET_TOO_LARGE, "oversize packet");
         return NJ_ETOOBIG;
     }
     return NJ_OK;
@@ -507,7 +518,7 @@ static bool read_once(struct nj_conn *conn)
     }
     if (err != NJ_OK) {
         const char *why = err == NJ_ECLOSED ? "connection closed by client" : "protocol error";
-        nj_conn_close(conn, NJ_RC_SUCCESS, err == NJ_ETLS ? "TLS error" : why);
+        nj_conn_end(conn, NJ_RC_SUCCESS, err == NJ_ETLS ? "TLS error" : why);
         return false;
     }
     if (got == 0) {
@@ -652,80 +663,6 @@ static void on_event(struct nj_loop_source *source, unsigned ready, void *turn)
     }
 }
 
-/* When the client certificate (or a CRL) runs out, on the monotonic clock; UINT64_MAX = never. */
-static uint64_t certificate_due_ms(const struct nj_conn *conn)
-{
-    const struct nj_tls_conn *tls = nj_stream_tls(conn->stream);
-    int64_t until = tls ? nj_tls_conn_valid_until_s(tls) : INT64_MAX;
-    if (until == INT64_MAX) {
-        return UINT64_MAX;
-    }
-    int64_t left = until - nj_clock_wall_s();
-    /* At most an hour ahead, because the wall clock may be set meanwhile. */
-    left = left < 0 ? 0 : left > CERTIFICATE_LOOK_S ? CERTIFICATE_LOOK_S : left;
-    return conn->worker->shard->now_ms + (uint64_t)left * 1000;
-}
-
-static uint64_t keep_alive_due_ms(const struct nj_conn *conn)
-{
-    return conn->keep_alive_s ? conn->last_in_ms + conn->keep_alive_s * 1500ull : UINT64_MAX;
-}
-
-static void arm_active(struct nj_conn *conn)
-{
-    uint64_t keep_alive = keep_alive_due_ms(conn);
-    uint64_t certificate = certificate_due_ms(conn);
-    uint64_t due = keep_alive < certificate ? keep_alive : certificate;
-    if (due == UINT64_MAX) {
-        nj_timer_cancel(&conn->worker->timers, &conn->timer);
-    } else {
-        nj_timer_set(&conn->worker->timers, &conn->timer, due);
-    }
-}
-
-bool nj_conn_recheck_certificate(struct nj_conn *conn)
-{
-    struct nj_tls_conn *tls = nj_stream_tls(conn->stream);
-    struct nj_listener *listener = conn->listener;
-    if (!tls) {
-        return true;
-    }
-    conn->tls_generation = atomic_load_explicit(&listener->tls_generation, memory_order_acquire);
-    struct nj_tls_server *server = nj_listener_tls(listener);
-    struct nj_net_error error;
-    enum nj_err err = nj_tls_conn_recheck(tls, server, &error);
-    nj_tls_server_unref(server);
-    if (err != NJ_OK) {
-        nj_log(NJ_LOG_NOTICE, "The client certificate is no longer accepted: %s.", error.text);
-        nj_conn_close(conn, NJ_RC_NOT_AUTHORIZED, "not authorised");
-    }
-    return err == NJ_OK;
-}
-
-/* The keep alive is checked lazily: the timer fires at the earliest time it could be over
- * (MQTT5 3.1.2.10: one and a half times the interval). */
-static void on_timer(struct nj_timer *timer, void *turn)
-{
-    struct nj_conn *conn = NJ_CONTAINER(timer, struct nj_conn, timer);
-    (void)turn;
-    if (conn->state != NJ_CONN_ACTIVE) {
-        if (!nj_login_timer(conn)) {
-            nj_conn_close(conn, NJ_RC_SUCCESS,
-                          conn->state == NJ_CONN_PROXY ? "no PROXY header in time"
-                                                       : "no CONNECT in time");
-        }
-        return;
-    }
-    if (conn->link.is_held_back) {
-        conn->last_in_ms = conn->worker->shard->now_ms; /* it is not its fault */
-    }
-    if (conn->worker->shard->now_ms >= keep_alive_due_ms(conn)) {
-        nj_conn_close(conn, NJ_RC_KEEP_ALIVE_TIMEOUT, "exceeded timeout");
-    } else if (nj_conn_recheck_certificate(conn)) {
-        arm_active(conn);
-    }
-}
-
 /* ---- what the core asks */
 
 static void ops_close(struct nj_link *link, enum nj_mqtt_reason reason, const char *why)
@@ -746,7 +683,7 @@ static void ops_ready(struct nj_link *link)
     }
     nj_login_finished(conn);
     conn->state = NJ_CONN_ACTIVE;
-    arm_active(conn);
+    nj_conn_arm(conn);
     /* What was read behind the CONNECT is handled in the next turn. */
     nj_list_remove(&conn->reread_node);
     nj_list_push_back(&conn->worker->reread, &conn->reread_node);

@@ -55,8 +55,10 @@ struct nj_conn {
     bool keeps_will;      /* the will is not sent: DISCONNECT came */
     bool has_hung_up; /* the peer closed its half: read until the end, whatever a read returns */
     bool is_counted;  /* got in: its end is logged as a client's */
+    bool gets_rest;   /* closing, and what was put for it before is still written */
     const char *close_why; /* for the log; NULL = nothing to say */
     uint64_t last_in_ms;
+    uint64_t pong_due_ms;    /* when a PINGRESP waits no longer for the store; 0 = none waits */
     uint64_t tls_generation; /* of the listener's context it was checked against */
 };
 
@@ -71,6 +73,8 @@ void nj_conn_accept(struct nj_worker *worker, struct nj_listener *listener, int 
 void nj_conn_flush(struct nj_conn *conn);
 /* Marks it for closing at the end of the turn. `why` is a static text or NULL. */
 void nj_conn_close(struct nj_conn *conn, enum nj_mqtt_reason reason, const char *why);
+/* The same when it ends by what the client sent: it still gets what it was due before. */
+void nj_conn_end(struct nj_conn *conn, enum nj_mqtt_reason reason, const char *why);
 /* Closes and frees what was marked. */
 void nj_conn_reap(struct nj_worker *worker);
 void nj_conn_reread(struct nj_worker *worker);
@@ -84,7 +88,14 @@ void nj_conn_read(struct nj_conn *conn);
 const char *nj_conn_address(const struct nj_conn *conn, char buf[NJ_ADDR_TEXT_MAX + 8]);
 /* For log lines: the client id, or the address before there is one. */
 const char *nj_conn_name(const struct nj_conn *conn, char *buf, size_t size);
+
+/* -- deadlines (conn_timer.c) -- */
 void nj_conn_set_deadline(struct nj_conn *conn, uint64_t in_ms);
+/* Sets the timer of an active connection: keep alive, certificate, PINGRESP. */
+void nj_conn_arm(struct nj_conn *conn);
+/* A PINGRESP waits for the store, but not for long. */
+void nj_conn_await_pong(struct nj_conn *conn);
+void nj_conn_on_timer(struct nj_timer *timer, void *turn);
 
 /* Is the peer's certificate still good under the listener's current trust? False: it closes. */
 bool nj_conn_recheck_certificate(struct nj_conn *conn);

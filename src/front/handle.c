@@ -39,10 +39,20 @@ static const char *why_of(enum nj_mqtt_reason reason)
     }
 }
 
+/* Before anything came of the packet, for it may have another turn. */
 static bool bad(struct nj_conn *conn, enum nj_mqtt_reason reason)
 {
+    if (conn->state == NJ_CONN_ACTIVE && nj_session_owes_answers(conn->link.session)) {
+        return false;
+    }
     NJ_STAT_ADD(conn->link.shard, bad_packets, 1);
-    nj_conn_close(conn, reason, why_of(reason));
+    nj_conn_end(conn, reason, why_of(reason));
+    return false;
+}
+
+static bool fail_memory(struct nj_conn *conn)
+{
+    nj_conn_close(conn, NJ_RC_QUOTA_EXCEEDED, "out of memory");
     return false;
 }
 
@@ -50,6 +60,19 @@ static bool bad(struct nj_conn *conn, enum nj_mqtt_reason reason)
 static bool has_bad_text(const struct nj_conn *conn, struct nj_bytes topic)
 {
     return !conn->link.shard->limits->refuses_control_chars && nj_mqtt_utf8_has_control(topic);
+}
+
+/* What MQTT5 1.2 calls a protocol error, or gives a code of its own, and the original malformed. */
+static enum nj_mqtt_reason as_original(const struct nj_conn *conn, enum nj_mqtt_reason reason)
+{
+    return conn->link.shard->limits->errors_as_original ? NJ_RC_MALFORMED_PACKET : reason;
+}
+
+/* For SUBSCRIBE and UNSUBSCRIBE that do not decode: not what is wrong with properties. */
+static bool bad_subscribe(struct nj_conn *conn, const struct nj_mqtt_subscribe *packet,
+                          enum nj_mqtt_reason reason)
+{
+    return bad(conn, packet->filters.ptr ? as_original(conn, reason) : reason);
 }
 
 /* ---- PUBLISH */
@@ -69,7 +92,8 @@ static bool on_publish(struct nj_conn *conn, struct nj_bytes body, uint8_t flags
     struct nj_mqtt_publish packet;
     enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
     if (nj_mqtt_publish_decode(body, flags, conn->link.version, &packet, &reason) != NJ_OK) {
-        return bad(conn, reason);
+        bool has_no_topic = reason == NJ_RC_PROTOCOL_ERROR && !packet.topic.len;
+        return bad(conn, has_no_topic ? as_original(conn, reason) : reason);
     }
     if (has_bad_text(conn, packet.topic)) {
         return bad(conn, NJ_RC_MALFORMED_PACKET);
@@ -100,7 +124,7 @@ static bool on_publish(struct nj_conn *conn, struct nj_bytes body, uint8_t flags
         return false;
     }
     if (nj_session_publish(session, &in, &reason) != NJ_OK) {
-        return bad(conn, reason);
+        return bad(conn, reason == NJ_RC_TOPIC_NAME_INVALID ? as_original(conn, reason) : reason);
     }
     return true;
 }
@@ -114,6 +138,10 @@ static bool on_ack(struct nj_conn *conn, const struct nj_mqtt_frame *frame, stru
     enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
     if (nj_mqtt_ack_decode(body, frame->type, conn->link.version, &ack, &reason) != NJ_OK) {
         return bad(conn, reason);
+    }
+    if (conn->link.shard->limits->errors_as_original &&
+        !nj_session_expects(session, frame->type, ack.packet_id)) {
+        return bad(conn, NJ_RC_PROTOCOL_ERROR);
     }
     switch (frame->type) {
     case NJ_MQTT_PUBACK:
@@ -134,19 +162,23 @@ static bool on_ack(struct nj_conn *conn, const struct nj_mqtt_frame *frame, stru
 /* ---- SUBSCRIBE, UNSUBSCRIBE */
 
 /* An invalid filter ends the connection (MQTT3 3.8.3-1 asks for it; compat-contract): so all are
- * looked at before the first one is entered. */
-static bool filters_are_valid(struct nj_conn *conn, struct nj_bytes rest, bool is_subscribe)
+ * looked at before the first one is entered. NJ_RC_SUCCESS, or what is wrong with one. */
+static enum nj_mqtt_reason check_filters(struct nj_conn *conn, struct nj_bytes rest,
+                                         bool is_subscribe)
 {
     unsigned levels = conn->link.shard->limits->topic_levels;
-    struct nj_mqtt_filter filter;
+    struct nj_mqtt_filter filter = {.is_no_local = false};
     while (is_subscribe ? nj_mqtt_subscribe_next(&rest, &filter)
                         : nj_mqtt_unsubscribe_next(&rest, &filter.filter)) {
         if (!nj_mqtt_subscription_is_valid(filter.filter, levels) ||
             has_bad_text(conn, filter.filter)) {
-            return false;
+            return NJ_RC_MALFORMED_PACKET;
+        }
+        if (filter.is_no_local && nj_mqtt_is_share(filter.filter)) {
+            return NJ_RC_PROTOCOL_ERROR; /* MQTT5 3.8.3-4 */
         }
     }
-    return true;
+    return NJ_RC_SUCCESS;
 }
 
 static void log_filter(const struct nj_session *session, enum nj_log_type type, uint8_t qos,
@@ -199,14 +231,15 @@ static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
     struct nj_mqtt_subscribe packet;
     enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
     if (nj_mqtt_subscribe_decode(body, conn->link.version, &packet, &reason) != NJ_OK) {
-        return bad(conn, reason);
+        return bad_subscribe(conn, &packet, reason);
     }
-    if (!filters_are_valid(conn, packet.filters, true)) {
-        return bad(conn, NJ_RC_MALFORMED_PACKET);
+    reason = check_filters(conn, packet.filters, true);
+    if (reason != NJ_RC_SUCCESS) {
+        return bad(conn, reason);
     }
     uint8_t *codes = nj_try_alloc(packet.count);
     if (!codes) {
-        return bad(conn, NJ_RC_QUOTA_EXCEEDED);
+        return fail_memory(conn);
     }
     uint8_t *at = codes;
     struct nj_replay *replay = NULL;
@@ -229,7 +262,7 @@ static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
     bool is_answered =
         answer_codes(conn, NJ_HOLD_SUBACK, packet.packet_id, nj_bytes(codes, packet.count), replay);
     nj_free(codes);
-    return is_answered ? conn->state == NJ_CONN_ACTIVE : bad(conn, NJ_RC_QUOTA_EXCEEDED);
+    return is_answered ? conn->state == NJ_CONN_ACTIVE : fail_memory(conn);
 }
 
 static bool on_unsubscribe(struct nj_conn *conn, struct nj_bytes body)
@@ -238,14 +271,15 @@ static bool on_unsubscribe(struct nj_conn *conn, struct nj_bytes body)
     struct nj_mqtt_subscribe packet;
     enum nj_mqtt_reason reason = NJ_RC_UNSPECIFIED;
     if (nj_mqtt_unsubscribe_decode(body, conn->link.version, &packet, &reason) != NJ_OK) {
-        return bad(conn, reason);
+        return bad_subscribe(conn, &packet, reason);
     }
-    if (!filters_are_valid(conn, packet.filters, false)) {
-        return bad(conn, NJ_RC_MALFORMED_PACKET);
+    reason = check_filters(conn, packet.filters, false);
+    if (reason != NJ_RC_SUCCESS) {
+        return bad(conn, reason);
     }
     uint8_t *codes = nj_try_alloc(packet.count);
     if (!codes) {
-        return bad(conn, NJ_RC_QUOTA_EXCEEDED);
+        return fail_memory(conn);
     }
     uint8_t *at = codes;
     struct nj_bytes rest = packet.filters;
@@ -259,7 +293,7 @@ static bool on_unsubscribe(struct nj_conn *conn, struct nj_bytes body)
     bool is_answered =
         answer_codes(conn, NJ_HOLD_UNSUBACK, packet.packet_id, nj_bytes(codes, packet.count), NULL);
     nj_free(codes);
-    return is_answered ? conn->state == NJ_CONN_ACTIVE : bad(conn, NJ_RC_QUOTA_EXCEEDED);
+    return is_answered ? conn->state == NJ_CONN_ACTIVE : fail_memory(conn);
 }
 
 /* ---- PINGREQ, DISCONNECT, AUTH */
@@ -269,18 +303,10 @@ static bool on_ping(struct nj_conn *conn, struct nj_bytes body)
     if (body.len) {
         return bad(conn, NJ_RC_MALFORMED_PACKET);
     }
-    if (!nj_link_takes(&conn->link, 2)) {
-        return true;
+    if (!nj_session_pong(conn->link.session)) {
+        nj_conn_await_pong(conn);
     }
-    uint8_t *at = nj_link_frame(&conn->link, 2);
-    if (!at) {
-        nj_link_fail_memory(&conn->link);
-        return false;
-    }
-    at[0] = NJ_MQTT_PINGRESP << 4;
-    at[1] = 0;
-    NJ_STAT_ADD(conn->link.shard, messages_sent, 1);
-    return true;
+    return conn->state == NJ_CONN_ACTIVE;
 }
 
 static bool on_disconnect(struct nj_conn *conn, struct nj_bytes body)
@@ -291,14 +317,18 @@ static bool on_disconnect(struct nj_conn *conn, struct nj_bytes body)
     if (nj_mqtt_disconnect_decode(body, conn->link.version, &packet, &reason) != NJ_OK) {
         return bad(conn, reason);
     }
-    if (nj_mqtt_props_has(&packet.props, NJ_PROP_SESSION_EXPIRY)) {
-        if (session->expiry_s == 0 && packet.props.session_expiry_s != 0) {
-            return bad(conn, NJ_RC_PROTOCOL_ERROR); /* MQTT5 3.14.2.2.2 */
-        }
+    bool has_expiry = nj_mqtt_props_has(&packet.props, NJ_PROP_SESSION_EXPIRY);
+    if (has_expiry && session->expiry_s == 0 && packet.props.session_expiry_s != 0) {
+        return bad(conn, NJ_RC_PROTOCOL_ERROR); /* MQTT5 3.14.2.2.2 */
+    }
+    if (nj_session_owes_answers(session)) {
+        return false;
+    }
+    if (has_expiry) {
         nj_session_set_expiry(session, packet.props.session_expiry_s);
     }
     conn->keeps_will = packet.code != NJ_RC_DISCONNECT_WITH_WILL;
-    nj_conn_close(conn, NJ_RC_SUCCESS, NULL);
+    nj_conn_end(conn, NJ_RC_SUCCESS, NULL);
     return false;
 }
 

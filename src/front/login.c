@@ -389,6 +389,9 @@ void nj_login_begin(struct nj_conn *conn, struct nj_bytes body)
     }
     if (err != NJ_OK) {
         NJ_STAT_ADD(conn->link.shard, bad_packets, 1);
+        if (reason == NJ_RC_TOPIC_NAME_INVALID && conn->link.shard->limits->errors_as_original) {
+            reason = NJ_RC_MALFORMED_PACKET; /* 0x90 is for names that are well formed */
+        }
         if (conn->link.version == NJ_MQTT_5) {
             nj_goodbye_refuse(conn, reason, "malformed packet");
         } else {

@@ -149,7 +149,8 @@ static bool check_will(struct nj_conn *conn, const struct nj_mqtt_connect *packe
     bool is_text = limits->refuses_control_chars || !nj_mqtt_utf8_has_control(topic);
     if (!is_text || !nj_mqtt_topic_is_valid(topic, limits->topic_levels)) {
         if (packet->version == NJ_MQTT_5) {
-            return refuse(conn, NJ_RC_TOPIC_NAME_INVALID, "invalid will topic");
+            return refuse(conn, is_text ? NJ_RC_TOPIC_NAME_INVALID : NJ_RC_MALFORMED_PACKET,
+                          "invalid will topic");
         }
         nj_conn_close(conn, NJ_RC_SUCCESS, "invalid will topic");
         return false;

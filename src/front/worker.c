@@ -1,7 +1,9 @@
 /* The turn of a worker, and the baton. See worker.h and docs/ARCHITECTURE.md ("Threads").
  *
- * Order of a turn, each step measured: handle all events; flush own connections; hand batches to
- * other workers; drain the inbox and flush what it brought; publishers' acknowledgements last. */
+ * Order of a turn, each step measured: what waits in the inbox; all events; flush own connections;
+ * hand batches to other workers; drain the inbox and flush what it brought; answers to publishers
+ * and PINGRESP last. So a client that has its answer, and then asks another connection with
+ * PINGREQ, finds there what it had caused, whichever worker that connection lives on. */
 #include "front/worker.h"
 
 #include <stdio.h>
@@ -72,6 +74,7 @@ static void forget_first(struct nj_link **links, uint32_t *count, uint32_t done)
 static void flush_link(struct nj_link *link)
 {
     link->is_dirty = false;
+    link->is_late = false;
     nj_conn_flush(nj_conn_of(link));
 }
 
@@ -292,6 +295,9 @@ static void turn(struct nj_worker *worker, unsigned events)
     if (NJ_UNLIKELY(worker->is_congested)) {
         worker->is_congested = is_above(worker->front, INBOX_BYTES_LOW);
     }
+    if (!nj_inbox_is_empty(&shard->inbox)) {
+        drain(worker); /* what was handed here is older than what is about to be read */
+    }
     nj_conn_reread(worker);
     handle_events(worker, events);
     (void)nj_timers_run(&worker->timers, shard->now_ms, worker);
@@ -300,6 +306,10 @@ static void turn(struct nj_worker *worker, unsigned events)
         worker->must_sweep = nj_shard_sweep_retained(shard);
     }
     (void)nj_jobs_run(shard);
+    if (shard->is_answer_early) {
+        shard->is_answer_early = false;
+        hand_over(worker, true);
+    }
     flush_dirty(worker);
     hand_over(worker, true);
     drain(worker);

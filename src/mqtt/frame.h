@@ -18,7 +18,8 @@ struct nj_mqtt_frame {
 };
 
 /* NJ_OK as soon as the fixed header is complete; the body may still be missing. NJ_EAGAIN: more
- * bytes are needed. NJ_EMALFORMED: type 0, or a length of more than four bytes or not shortest. */
+ * bytes are needed. NJ_EPROTOCOL: type 0, which is reserved. NJ_EMALFORMED: a length of more than
+ * four bytes or not shortest. */
 static inline enum nj_err nj_mqtt_frame_peek(const uint8_t *data, size_t len,
                                              struct nj_mqtt_frame *out)
 {
@@ -28,7 +29,7 @@ static inline enum nj_err nj_mqtt_frame_peek(const uint8_t *data, size_t len,
         return NJ_EAGAIN;
     }
     if (data[0] >> 4 == 0) {
-        return NJ_EMALFORMED;
+        return NJ_EPROTOCOL;
     }
     enum nj_err err = nj_mqtt_varint_get(data + 1, len - 1, &body, &used);
     if (err != NJ_OK) {

@@ -39,9 +39,7 @@ enum nj_err nj_mqtt_subscribe_decode(struct nj_bytes body, enum nj_mqtt_version 
             !nj_mqtt_utf8_is_valid(filter.filter)) {
             return nj_mqtt_fail(reason, NJ_RC_MALFORMED_PACKET);
         }
-        /* MQTT5 3.8.3.1 */
-        if (filter.retain_handling == 3 ||
-            (filter.is_no_local && nj_mqtt_is_share(filter.filter))) {
+        if (filter.retain_handling == 3) { /* MQTT5 3.8.3.1 */
             return nj_mqtt_fail(reason, NJ_RC_PROTOCOL_ERROR);
         }
         out->count++;

@@ -23,10 +23,10 @@ static inline enum nj_err nj_mqtt_read_subscribe_head(struct nj_mqtt_reader *rea
         }
         out->subscription_id = out->props.subscription_ids[0];
     }
-    if (out->packet_id == 0 || nj_mqtt_left(reader) == 0) {
+    out->filters = nj_bytes(reader->at, nj_mqtt_left(reader));
+    if (out->packet_id == 0 || out->filters.len == 0) {
         return nj_mqtt_fail(reason, NJ_RC_PROTOCOL_ERROR);
     }
-    out->filters = nj_bytes(reader->at, nj_mqtt_left(reader));
     return NJ_OK;
 }
 

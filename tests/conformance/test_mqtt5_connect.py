@@ -479,7 +479,7 @@ def test_3_14_4_1_and_3_14_4_2_nothing_after_disconnect(plain, uid):
     conn.expect_closed(silent=True)
     settle(plain.client(uid + "o"), watcher)
     conn = plain.client(uid)
-    conn.send(mw.subscribe(1, []), mw.pingreq(), mw.subscribe(2, uid))
+    conn.send(mw.connect(uid), mw.pingreq(), mw.subscribe(2, uid))
     assert [p.name for p in conn.expect_closed(reason=0x82)] == ["DISCONNECT"]
 
 

@@ -133,13 +133,47 @@ def test_F024_a_slow_disk_delays_acknowledgements_and_nothing_else(disk):
     disk.set("slow 700")
     began = time.monotonic()
     pub.send(mw.publish("t/1", b"x", 1, 1))
-    pub.send(mw.pingreq())
-    pub.expect("PINGRESP")
     pub.send(mw.publish("t/0", b"zero", 0))
     watcher.drain(lambda packet: packet.name == "PUBLISH" and packet.payload == b"zero")
+    watcher.send(mw.pingreq())
+    watcher.expect("PINGRESP")
     assert time.monotonic() - began < 0.6
     pub.expect("PUBACK", packet_id=1)
     assert time.monotonic() - began >= 0.69
+    disk.set("good")
+
+
+def test_F024_a_pingresp_follows_what_was_asked_before(disk):
+    """Whoever takes PINGREQ for a barrier finds every answer before the PINGRESP."""
+    one = disk.broker.client("one", clean=False, properties=KEEP)
+    disk.set("slow 100")
+    for packet, answer in [(mw.publish("t/1", b"x", 1, 1), "PUBACK"), (mw.subscribe(2, "u"), "SUBACK"),
+                           (mw.publish("t/2", b"x", 2, 3), "PUBREC"), (mw.pubrel(3), "PUBCOMP"),
+                           (mw.unsubscribe(4, ["u"]), "UNSUBACK")]:
+        one.send(packet, mw.pingreq())
+        assert [one.packet().name, one.packet().name] == [answer, "PINGRESP"]
+    disk.set("good")
+
+
+def test_F024_a_disk_that_hangs_costs_no_keep_alive(disk):
+    pub = disk.broker.client("pub", keep_alive=2)
+    disk.set("slow 2000")
+    pub.send(mw.publish("t/1", b"x", 1, 1), mw.pingreq(), mw.pingreq())
+    assert [pub.packet().name for _ in range(3)] == ["PINGRESP", "PINGRESP", "PUBACK"]
+    disk.set("good")
+
+
+@pytest.mark.parametrize("version", [V311, V5])
+def test_F024_who_leaves_or_errs_gets_the_answers_to_what_came_before(disk, version):
+    disk.set("slow 100")
+    for end, code in [(mw.disconnect(version), None), (mw.packet("SUBSCRIBE", b""), 0x81),
+                      (mw.packet("PINGREQ", b"", length=b"\xff\xff\xff\xff\xff"), 0x81)]:
+        pub = disk.broker.client("pub", version)
+        pub.send(mw.publish("t/1", b"x", 1, 1, version=version), end)
+        says = [("DISCONNECT", code)] if code and version == V5 else []
+        seen = [(p.name, getattr(p, "reason", None) if p.name == "DISCONNECT" else None)
+                for p in pub.expect_closed()]
+        assert seen == [("PUBACK", None), *says]
     disk.set("good")
 
 

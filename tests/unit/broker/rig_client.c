@@ -528,7 +528,7 @@ bool rig_next(struct rig_client *client, struct rig_packet *packet)
         parse_publish(client, at, end, packet);
     } else if (packet->type == NJ_MQTT_CONNACK) {
         packet->reason = at[1];
-    } else {
+    } else if (packet->type != NJ_MQTT_PINGRESP) {
         packet->id = get_u16(&at);
         packet->reason = at < end ? *at : 0;
     }

@@ -99,6 +99,100 @@ static void forgets_answers_of_a_connection_that_is_gone(void **state)
     rig_expect_nothing(pub);
 }
 
+/* ---- PINGREQ, and what ends a connection */
+
+static void answers_pingreq_behind_what_it_promised_before(void **state)
+{
+    (void)state;
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    rig_sub(sub, "t", 1);
+    assert_true(nj_session_pong(rig_session(&rig, "pub")));
+    rig_run(&rig);
+    (void)rig_expect(pub, NJ_MQTT_PINGRESP);
+    rig.store.holds = true;
+    rig_say(pub, "t", "x", 1, 7);
+    assert_false(nj_session_pong(rig_session(&rig, "pub")));
+    rig_say(pub, "nobody", "x", 1, 8);
+    rig_run(&rig);
+    rig_expect_nothing(pub);
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    rig_expect_ack(pub, NJ_MQTT_PUBACK, 7, 0);
+    (void)rig_expect(pub, NJ_MQTT_PINGRESP);
+    rig_expect_ack(pub, NJ_MQTT_PUBACK, 8, NJ_RC_NO_MATCHING_SUBSCRIBERS);
+    rig_expect_nothing(pub);
+}
+
+static void lets_pingresp_overtake_a_store_that_hangs(void **state)
+{
+    (void)state;
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    struct nj_session *session = rig_session(&rig, "pub");
+    rig_sub(sub, "t", 1);
+    rig.store.holds = true;
+    rig_say(pub, "t", "x", 1, 7);
+    assert_false(nj_session_pong(session));
+    assert_false(nj_session_pong(session));
+    nj_session_overtake(session);
+    rig_run(&rig);
+    (void)rig_expect(pub, NJ_MQTT_PINGRESP);
+    (void)rig_expect(pub, NJ_MQTT_PINGRESP);
+    rig_expect_nothing(pub);
+    assert_int_equal(session->held_count, 1);
+    nj_session_overtake(session);
+    rig_run(&rig);
+    rig_expect_nothing(pub);
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    rig_expect_ack(pub, NJ_MQTT_PUBACK, 7, 0);
+    rig_expect_nothing(pub);
+}
+
+static void bounds_the_pingresps_that_wait(void **state)
+{
+    (void)state;
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    struct nj_session *session = rig_session(&rig, "pub");
+    rig_sub(sub, "t", 1);
+    rig.store.holds = true;
+    rig_say(pub, "t", "x", 1, 7);
+    while (!nj_session_pong(session)) {
+    }
+    assert_int_equal(session->held_count, NJ_HELD_MAX);
+    rig_run(&rig);
+    (void)rig_expect(pub, NJ_MQTT_PINGRESP);
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    rig_expect_ack(pub, NJ_MQTT_PUBACK, 7, 0);
+    for (unsigned i = 1; i < NJ_HELD_MAX; i++) {
+        (void)rig_expect(pub, NJ_MQTT_PINGRESP);
+    }
+    rig_expect_nothing(pub);
+}
+
+static void owes_answers_until_the_last_one_is_out(void **state)
+{
+    (void)state;
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    struct nj_session *session = rig_session(&rig, "pub");
+    rig_sub(sub, "t", 1);
+    assert_false(nj_session_owes_answers(session));
+    rig.store.holds = true;
+    rig_say(pub, "t", "x", 1, 7);
+    rig.shards[0]->store_state = NJ_STORE_FULL; /* it must not wait for better times, too */
+    assert_true(nj_session_owes_answers(session));
+    assert_true(pub->link.is_held_back);
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    rig_expect_ack(pub, NJ_MQTT_PUBACK, 7, 0);
+    assert_false(pub->link.is_held_back);
+    assert_false(nj_session_owes_answers(session));
+}
+
 /* ---- failing */
 
 static void tells_mqtt_5_that_a_qos_1_message_was_not_stored(void **state)
@@ -302,6 +396,10 @@ int main(void)
         TEST2(acknowledges_after_the_row_on_another_worker),
         TEST1(keeps_the_order_of_acknowledgements),
         TEST1(forgets_answers_of_a_connection_that_is_gone),
+        TEST1(answers_pingreq_behind_what_it_promised_before),
+        TEST1(lets_pingresp_overtake_a_store_that_hangs),
+        TEST1(bounds_the_pingresps_that_wait),
+        TEST1(owes_answers_until_the_last_one_is_out),
         TEST1(tells_mqtt_5_that_a_qos_1_message_was_not_stored),
         TEST1(closes_on_mqtt_3_rather_than_acknowledge_what_was_refused),
         TEST1(does_not_acknowledge_a_group_that_lacks_an_operation),

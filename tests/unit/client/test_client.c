@@ -563,7 +563,7 @@ static void L126_survives_hostile_answers_to_connect(void **state)
     static const struct attack ATTACKS_311[] = {
         ATTACK("no MQTT at all", "HTTP/1.1 400 Bad Request\r\n\r\n", NJ_EMALFORMED),
         ATTACK("a large packet instead of CONNACK", "\x30\xff\xff\xff\x7f", NJ_EPROTOCOL),
-        ATTACK("packet type 0", "\x00\x00", NJ_EMALFORMED),
+        ATTACK("packet type 0", "\x00\x00", NJ_EPROTOCOL),
         ATTACK("a length of five bytes", "\x20\xff\xff\xff\xff\x01", NJ_EMALFORMED),
         ATTACK("an empty CONNACK", "\x20\x00", NJ_EMALFORMED),
         ATTACK("a CONNACK of one byte", "\x20\x01\x00", NJ_EMALFORMED),

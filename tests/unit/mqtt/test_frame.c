@@ -87,7 +87,7 @@ static void refuses_type_0_at_once(void **state)
     (void)state;
     struct nj_mqtt_frame frame;
     for (uint8_t flags = 0; flags < 16; flags++) {
-        assert_int_equal(nj_mqtt_frame_peek(&flags, 1, &frame), NJ_EMALFORMED);
+        assert_int_equal(nj_mqtt_frame_peek(&flags, 1, &frame), NJ_EPROTOCOL);
     }
 }
 
