@@ -136,10 +136,10 @@ bool model_may(const struct model *model, int user, unsigned client, bool is_wri
 bool model_filter_is_void(const struct model *model, int user, unsigned client, unsigned filter);
 
 /* -- what happens -- */
-/* Those who have no record of it get it when it is durable. */
+/* Those who have no record of it get it when it is durable; a will also when older ones are. */
 static inline bool model_is_late(const struct m_message *message)
 {
-    return message->qos == 2 || (message->is_will && (message->qos || message->is_retain));
+    return message->qos == 2 || message->is_will;
 }
 
 /* A publication was accepted: retained, and due to everybody who subscribed. True when somebody
