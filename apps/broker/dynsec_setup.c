@@ -110,8 +110,7 @@ enum nj_err nj_dynsec_setup_test(const struct nj_settings *settings)
     } else if (err == NJ_ENOENT) {
         err = NJ_OK; /* the first start makes it */
     } else {
-        nj_log(NJ_LOG_ERROR, "Error: %s cannot be read: %s.", path,
-               err == NJ_ESYS ? strerror(errno) : nj_err_text(err));
+        nj_log(NJ_LOG_ERROR, "Error: %s cannot be read: %s.", path, nj_file_why(err));
     }
     nj_wipe(text.data, text.len);
     nj_buf_fini(&text);

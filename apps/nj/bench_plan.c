@@ -220,7 +220,7 @@ static enum nj_err read_logins(struct nj_bench_engine *engine)
     nj_buf_init(&text);
     enum nj_err err = nj_file_read(options->login_file, 256u << 20, false, &text);
     if (err != NJ_OK) {
-        nj_bench_fail(engine, "cannot read '%s': %s", options->login_file, nj_err_text(err));
+        nj_bench_fail(engine, "cannot read '%s': %s", options->login_file, nj_file_why(err));
         nj_buf_fini(&text);
         return err;
     }

@@ -168,8 +168,7 @@ void nj_check_passwords(struct nj_findings *findings, const char *path, bool nof
     enum nj_err err = nj_file_read(path, FILE_MAX, nofollow, &text);
     if (err != NJ_OK) {
         const struct nj_finding_place place = {NJ_FINDING_ERROR, "file-unreadable", path, 0, NULL};
-        nj_findings_add(findings, &place, "the password file cannot be read: %s",
-                        err == NJ_ESYS ? strerror(errno) : nj_err_text(err));
+        nj_findings_add(findings, &place, "the password file cannot be read: %s", nj_file_why(err));
     } else {
         nj_check_file_mode(findings, path, true);
         look_at_lines(&look, nj_buf_bytes(&text), &good);

@@ -470,8 +470,9 @@ int nj_store_import_run(const char *path, const char *name)
     struct import import = {.wall_ms = nj_clock_wall_ns() / NS_PER_MS};
     struct nj_buf file;
     nj_buf_init(&file);
-    if (nj_file_read(name, FILE_MAX, false, &file) != NJ_OK) {
-        fprintf(stderr, "Error: %s cannot be read.\n", name);
+    enum nj_err err = nj_file_read(name, FILE_MAX, false, &file);
+    if (err != NJ_OK) {
+        fprintf(stderr, "Error: %s cannot be read: %s.\n", name, nj_file_why(err));
         return 1;
     }
     (void)pthread_mutex_init(&import.lock, NULL);

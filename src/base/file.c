@@ -21,6 +21,17 @@ static enum nj_err fail_errno(int cause)
     return cause == ENOSPC || cause == EDQUOT ? NJ_ENOSPC : cause == ENOENT ? NJ_ENOENT : NJ_ESYS;
 }
 
+const char *nj_file_why(enum nj_err err)
+{
+    const char *text = NULL;
+    if (err == NJ_EINVAL) {
+        text = "not a regular file";
+    } else if (err == NJ_ESYS || err == NJ_ENOENT || err == NJ_ENOSPC || err == NJ_EIO) {
+        text = strerrordesc_np(errno);
+    }
+    return text ? text : nj_err_text(err);
+}
+
 static enum nj_err read_all(int fd, size_t max_bytes, struct nj_buf *out)
 {
     size_t start = out->len;

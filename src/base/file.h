@@ -1,6 +1,6 @@
 /* Files: reading whole small files, and replacing a file so that it is old or new, never half.
  * All calls block; no worker thread may call them. Errors are logged by the caller, who knows what
- * the file was for; errno holds the cause on NJ_ESYS. */
+ * the file was for, in the words of nj_file_why. */
 #ifndef NJ_BASE_FILE_H
 #define NJ_BASE_FILE_H
 
@@ -29,6 +29,10 @@ enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode
  * alone into a container). A crash may leave half of it: the caller keeps a copy elsewhere. Refuses
  * symbolic links and anything but a regular file. */
 enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len) NJ_NODISCARD;
+
+/* Why a call of this file answered `err`, in words for an administrator, without a full stop. Reads
+ * errno, so it is asked before anything else is done. A constant text; never NULL. */
+const char *nj_file_why(enum nj_err err);
 
 /* Opens for appending; the file has to exist. -1 with errno. */
 int nj_file_open_append(const char *path);

@@ -54,24 +54,16 @@ static NJ_PRINTF(2, 3) void warn(const struct nj_tls_bag *bag, const char *fmt, 
 static enum nj_err read_file(const char *option, const char *path, struct nj_buf *buf,
                              struct nj_net_error *error)
 {
-    errno = 0;
     enum nj_err err = nj_file_read(path, FILE_BYTES_MAX, false, buf);
-    int cause = errno;
-    switch (err) {
-    case NJ_OK:
+    if (err == NJ_OK) {
         return NJ_OK;
-    case NJ_EINVAL:
-        nj_net_error_set(error, "%s %s: not a regular file", option, path);
-        return NJ_EINVAL;
-    case NJ_ETOOBIG:
-    case NJ_ENOMEM:
-        nj_net_error_set(error, "%s %s: %s", option, path, nj_err_text(err));
-        return err;
-    default:
-        nj_net_error_set(error, "%s %s: %s", option, path,
-                         cause != 0 ? nj_net_errno_text(cause) : nj_err_text(err));
-        return cause == EACCES ? NJ_EACCES : NJ_ENOENT;
     }
+    int cause = errno;
+    nj_net_error_set(error, "%s %s: %s", option, path, nj_file_why(err));
+    if (err == NJ_EINVAL || err == NJ_ETOOBIG || err == NJ_ENOMEM) {
+        return err;
+    }
+    return cause == EACCES ? NJ_EACCES : NJ_ENOENT;
 }
 
 /* A file as an OpenSSL source of bytes; free it before the buffer. */

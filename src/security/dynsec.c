@@ -112,13 +112,12 @@ static bool save(struct nj_dynsec *dynsec, const struct nj_dynsec_state *state, 
         return false;
     }
     enum nj_err err = nj_dynsec_save(state, NJ_DYNSEC_FORM_21, &text);
-    errno = ENOMEM;
     err = err == NJ_OK ? put_both(dynsec, state->change_index, nj_buf_bytes(&text), &what) : err;
     if (err != NJ_OK && !had_failed) {
         nj_log(NJ_LOG_ERROR,
                "Error: %s cannot be written: %s. Nothing is lost, changes are in %s; it is tried "
                "again.",
-               what, strerror(errno), dynsec->journal.path);
+               what, nj_file_why(err), dynsec->journal.path);
     } else if (err == NJ_OK && had_failed) {
         nj_log(NJ_LOG_NOTICE, "%s could be written again.", dynsec->path);
     }
@@ -306,7 +305,7 @@ enum nj_err nj_dynsec_commit(struct nj_dynsec *dynsec, struct nj_dynsec_edit *ed
         want_save(dynsec);
     } else {
         (void)snprintf(why, why_size, "%s cannot be written: %s", dynsec->journal.path,
-                       strerror(errno));
+                       nj_file_why(err));
     }
     (void)pthread_mutex_unlock(&dynsec->lock);
     if (err == NJ_OK) {

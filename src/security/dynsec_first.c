@@ -152,7 +152,7 @@ static enum nj_err read_password_file(const char *path, struct secret *secret, c
     enum nj_err err = nj_file_read(path, PASSWORD_FILE_MAX, false, &secret->text);
     if (err != NJ_OK) {
         (void)snprintf(error, size, "the password file %s cannot be read: %s", path,
-                       err == NJ_ESYS || err == NJ_ENOENT ? strerror(errno) : nj_err_text(err));
+                       nj_file_why(err));
         return err;
     }
     const uint8_t *end = memchr(secret->text.data, '\n', secret->text.len);
@@ -203,12 +203,7 @@ static enum nj_err write_secrets(const struct nj_dynsec_options *options,
     }
     enum nj_err err = nj_file_replace(path, text, (size_t)len, NEW_FILE_MODE);
     if (err != NJ_OK) {
-        (void)snprintf(error, size, "%s cannot be written: %s", path, strerror(errno));
-    } else {
-        nj_log(NJ_LOG_NOTICE,
-               "Dynamic security: %s was made with the client \"admin\"; its password is in %s, "
-               "which can be deleted once it was read.",
-               options->path, path);
+        (void)snprintf(error, size, "%s cannot be written: %s", path, nj_file_why(err));
     }
     nj_wipe(text, sizeof(text));
     nj_free(path);
@@ -400,8 +395,7 @@ enum nj_err nj_dynsec_set_file_password(const char *path, struct nj_bytes user,
                        "%s.journal holds changes: a broker uses the file, or did not end well",
                        path);
     } else if (err != NJ_OK) {
-        (void)snprintf(error, error_size, "%s: %s", path,
-                       err == NJ_ENOENT || err == NJ_ESYS ? strerror(errno) : nj_err_text(err));
+        (void)snprintf(error, error_size, "%s: %s", path, nj_file_why(err));
     }
     err = err == NJ_OK ? nj_dynsec_load(nj_buf_bytes(&text), principals, &load, &state) : err;
     if (err == NJ_EMALFORMED) {
@@ -414,7 +408,7 @@ enum nj_err nj_dynsec_set_file_password(const char *path, struct nj_bytes user,
     if (err == NJ_OK) {
         err = nj_file_replace(path, text.data, text.len, NEW_FILE_MODE);
         if (err != NJ_OK) {
-            (void)snprintf(error, error_size, "%s: %s", path, strerror(errno));
+            (void)snprintf(error, error_size, "%s: %s", path, nj_file_why(err));
         }
     }
     if (err != NJ_OK && !error[0]) {

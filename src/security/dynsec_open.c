@@ -53,7 +53,7 @@ static enum nj_err read_source(struct recall *recall, struct source *source, con
     source->is_there = true;
     if (err != NJ_OK) {
         (void)snprintf(source->error, sizeof(source->error), "%s cannot be read: %s", path,
-                       err == NJ_ESYS ? strerror(errno) : nj_err_text(err));
+                       nj_file_why(err));
         return err == NJ_ENOMEM ? err : NJ_OK;
     }
     if (!nj_dynsec_digest_of(nj_buf_bytes(&source->text), &source->digest)) {
@@ -103,7 +103,7 @@ static enum nj_err read_journal(struct recall *recall)
     }
     if (err != NJ_OK) {
         (void)snprintf(recall->error, recall->error_size, "%s cannot be read: %s", path,
-                       err == NJ_ESYS ? strerror(errno) : nj_err_text(err));
+                       nj_file_why(err));
         return err;
     }
     struct nj_bytes rest = nj_buf_bytes(&recall->journal);
@@ -174,6 +174,14 @@ static enum nj_err take(struct recall *recall, struct source *source)
                                    &source->digest);
 }
 
+static void put_copy(const char *path, const struct nj_buf *text)
+{
+    enum nj_err err = nj_file_replace(path, text->data, text->len, NJ_DYNSEC_FILE_MODE);
+    if (err != NJ_OK) {
+        nj_log(NJ_LOG_WARNING, "Warning: %s cannot be written: %s.", path, nj_file_why(err));
+    }
+}
+
 /* Nobody throws away what a person wrote: it stays under another name. */
 static void keep_rejected(const struct recall *recall)
 {
@@ -181,9 +189,8 @@ static void keep_rejected(const struct recall *recall)
     size_t size = strlen(file->path) + 16;
     char *path = nj_alloc(size);
     (void)snprintf(path, size, "%s.rejected", file->path);
-    if (file->is_there &&
-        nj_file_replace(path, file->text.data, file->text.len, NJ_DYNSEC_FILE_MODE) != NJ_OK) {
-        nj_log(NJ_LOG_WARNING, "Warning: %s cannot be written: %s.", path, strerror(errno));
+    if (file->is_there) {
+        put_copy(path, &file->text);
     }
     nj_free(path);
 }
@@ -226,14 +233,21 @@ static enum nj_err make_first(struct recall *recall)
         err = nj_file_replace(dynsec->path, text.data, text.len, NJ_DYNSEC_FILE_MODE);
         if (err != NJ_OK) {
             (void)snprintf(recall->error, recall->error_size, "%s cannot be written: %s",
-                           dynsec->path, strerror(errno));
+                           dynsec->path, nj_file_why(err));
         }
     }
     nj_wipe(text.data, text.len);
     nj_buf_fini(&text);
-    return err == NJ_OK
-               ? nj_dynsec_journal_start(&dynsec->journal, dynsec->state->change_index, &digest)
-               : err;
+    if (err != NJ_OK) {
+        return err;
+    }
+    if (!recall->options->password_file && !recall->options->password) {
+        nj_log(NJ_LOG_NOTICE,
+               "Dynamic security: %s was made with the client \"admin\"; its password is in %s.pw, "
+               "which can be deleted once it was read.",
+               dynsec->path, dynsec->path);
+    }
+    return nj_dynsec_journal_start(&dynsec->journal, dynsec->state->change_index, &digest);
 }
 
 static enum nj_err without_file(struct recall *recall, bool *is_dirty)
@@ -336,9 +350,8 @@ static void keep_copy(const struct recall *recall)
     const char *path = recall->dynsec->last_path;
     bool is_same = nj_file_read(path, NJ_DYNSEC_FILE_MAX, true, &old) == NJ_OK &&
                    nj_bytes_equal(nj_buf_bytes(&old), nj_buf_bytes(&recall->file.text));
-    if (!is_same && nj_file_replace(path, recall->file.text.data, recall->file.text.len,
-                                    NJ_DYNSEC_FILE_MODE) != NJ_OK) {
-        nj_log(NJ_LOG_WARNING, "Warning: %s cannot be written: %s.", path, strerror(errno));
+    if (!is_same) {
+        put_copy(path, &recall->file.text);
     }
     nj_wipe(old.data, old.len);
     nj_buf_fini(&old);

@@ -86,8 +86,11 @@ static void refuses_what_is_no_regular_file(void **state)
     nj_buf_init(&buf);
     assert_int_equal(nj_file_read(dir, 100, false, &buf), NJ_EINVAL);
     assert_int_equal(nj_file_read("/dev/zero", 100, false, &buf), NJ_EINVAL);
+    assert_string_equal(nj_file_why(NJ_EINVAL), "not a regular file");
     (void)unlink(path);
     assert_int_equal(nj_file_read(path, 100, false, &buf), NJ_ENOENT);
+    assert_string_equal(nj_file_why(NJ_ENOENT), "No such file or directory");
+    assert_string_equal(nj_file_why(NJ_ETOOBIG), "too large");
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(nj_file_read(path, 100, false, &buf), NJ_EINVAL); /* and does not wait */
     assert_int_equal(nj_file_replace(path, "x", 1, 0600), NJ_EINVAL);
