@@ -4,8 +4,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "command.h"
 #include "manual.h"
 #include "store/tool.h"
@@ -51,6 +53,15 @@ const struct nj_manual NJ_MANUAL_STORE = {
 };
 
 /* ---- the words */
+
+/* What the store logs is this command's own talk: without a time in front. */
+static void log_plainly(void)
+{
+    const struct nj_log_settings settings = {.types = NJ_LOG_DEFAULT, .to_stderr = true};
+    if (nj_log_configure(&settings) != NJ_OK) {
+        abort(); /* no file is to be opened: it cannot fail */
+    }
+}
 
 static int print_stats(const char *path, const char *unused)
 {
@@ -159,6 +170,7 @@ int nj_cmd_store(const struct nj_command *command, int argc, char **argv)
         nj_manual_print_usage(&NJ_MANUAL_STORE, command, stdout);
         return 0;
     }
+    log_plainly();
     for (size_t i = 0; argc > 1 && i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
         if (strcmp(argv[1], WORDS[i].name) == 0 && argc - 2 == WORDS[i].arguments) {
             return WORDS[i].run(argv[2], argc > 3 ? argv[3] : NULL);

@@ -336,7 +336,7 @@ static enum nj_err print_record(void *arg, enum nj_record_table table, struct nj
         line->err = nj_buf_append(&line->buf, "}\n", 2);
     }
     if (line->err == NJ_OK && fwrite(line->buf.data, 1, line->buf.len, stdout) != line->buf.len) {
-        return NJ_EIO;
+        line->err = NJ_EIO;
     }
     return line->err;
 }
@@ -347,10 +347,10 @@ int nj_store_dump_run(const char *path)
     enum nj_err err = nj_store_each(path, print_record, &line);
     nj_buf_fini(&line.buf);
     if (err == NJ_OK && fflush(stdout) != 0) {
-        err = NJ_EIO;
+        line.err = NJ_EIO;
     }
-    if (err != NJ_OK) {
-        fprintf(stderr, "Error: the dump is not complete: %s.\n", nj_err_text(err));
+    if (line.err != NJ_OK) { /* what the store says was logged */
+        fprintf(stderr, "Error: the dump is not complete: %s.\n", nj_err_text(line.err));
     }
-    return err == NJ_OK ? 0 : 1;
+    return err == NJ_OK && line.err == NJ_OK ? 0 : 1;
 }

@@ -537,7 +537,7 @@ static bool is_known_machine(void)
 enum nj_err nj_lmdb_check_file(int dir_fd, const char *name, struct nj_lmdb_check *result,
                                nj_lmdb_record_fn each, void *arg)
 {
-    struct nj_lmdb_check own;
+    struct nj_lmdb_check own = {0};
     struct checker checker = {.result = result ? result : &own, .each = each, .arg = arg};
     struct stat info;
     *checker.result = (struct nj_lmdb_check){0};

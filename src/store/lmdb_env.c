@@ -80,11 +80,12 @@ static enum nj_err refuse(const char *path, const char *why)
     return NJ_EACCES;
 }
 
-static enum nj_err open_directory(struct nj_lmdb_env *env)
+static enum nj_err open_directory(struct nj_lmdb_env *env, bool may_make)
 {
     struct stat info;
     if (lstat(env->path, &info) != 0) {
-        if (errno != ENOENT || mkdir(env->path, 0700) != 0 || lstat(env->path, &info) != 0) {
+        if (errno != ENOENT || !may_make || mkdir(env->path, 0700) != 0 ||
+            lstat(env->path, &info) != 0) {
             return refuse(env->path, strerror(errno));
         }
     }
@@ -304,7 +305,7 @@ static void init(struct nj_lmdb_env *env, const char *path, uint64_t map_max)
 enum nj_err nj_lmdb_env_open(struct nj_lmdb_env *env, const char *path, uint64_t map_max)
 {
     init(env, path, map_max);
-    enum nj_err err = open_directory(env);
+    enum nj_err err = open_directory(env, true);
     if (err == NJ_OK) {
         err = lock_directory(env);
     }
@@ -327,7 +328,7 @@ enum nj_err nj_lmdb_env_open_readonly(struct nj_lmdb_env *env, const char *path)
 {
     init(env, path, 0);
     env->map_max = MAP_DEFAULT;
-    enum nj_err err = open_directory(env);
+    enum nj_err err = open_directory(env, false);
     if (err == NJ_OK) {
         err = open_database(env, MDB_NOTLS | MDB_RDONLY);
     }

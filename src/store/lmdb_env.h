@@ -53,7 +53,7 @@ struct nj_lmdb_env {
  * can be read of it taken over. Logs. */
 enum nj_err nj_lmdb_env_open(struct nj_lmdb_env *env, const char *path, uint64_t map_max)
     NJ_NODISCARD;
-/* Beside a running broker, or without one; changes nothing. */
+/* Beside a running broker, or without one; makes and changes nothing. Logs. */
 enum nj_err nj_lmdb_env_open_readonly(struct nj_lmdb_env *env, const char *path) NJ_NODISCARD;
 void nj_lmdb_env_close(struct nj_lmdb_env *env);
 /* What an LMDB return code means to the broker. */

@@ -31,7 +31,7 @@ static enum nj_err complain(const char *path, const char *what, const char *why)
 enum nj_err nj_tool_view_open(struct nj_tool_view *view, const char *path,
                               struct nj_lmdb_check *pages)
 {
-    struct nj_lmdb_check own;
+    struct nj_lmdb_check own = {0};
     struct nj_lmdb_check *check = pages ? pages : &own;
     enum nj_err err = nj_lmdb_env_open_readonly(&view->env, path);
     if (err != NJ_OK) {
@@ -233,6 +233,13 @@ static enum nj_err sync_backup(int to_fd)
 
 enum nj_err nj_store_backup(const char *path, const char *to)
 {
+    struct nj_lmdb_env source;
+    /* First, so that a mistyped name leaves nothing behind. */
+    enum nj_err err = nj_lmdb_env_open_readonly(&source, path);
+    if (err != NJ_OK) {
+        return err;
+    }
+    nj_lmdb_env_close(&source);
     if (mkdir(to, 0700) != 0) {
         return complain(to, "cannot be made", strerror(errno));
     }
@@ -246,7 +253,7 @@ enum nj_err nj_store_backup(const char *path, const char *to)
     }
     /* A payload beside the database may go between the copy of the database and its own: then the
      * copy is made again of a later moment. */
-    enum nj_err err = NJ_EMALFORMED;
+    err = NJ_EMALFORMED;
     for (int i = 0; err == NJ_EMALFORMED && i < TRIES; i++) {
         err = copy_once(path, to, to_fd);
     }

@@ -160,6 +160,14 @@ def test_backup_stats_check_and_dump_while_it_runs(broker, tmp_path):
     sub.receive("t/big", b"y" * 200000, 1)
 
 
+@pytest.mark.parametrize("words", [["check"], ["stats"], ["dump"], ["backup", "copy"], ["compact"]])
+def test_a_mistyped_name_makes_nothing(tmp_path, words):
+    no_store = tmp_path / "mistyped"
+    done = store(words[0], no_store, *(tmp_path / word for word in words[1:])).expect(1)
+    assert done.err.startswith(b"Error: ") and b"No such file or directory" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_check_finds_damage(tmp_path):
     into = tmp_path / "new"
     store("import", into, SAMPLE).expect()
