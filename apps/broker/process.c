@@ -79,7 +79,7 @@ enum nj_err nj_process_drop(const struct nj_settings *settings)
     }
     const struct passwd *account = find_account(settings);
     if (!account) {
-        nj_log(NJ_LOG_ERROR, "Error: Invalid user '%s'.",
+        nj_log(NJ_LOG_ERROR, "Error: Invalid user '%s': there is no such account.",
                settings->user ? settings->user : "nobody");
         return NJ_EINVAL;
     }

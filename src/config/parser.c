@@ -39,10 +39,28 @@ enum nj_err nj_parser_fail(struct nj_parser *parser, const char *fmt, ...)
     return NJ_EINVAL;
 }
 
+/* A line of its own, because the one before it is the original's. */
+static void say_choice(const struct nj_option *option)
+{
+    if (option->kind == NJ_OPT_BOOL || option->kind == NJ_OPT_TRI) {
+        nj_log(NJ_LOG_INFO, "'%s' takes true or false.", option->name);
+    } else if (option->words) {
+        nj_log(NJ_LOG_INFO, "'%s' takes %s.", option->name, option->words);
+    } else if (option->kind == NJ_OPT_INT && !option->parse && option->max < INT32_MAX) {
+        nj_log(NJ_LOG_INFO, "'%s' takes numbers from %lld to %lld.", option->name,
+               (long long)option->min, (long long)option->max);
+    } else if (option->kind == NJ_OPT_INT && !option->parse) {
+        nj_log(NJ_LOG_INFO, "'%s' takes numbers from %lld.", option->name, (long long)option->min);
+    }
+}
+
 enum nj_err nj_parser_invalid(struct nj_parser *parser, const struct nj_option *option,
                               const char *value)
 {
-    return nj_parser_fail(parser, "Error: Invalid '%s' value (%.200s).", option->name, value);
+    enum nj_err err =
+        nj_parser_fail(parser, "Error: Invalid '%s' value (%.200s).", option->name, value);
+    say_choice(option);
+    return err;
 }
 
 enum nj_err nj_parser_empty(struct nj_parser *parser, const char *name)
@@ -306,24 +324,16 @@ static enum nj_err parse_text(struct nj_parser *parser, char *text, size_t len)
     return nj_parser_plugin_done(parser);
 }
 
-static enum nj_err say_unreadable(struct nj_parser *parser, const char *path, enum nj_err why,
-                                  int cause)
+static enum nj_err say_unreadable(struct nj_parser *parser, const char *path, enum nj_err why)
 {
+    const char *reason = nj_file_why(why);
     struct stat info;
     if (why == NJ_EINVAL && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         return nj_parser_fail(parser, "Error: Config file '%s' is a directory.", path);
     }
     (void)nj_parser_fail(parser, "Error: Unable to open config file '%s'.", path);
-    char reason[96];
-    const char *text = nj_err_text(why);
-    if (why == NJ_EINVAL) {
-        text = "not a regular file";
-    } else if (why == NJ_ETOOBIG) {
-        text = "larger than 16 MiB";
-    } else if (why == NJ_ESYS || why == NJ_ENOENT) {
-        text = strerror_r(cause, reason, sizeof(reason));
-    }
-    nj_log(NJ_LOG_ERROR, "Error: Reading '%s': %s.", path, text);
+    nj_log(NJ_LOG_ERROR, "Error: Reading '%s': %s.", path,
+           why == NJ_ETOOBIG ? "larger than 16 MiB" : reason);
     return NJ_EINVAL;
 }
 
@@ -340,7 +350,7 @@ enum nj_err nj_parser_file(struct nj_parser *parser, const char *path)
     nj_buf_init(&text);
     enum nj_err err = read_text(path, &text);
     if (err != NJ_OK) {
-        err = say_unreadable(parser, path, err, errno);
+        err = say_unreadable(parser, path, err);
     } else {
         const char *file = parser->file;
         unsigned line = parser->line;

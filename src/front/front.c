@@ -160,7 +160,11 @@ enum nj_err nj_front_open(struct nj_front *front, const struct nj_settings *sett
     memset(front->workers, 0, front->worker_count * sizeof(*front->workers));
     for (unsigned i = 0; i < front->worker_count; i++) {
         if (make_worker(front, i) != NJ_OK) {
-            nj_log(NJ_LOG_ERROR, "Error: no descriptors left for worker %u.", i);
+            nj_log(NJ_LOG_ERROR,
+                   "Error: no descriptors left for worker %u. Raise the limit of open files "
+                   "(ulimit -n, "
+                   "or LimitNOFILE= in the unit).",
+                   i);
             return NJ_ESYS;
         }
     }

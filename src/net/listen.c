@@ -42,6 +42,20 @@ static enum nj_err fail_fd(int fd, const char *what, const char *where, struct n
     return err_of_errno();
 }
 
+/* The same for bind(), with what is usually behind it. */
+static enum nj_err fail_bind(int fd, const char *where, struct nj_net_error *error)
+{
+    int cause = errno;
+    const char *hint = cause == EADDRINUSE      ? "; another program listens there"
+                       : cause == EADDRNOTAVAIL ? "; no interface of this machine has that address"
+                       : cause == EACCES ? "; a port below 1024 takes root or CAP_NET_BIND_SERVICE"
+                                         : "";
+    enum nj_err err = fail_fd(fd, "cannot bind to", where, error);
+    nj_net_error_set(error, "cannot bind to %s: %s%s", where, nj_net_errno_text(cause), hint);
+    errno = cause;
+    return err;
+}
+
 static void where_text(const struct sockaddr_storage *at, char *out, size_t len)
 {
     struct nj_addr addr;
@@ -88,7 +102,7 @@ static enum nj_err listen_at(const struct sockaddr_storage *at, socklen_t len,
         return fail_fd(fd, "cannot bind to interface", interface, error);
     }
     if (bind(fd, (const struct sockaddr *)at, len) != 0) {
-        return fail_fd(fd, "cannot bind to", where, error);
+        return fail_bind(fd, where, error);
     }
     if (listen(fd, NJ_BACKLOG) != 0) {
         return fail_fd(fd, "cannot listen on", where, error);

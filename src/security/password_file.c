@@ -79,7 +79,9 @@ static const char *check_line(const struct nj_passwords *passwords, struct nj_by
         return "empty or invalid user name";
     }
     if (!nj_password_hash_is_valid(*hash)) {
-        return "this is not a password hash that can be verified";
+        return hash->len && hash->ptr[0] != '$'
+                   ? "this is a plain password; `nj passwd -U` replaces those of a file by hashes"
+                   : "this is not a password hash that can be verified";
     }
     return nj_passwords_find(passwords, *user) ? "duplicate user name" : NULL;
 }

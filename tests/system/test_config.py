@@ -77,6 +77,18 @@ def test_L087_B261_B262_errors_have_their_exact_form(broker, text, message):
         "listener" in log), log
 
 
+@pytest.mark.parametrize("text,hint", [
+    ("allow_anonymous maybe", "'allow_anonymous' takes true or false."),
+    ("durability never", "'durability' takes fsync|interval|memory."),
+    ("max_keepalive -1", "'max_keepalive' takes numbers from 0 to 65535."),
+    ("memory_limit -5", "'memory_limit' takes numbers from 0."),
+])
+def test_an_invalid_value_is_followed_by_what_is_valid(broker, text, hint):
+    one = broker(text + "\n", listener=False, anonymous=False, start=False)
+    one.expect_error("Error")
+    assert hint in one.run()[1]
+
+
 @pytest.mark.parametrize("text", [
     "listener 18883\nmax_connections 5\nlistener 18884\nprotocol websockets",
     "max_keepalive   5  ", "\tmax_keepalive 5", "#comment\n\n \nmax_keepalive 5",
