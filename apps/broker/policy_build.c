@@ -5,10 +5,9 @@
 #include "broker/limits.h"
 #include "config/settings.h"
 #include "dynsec_setup.h"
+#include "mqtt/topic.h"
 #include "security/policy.h"
 #include "security/scope_load.h"
-
-#define TOPIC_LEVELS 201 /* 200 slashes, as Mosquitto */
 
 enum nj_err nj_policy_build(const struct nj_settings *settings, const struct nj_dynsec *dynsec,
                             uint64_t epoch, struct nj_policy **out)
@@ -45,7 +44,7 @@ struct nj_limits *nj_limits_build(const struct nj_settings *settings)
         .max_payload = settings->message_size_limit,
         .persistent_expiry_s = (uint32_t)settings->persistent_client_expiration_s,
         .retain_expiry_ms = settings->retain_expiry_interval_min * 60000ull,
-        .topic_levels = TOPIC_LEVELS,
+        .topic_levels = NJ_MQTT_LEVELS_MAX,
         .retain_available = settings->retain_available,
         .queue_qos0 = settings->queue_qos0_messages,
         .upgrade_outgoing_qos = settings->upgrade_outgoing_qos,

@@ -16,8 +16,6 @@
 #include "front/front.h"
 #include "mqtt/topic.h"
 
-#define LEVELS_MAX 200
-
 static json_t *disconnect(struct nj_session *session, struct nj_control_call *call,
                           const char **error)
 {
@@ -85,7 +83,7 @@ static json_t *unsubscribe(struct nj_session *session, struct nj_control_call *c
 static void subscribe_client(struct nj_control_call *call)
 {
     const char *filter = nj_control_call_string(call, "topic");
-    if (!nj_mqtt_subscription_is_valid(nj_bytes_of(filter), LEVELS_MAX)) {
+    if (!nj_mqtt_subscription_is_valid(nj_bytes_of(filter), NJ_MQTT_LEVELS_MAX)) {
         nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
     } else if (!nj_control_caller_may(nj_control_call_plane(call), nj_control_call_caller(call),
                                       NJ_ACTION_SUBSCRIBE, nj_bytes_of(filter))) {
@@ -99,7 +97,7 @@ static void subscribe_client(struct nj_control_call *call)
 static void unsubscribe_client(struct nj_control_call *call)
 {
     const char *filter = nj_control_call_string(call, "topic");
-    if (!nj_mqtt_subscription_is_valid(nj_bytes_of(filter), LEVELS_MAX)) {
+    if (!nj_mqtt_subscription_is_valid(nj_bytes_of(filter), NJ_MQTT_LEVELS_MAX)) {
         nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
         return;
     }

@@ -7,8 +7,7 @@
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
 
-#define TOPIC_LEVELS_MAX 200
-#define NO_ROLE          nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Role not found")
+#define NO_ROLE nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Role not found")
 
 /* The role that the command names; NULL with *fail when there is none. */
 static const struct nj_dynsec_role *find(struct nj_control_call *call, struct nj_bytes *name,
@@ -50,7 +49,7 @@ static const char *read_topic(const json_t *object, struct nj_bytes *out)
     if (!nj_mqtt_utf8_is_valid(*out)) {
         return "Topic not valid UTF-8";
     }
-    return out->len <= NJ_DYNSEC_NAME_MAX && nj_mqtt_filter_is_valid(*out, TOPIC_LEVELS_MAX)
+    return out->len <= NJ_DYNSEC_NAME_MAX && nj_mqtt_filter_is_valid(*out, NJ_MQTT_LEVELS_MAX)
                ? NULL
                : "Invalid ACL topic";
 }

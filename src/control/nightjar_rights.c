@@ -9,7 +9,6 @@
 #include "security/explain.h"
 #include "security/policy.h"
 
-#define LEVELS_MAX 200
 #define CHECKS_MAX 1000
 
 static bool find_action(const char *name, enum nj_action *out)
@@ -61,8 +60,8 @@ static const char *read_question(const struct nj_control_call *call, const json_
         out->scope = (unsigned)id - 1;
     }
     bool is_filter = out->action == NJ_ACTION_SUBSCRIBE || out->action == NJ_ACTION_UNSUBSCRIBE;
-    bool is_valid = is_filter ? nj_mqtt_subscription_is_valid(out->topic, LEVELS_MAX)
-                              : nj_mqtt_topic_is_valid(out->topic, LEVELS_MAX);
+    bool is_valid = is_filter ? nj_mqtt_subscription_is_valid(out->topic, NJ_MQTT_LEVELS_MAX)
+                              : nj_mqtt_topic_is_valid(out->topic, NJ_MQTT_LEVELS_MAX);
     return is_valid ? NULL : "Invalid/missing topic";
 }
 

@@ -20,7 +20,6 @@
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
 
-#define LEVELS_MAX        200
 #define PAYLOAD_SHOWN_MAX 65536u
 
 static bool caller_may(const struct nj_control_call *call, enum nj_action action,
@@ -120,7 +119,7 @@ void nj_nightjar_list_retained(struct nj_control_call *call)
     struct nj_retained *found = NULL;
     uint32_t count = 0;
     filter = filter ? filter : "#";
-    if (!nj_mqtt_filter_is_valid(nj_bytes_of(filter), LEVELS_MAX)) {
+    if (!nj_mqtt_filter_is_valid(nj_bytes_of(filter), NJ_MQTT_LEVELS_MAX)) {
         nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
         return;
     }
@@ -169,7 +168,7 @@ static void removed(void *arg, void *slots, unsigned workers, enum nj_err saved)
 void nj_nightjar_delete_retained(struct nj_control_call *call)
 {
     const char *topic = nj_control_call_string(call, "topic");
-    if (!nj_mqtt_topic_is_valid(nj_bytes_of(topic), LEVELS_MAX)) {
+    if (!nj_mqtt_topic_is_valid(nj_bytes_of(topic), NJ_MQTT_LEVELS_MAX)) {
         nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
         return;
     }
@@ -278,7 +277,7 @@ void nj_nightjar_list_subscriptions(struct nj_control_call *call)
         nj_control_with_session(call, client_id, "Client not found", of_client);
         return;
     }
-    if (!nj_mqtt_topic_is_valid(nj_bytes_of(topic), LEVELS_MAX)) {
+    if (!nj_mqtt_topic_is_valid(nj_bytes_of(topic), NJ_MQTT_LEVELS_MAX)) {
         nj_control_call_fail(call, NJ_REFUSED_INVALID, "Invalid topic");
         return;
     }

@@ -8,6 +8,9 @@
 
 #include "base/bytes.h"
 
+/* Levels that a topic or filter may have, wherever one comes in: Mosquitto's 200 slashes. */
+#define NJ_MQTT_LEVELS_MAX 201
+
 /* A name to publish to: not empty, no wildcard, at most `levels_max` levels (0 = any). UTF-8 is
  * checked by the packet decoders. */
 bool nj_mqtt_topic_is_valid(struct nj_bytes topic, unsigned levels_max);

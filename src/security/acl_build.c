@@ -119,15 +119,8 @@ uint32_t nj_acl_build_rule(struct nj_acl *acl, uint32_t line, struct nj_bytes te
     return at;
 }
 
-/* The sum of the list that begins at `root`. */
-static uint64_t *digest_of(struct nj_acl *acl, uint32_t root)
+struct nj_acl_user *nj_acl_user_of(const struct nj_acl *acl, uint32_t root)
 {
-    if (root == acl->leading_root) {
-        return &acl->leading_digest;
-    }
-    if (root == acl->pattern_root) {
-        return &acl->pattern_digest;
-    }
     uint32_t low = 1;
     uint32_t high = acl->user_count;
     while (low < high) {
@@ -138,7 +131,19 @@ static uint64_t *digest_of(struct nj_acl *acl, uint32_t root)
             high = middle;
         }
     }
-    return &acl->users[low].digest;
+    return &acl->users[low];
+}
+
+/* The sum of the list that begins at `root`. */
+static uint64_t *digest_of(struct nj_acl *acl, uint32_t root)
+{
+    if (root == acl->leading_root) {
+        return &acl->leading_digest;
+    }
+    if (root == acl->pattern_root) {
+        return &acl->pattern_digest;
+    }
+    return &nj_acl_user_of(acl, root)->digest;
 }
 
 static void set_first(uint32_t *field, uint32_t rule, uint64_t *digest, uint64_t hash)

@@ -7,8 +7,8 @@
 #include "security/acl.h"
 #include "security/acl_priv.h"
 
-/* A step takes one place and puts at most four, and there are NJ_ACL_LEVELS_MAX steps down. */
-#define STACK_MAX (3 * NJ_ACL_LEVELS_MAX + 4)
+/* A step takes one place and puts at most four, and there are NJ_MQTT_LEVELS_MAX steps down. */
+#define STACK_MAX (3 * NJ_MQTT_LEVELS_MAX + 4)
 
 struct level {
     struct nj_bytes text;
@@ -20,7 +20,7 @@ struct levels {
     struct nj_bytes rest;
     uint32_t count;
     bool is_hidden; /* begins with '$' */
-    struct level at[NJ_ACL_LEVELS_MAX];
+    struct level at[NJ_MQTT_LEVELS_MAX];
 };
 
 struct place {
@@ -41,7 +41,7 @@ static inline const struct level *level_at(struct levels *levels, uint32_t depth
     if (depth < levels->count) {
         return &levels->at[depth];
     }
-    if (depth == NJ_ACL_LEVELS_MAX) {
+    if (depth == NJ_MQTT_LEVELS_MAX) {
         return levels->rest.ptr ? &beyond : NULL;
     }
     struct level *level = &levels->at[depth];

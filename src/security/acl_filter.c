@@ -9,12 +9,12 @@
 #include "security/acl_priv.h"
 
 /* Down a filter a step puts at most four places and the chain that it came from. */
-#define STACK_MAX (5 * NJ_ACL_LEVELS_MAX + 5)
+#define STACK_MAX (5 * NJ_MQTT_LEVELS_MAX + 5)
 /* Nodes looked at for one question: "+/+/+/x" leads everywhere. */
 #define VISITS_MAX 4096
 
 struct filter {
-    struct nj_bytes levels[NJ_ACL_LEVELS_MAX];
+    struct nj_bytes levels[NJ_MQTT_LEVELS_MAX];
     uint32_t count;
     bool is_hidden; /* begins with '$' */
 };
@@ -240,7 +240,7 @@ static bool split(struct nj_bytes text, struct filter *filter)
     filter->levels[0] = nj_bytes(NULL, 0);
     filter->count = 0;
     filter->is_hidden = text.len && text.ptr[0] == '$';
-    while (filter->count < NJ_ACL_LEVELS_MAX &&
+    while (filter->count < NJ_MQTT_LEVELS_MAX &&
            nj_mqtt_next_level(&text, &filter->levels[filter->count])) {
         filter->count++;
     }

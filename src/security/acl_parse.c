@@ -195,7 +195,7 @@ static enum nj_err parse_rule(struct parser *parser, struct nj_bytes line, struc
     }
     enum nj_err err = take_access(parser, &rest, &access);
     if (err == NJ_OK &&
-        (!nj_mqtt_utf8_is_valid(rest) || !nj_mqtt_filter_is_valid(rest, NJ_ACL_LEVELS_MAX))) {
+        (!nj_mqtt_utf8_is_valid(rest) || !nj_mqtt_filter_is_valid(rest, NJ_MQTT_LEVELS_MAX))) {
         err = fail(parser, "Invalid topic");
     }
     if (err == NJ_OK) {

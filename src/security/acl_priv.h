@@ -11,11 +11,9 @@
 #include <stdatomic.h>
 
 #include "base/buf.h"
+#include "mqtt/topic.h"
 #include "security/acl.h"
 #include "security/acl_view.h"
-
-/* As many as Mosquitto takes: 200 separators. */
-#define NJ_ACL_LEVELS_MAX 201
 
 /* Bits of nj_acl_node.below: a read rule lies here or below, and what has to be filled on the way
  * there. */
@@ -108,12 +106,15 @@ struct nj_acl {
 void nj_acl_build_init(struct nj_acl *acl);
 /* The number of a new rule whose line is `text`. */
 uint32_t nj_acl_build_rule(struct nj_acl *acl, uint32_t line, struct nj_bytes text);
-/* Puts a valid topic of at most NJ_ACL_LEVELS_MAX levels into a list. `access`: enum
+/* Puts a valid topic of at most NJ_MQTT_LEVELS_MAX levels into a list. `access`: enum
  * nj_acl_access. */
 void nj_acl_build_add(struct nj_acl *acl, uint32_t root, unsigned access, struct nj_bytes topic,
                       uint32_t rule);
 /* The list of a user, made when there is none. */
 uint32_t nj_acl_build_user(struct nj_acl *acl, struct nj_bytes name);
+/* Whose list begins at `root`, which is one of a user. Users are numbered in the order in which
+ * their roots were made. */
+struct nj_acl_user *nj_acl_user_of(const struct nj_acl *acl, uint32_t root);
 /* To be called once, after the last rule. */
 void nj_acl_build_finish(struct nj_acl *acl);
 

@@ -6,25 +6,9 @@
 #include "security/acl_priv.h"
 
 /* Of a walk down a topic a step puts at most three places. */
-#define STACK_MAX (3 * NJ_ACL_LEVELS_MAX + 3)
+#define STACK_MAX (3 * NJ_MQTT_LEVELS_MAX + 3)
 /* Ways through the rules that are looked at for one question. */
 #define VISITS_MAX 1024
-
-/* Users are numbered in the order in which their roots were made. */
-static const struct nj_acl_user *user_of_root(const struct nj_acl *acl, uint32_t root)
-{
-    uint32_t low = 1;
-    uint32_t high = acl->user_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (acl->users[middle].root < root) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return &acl->users[low];
-}
 
 static enum nj_acl_list_kind kind_of_root(const struct nj_acl *acl, uint32_t root)
 {
@@ -46,7 +30,7 @@ struct nj_acl_rule_view nj_acl_rule_view(const struct nj_acl *acl, uint32_t rule
         .text = nj_bytes(acl->text.data + rule->text_at, rule->text_len),
     };
     if (view.list == NJ_ACL_LIST_USER) {
-        const struct nj_acl_user *user = user_of_root(acl, rule->root);
+        const struct nj_acl_user *user = nj_acl_user_of(acl, rule->root);
         view.user = nj_bytes(acl->text.data + user->name_at, user->name_len);
     }
     return view;

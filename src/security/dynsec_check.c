@@ -5,7 +5,7 @@
 #include "security/dynsec_trie_priv.h"
 
 /* A step takes one place and puts at most four. */
-#define STACK_MAX (3 * NJ_DYNSEC_LEVELS_MAX + 4)
+#define STACK_MAX (3 * NJ_MQTT_LEVELS_MAX + 4)
 
 struct level {
     struct nj_bytes text;
@@ -26,7 +26,7 @@ struct walk {
     struct nj_bytes rest;
     uint32_t level_count;
     uint32_t best; /* rank */
-    struct level levels[NJ_DYNSEC_LEVELS_MAX];
+    struct level levels[NJ_MQTT_LEVELS_MAX];
 };
 
 /* A wildcard or a separator in a name would widen the pattern (L-017). */
@@ -44,7 +44,7 @@ static const struct level *level_at(struct walk *walk, uint32_t depth)
         return &walk->levels[depth];
     }
     struct level *level = &walk->levels[depth];
-    if (depth == NJ_DYNSEC_LEVELS_MAX || !nj_mqtt_next_level(&walk->rest, &level->text)) {
+    if (depth == NJ_MQTT_LEVELS_MAX || !nj_mqtt_next_level(&walk->rest, &level->text)) {
         return NULL;
     }
     level->hash = nj_acl_level_hash(level->text);

@@ -9,8 +9,6 @@
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
 
-#define TOPIC_LEVELS_MAX 200
-
 void nj_dynsec_reader_init(struct nj_dynsec_reader *reader, const struct nj_dynsec_state *state)
 {
     *reader = (struct nj_dynsec_reader){.state = state};
@@ -236,7 +234,7 @@ static enum nj_err read_acl(struct nj_dynsec_reader *reader, const json_t *entry
     }
     out->type = (uint8_t)type;
     err = err == NJ_OK ? get_name(reader, entry, "topic", &out->topic) : err;
-    if (err == NJ_OK && !nj_mqtt_filter_is_valid(out->topic, TOPIC_LEVELS_MAX)) {
+    if (err == NJ_OK && !nj_mqtt_filter_is_valid(out->topic, NJ_MQTT_LEVELS_MAX)) {
         err = wrong(reader, "\"topic\" is no topic filter");
     }
     err = err == NJ_OK ? get_priority(reader, entry, 0, &out->priority) : err;

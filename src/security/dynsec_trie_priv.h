@@ -5,10 +5,8 @@
 
 #include <stdatomic.h>
 
+#include "mqtt/topic.h"
 #include "security/dynsec_principal.h"
-
-/* As many as the broker takes: 200 separators. */
-#define NJ_DYNSEC_LEVELS_MAX 201
 
 /* Ranks and node numbers begin at 1; 0 = none. */
 struct nj_dynsec_node {
