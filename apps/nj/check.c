@@ -101,23 +101,13 @@ static bool take_kind(struct job *job, const char *value)
     return false;
 }
 
-static bool take_mode(struct job *job, const char *value)
-{
-    bool is_compat = value != NULL && strcmp(value, "mosquitto") == 0;
-    if (!is_compat && (value == NULL || strcmp(value, "none") != 0)) {
-        fprintf(stderr, "Error: --compat takes none or mosquitto.\n");
-        return false;
-    }
-    job->mode = is_compat ? NJ_SITE_COMPAT : NJ_SITE_NATIVE;
-    return true;
-}
-
 static bool take_option(struct job *job, const char *arg, char **argv, int *at)
 {
     if (strcmp(arg, "--as") == 0 || strcmp(arg, "--compat") == 0) {
         const char *value = argv[*at + 1];
         *at += value != NULL ? 1 : 0;
-        return strcmp(arg, "--as") == 0 ? take_kind(job, value) : take_mode(job, value);
+        return strcmp(arg, "--as") == 0 ? take_kind(job, value)
+                                        : nj_site_take_mode(value, &job->mode);
     }
     bool *flag = strcmp(arg, "--json") == 0     ? &job->is_json
                  : strcmp(arg, "--strict") == 0 ? &job->is_strict

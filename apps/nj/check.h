@@ -2,7 +2,7 @@
 #ifndef NJ_APPS_NJ_CHECK_H
 #define NJ_APPS_NJ_CHECK_H
 
-#include "base/bytes.h"
+#include "base/buf.h"
 #include "finding.h"
 #include "site.h"
 
@@ -12,6 +12,11 @@ struct nj_passwords;
 /* Who else may read or write a file that is secret or decides about access; a note when there is no
  * such file (whoever opens it says that). */
 void nj_check_file_mode(struct nj_findings *findings, const char *path, bool is_secret);
+
+/* Fills line `number`, from 1, with blanks, so that the next reading shows what is wrong behind it.
+ * False: there is no such line, or `is_needed` (which may be NULL) says that others depend on it.
+ */
+bool nj_check_blank_line(struct nj_buf *text, unsigned number, bool (*is_needed)(struct nj_bytes));
 
 /* check_acl.c. Every bad line, and rules that never decide or say what others said. `passwords`:
  * who can log in at all, or NULL when that is not known. */

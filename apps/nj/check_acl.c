@@ -16,23 +16,6 @@
 #define ERRORS_MAX 50
 #define FILE_MAX   ((size_t)256 << 20)
 
-/* Fills line `number` with blanks, so that the next one shows what is wrong with it. */
-static bool blank_line(struct nj_buf *text, unsigned number)
-{
-    uint8_t *at = text->data;
-    uint8_t *end = text->data + text->len;
-    for (unsigned line = 1; at < end; line++) {
-        uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
-        uint8_t *stop = newline != NULL ? newline : end;
-        if (line == number) {
-            memset(at, ' ', (size_t)(stop - at));
-            return true;
-        }
-        at = newline != NULL ? newline + 1 : end;
-    }
-    return false;
-}
-
 /* "WHAT in ACL file PATH, line N" */
 static unsigned line_of(const char *error, size_t *what_len)
 {
@@ -57,7 +40,7 @@ static struct nj_acl *parse(struct nj_findings *findings, struct nj_buf *text, c
             NJ_FINDING_ERROR, "acl-invalid", path, line_of(error, &what_len),
             "a line is: user NAME, or topic|pattern [read|write|readwrite|deny] TOPIC"};
         nj_findings_add(findings, &place, "%.*s", (int)what_len, error);
-        if (!blank_line(text, place.line)) {
+        if (!nj_check_blank_line(text, place.line, NULL)) {
             return NULL;
         }
     }
@@ -259,8 +242,7 @@ void nj_check_acl(struct nj_findings *findings, const char *path,
     enum nj_err err = nj_file_read(path, FILE_MAX, options->nofollow, &text);
     if (err != NJ_OK) {
         const struct nj_finding_place place = {NJ_FINDING_ERROR, "file-unreadable", path, 0, NULL};
-        nj_findings_add(findings, &place, "the ACL file cannot be read: %s",
-                        err == NJ_ESYS ? strerror(errno) : nj_err_text(err));
+        nj_findings_add(findings, &place, "the ACL file cannot be read: %s", nj_file_why(err));
     } else {
         nj_check_file_mode(findings, path, false);
         struct look look = {.findings = findings, .path = path};

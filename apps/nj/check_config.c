@@ -286,18 +286,19 @@ static bool begins_section(struct nj_bytes line)
     return false;
 }
 
-/* False: there is no such line, or others depend on it. */
-static bool blank_line(struct nj_buf *text, unsigned number)
+bool nj_check_blank_line(struct nj_buf *text, unsigned number, bool (*is_needed)(struct nj_bytes))
 {
     uint8_t *at = text->data;
     uint8_t *end = text->data + text->len;
     for (unsigned line = 1; at < end; line++) {
         uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
         uint8_t *stop = newline != NULL ? newline : end;
+        if (line == number && is_needed && is_needed(nj_bytes(at, (size_t)(stop - at)))) {
+            return false;
+        }
         if (line == number) {
-            bool is_free = !begins_section(nj_bytes(at, (size_t)(stop - at)));
             memset(at, ' ', (size_t)(stop - at));
-            return is_free;
+            return true;
         }
         at = newline != NULL ? newline + 1 : end;
     }
@@ -315,7 +316,7 @@ static struct nj_settings *load_without(struct nj_findings *findings, const char
     bool goes_on = nj_file_read(path, CONFIG_MAX, false, &copy.text) == NJ_OK;
     for (int i = 0; goes_on && settings == NULL && i < COPIES_MAX; i++) {
         struct nj_site_said said;
-        goes_on = blank_line(&copy.text, line) && copy_write(&copy);
+        goes_on = nj_check_blank_line(&copy.text, line, begins_section) && copy_write(&copy);
         if (!goes_on) {
             break;
         }

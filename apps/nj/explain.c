@@ -138,17 +138,6 @@ static const char **text_option(struct job *job, const char *arg)
     return NULL;
 }
 
-static bool take_mode(struct job *job, const char *value)
-{
-    bool is_compat = value != NULL && strcmp(value, "mosquitto") == 0;
-    if (!is_compat && (value == NULL || strcmp(value, "none") != 0)) {
-        fprintf(stderr, "Error: --compat takes none or mosquitto.\n");
-        return false;
-    }
-    job->mode = is_compat ? NJ_SITE_COMPAT : NJ_SITE_NATIVE;
-    return true;
-}
-
 /* One option; *at moves on when it has a value. */
 static bool take_option(struct job *job, const char *arg, char **argv, int *at)
 {
@@ -163,7 +152,7 @@ static bool take_option(struct job *job, const char *arg, char **argv, int *at)
     if (strcmp(arg, "--compat") == 0) {
         const char *value = argv[*at + 1];
         *at += value != NULL ? 1 : 0;
-        return take_mode(job, value);
+        return nj_site_take_mode(value, &job->mode);
     }
     const char **slot = text_option(job, arg);
     if (slot == NULL) {

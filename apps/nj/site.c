@@ -123,6 +123,17 @@ void nj_site_said_fini(struct nj_site_said *said)
 
 /* ---- loading */
 
+bool nj_site_take_mode(const char *value, enum nj_site_mode *mode)
+{
+    bool is_compat = value != NULL && strcmp(value, "mosquitto") == 0;
+    if (!is_compat && (value == NULL || strcmp(value, "none") != 0)) {
+        fprintf(stderr, "Error: --compat takes none or mosquitto.\n");
+        return false;
+    }
+    *mode = is_compat ? NJ_SITE_COMPAT : NJ_SITE_NATIVE;
+    return true;
+}
+
 struct nj_settings *nj_site_load(const char *path, enum nj_site_mode mode)
 {
     char *argv[] = {"nightjar",
@@ -156,7 +167,7 @@ static enum nj_err load_dynsec(const struct nj_settings *settings, const char *p
     }
     if (err != NJ_OK) {
         nj_log(NJ_LOG_ERROR, "Error: %s: %s.", path,
-               err == NJ_EMALFORMED ? load.error : nj_err_text(err));
+               err == NJ_EMALFORMED ? load.error : nj_file_why(err));
     }
     if (text.data != NULL) {
         nj_wipe(text.data, text.cap);

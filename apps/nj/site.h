@@ -33,6 +33,9 @@ enum nj_site_mode {
     NJ_SITE_COMPAT
 };
 
+/* The value of --compat, which may be missing (NULL). False: it was said what it takes. */
+bool nj_site_take_mode(const char *value, enum nj_site_mode *mode);
+
 /* NULL: it was said why. The caller's, for nj_settings_free. */
 struct nj_settings *nj_site_load(const char *path, enum nj_site_mode mode);
 

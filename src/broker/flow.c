@@ -276,7 +276,13 @@ struct nj_incoming *nj_flow_incoming_add(struct nj_flow *flow, uint16_t packet_i
     return incoming;
 }
 
-void nj_flow_incoming_remove(struct nj_flow *flow, struct nj_incoming *incoming)
+bool nj_flow_incoming_drop(struct nj_flow *flow, uint16_t packet_id)
 {
+    struct nj_incoming *incoming = flow ? nj_flow_incoming_find(flow, packet_id) : NULL;
+    if (!incoming) {
+        return false;
+    }
+    nj_message_unref(incoming->message);
     *incoming = flow->incoming[--flow->incoming_count];
+    return true;
 }

@@ -100,7 +100,7 @@ bool nj_flow_forget(struct nj_flow *flow, uint64_t seq);
 
 struct nj_incoming *nj_flow_incoming_find(const struct nj_flow *flow, uint16_t packet_id);
 struct nj_incoming *nj_flow_incoming_add(struct nj_flow *flow, uint16_t packet_id) NJ_NODISCARD;
-/* Does not drop the message: the caller took it. */
-void nj_flow_incoming_remove(struct nj_flow *flow, struct nj_incoming *incoming);
+/* Forgets a packet id and drops its message; false when it is not known. `flow` may be NULL. */
+bool nj_flow_incoming_drop(struct nj_flow *flow, uint16_t packet_id);
 
 #endif

@@ -101,11 +101,7 @@ static bool is_ready(const struct nj_hold *hold)
  * try is stored anew. MQTT 5 clients are told so and may use the packet id again. */
 static void forget_incoming(struct nj_session *session, uint16_t packet_id)
 {
-    struct nj_incoming *incoming =
-        session->flow ? nj_flow_incoming_find(session->flow, packet_id) : NULL;
-    if (incoming) {
-        nj_message_unref(incoming->message);
-        nj_flow_incoming_remove(session->flow, incoming);
+    if (nj_flow_incoming_drop(session->flow, packet_id)) {
         give_back_quota(session->link);
     }
 }

@@ -87,16 +87,6 @@ static void route_unstored(struct nj_shard *shard, const struct nj_release *rele
     nj_publication_fini(&publication);
 }
 
-static void forget_incoming(struct nj_session *session, uint16_t packet_id)
-{
-    struct nj_incoming *incoming =
-        session->flow ? nj_flow_incoming_find(session->flow, packet_id) : NULL;
-    if (incoming) {
-        nj_message_unref(incoming->message);
-        nj_flow_incoming_remove(session->flow, incoming);
-    }
-}
-
 static void finished(struct nj_shard *shard, struct nj_release *release, enum nj_err err)
 {
     struct nj_session *session = nj_session_by_id(shard, release->session);
@@ -104,7 +94,7 @@ static void finished(struct nj_shard *shard, struct nj_release *release, enum nj
     if (session && !release->is_will) {
         *find(session, release->packet_id) = release->next;
         if (err == NJ_OK) {
-            forget_incoming(session, release->packet_id);
+            (void)nj_flow_incoming_drop(session->flow, release->packet_id);
         }
     }
     if (release->is_will && release->is_routed) {
@@ -183,7 +173,11 @@ static bool is_volatile(struct nj_session *session, const struct nj_message *mes
            !nj_route_reaches_stored(session->shard, nj_message_topic(message));
 }
 
-static struct nj_release *release_new(struct nj_session *session, struct nj_message *message)
+/* With *hold, which counts the answers of other workers; one answer is our own. NULL without
+ * memory.
+ */
+static struct nj_release *release_new(struct nj_session *session, struct nj_message *message,
+                                      struct nj_hold **hold)
 {
     struct nj_shard *shard = session->shard;
     struct nj_release *release = nj_try_zalloc(sizeof(*release));
@@ -198,13 +192,12 @@ static struct nj_release *release_new(struct nj_session *session, struct nj_mess
     nj_filters_keep_moment(shard->filters, &release->moment);
     release->message = nj_message_ref(message);
     release->joint = nj_shard_next_joint(shard);
+    *hold = nj_shard_hold_parts(shard, &release->parted, ++shard->next_ticket, 1);
+    if (!*hold) {
+        release_free(shard, release);
+        return NULL;
+    }
     return release;
-}
-
-/* What counts the answers of other workers; one answer is our own. */
-static struct nj_hold *hold_of(struct nj_shard *shard, struct nj_release *release)
-{
-    return nj_shard_hold_parts(shard, &release->parted, ++shard->next_ticket, 1);
 }
 
 /* Several workers: the group of this one is a part, and the last part follows when the others have
@@ -247,7 +240,7 @@ static void release_volatile(struct nj_session *session, uint16_t packet_id,
 {
     struct nj_publication publication = {
         .view = nj_message_view(message), .kept = nj_message_ref(message), .sender = session->id};
-    forget_incoming(session, packet_id);
+    (void)nj_flow_incoming_drop(session->flow, packet_id);
     struct nj_routed routed = nj_publish_accepted(session, &publication, true);
     struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};
     wait.group = nj_shard_commit(session->shard, &wait.err);
@@ -282,12 +275,9 @@ static bool may_go_out(struct nj_session *session, const struct nj_message *mess
 static void begin(struct nj_session *session, uint16_t packet_id, struct nj_message *message)
 {
     struct nj_shard *shard = session->shard;
-    struct nj_release *release = release_new(session, message);
-    struct nj_hold *hold = release ? hold_of(shard, release) : NULL;
-    if (!hold) {
-        if (release) {
-            release_free(shard, release);
-        }
+    struct nj_hold *hold;
+    struct nj_release *release = release_new(session, message, &hold);
+    if (!release) {
         nj_link_fail_memory(session->link);
         return;
     }
@@ -310,12 +300,9 @@ static void begin(struct nj_session *session, uint16_t packet_id, struct nj_mess
 bool nj_release_will(struct nj_session *session, struct nj_message *message, bool ends)
 {
     struct nj_shard *shard = session->shard;
-    struct nj_release *release = release_new(session, message);
-    struct nj_hold *hold = release ? hold_of(shard, release) : NULL;
-    if (!hold) {
-        if (release) {
-            release_free(shard, release);
-        }
+    struct nj_hold *hold;
+    struct nj_release *release = release_new(session, message, &hold);
+    if (!release) {
         return false;
     }
     release->is_will = true;
@@ -366,7 +353,7 @@ void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
     if (may_go_out(session, message)) {
         release_volatile(session, packet_id, message);
     } else {
-        forget_incoming(session, packet_id);
+        (void)nj_flow_incoming_drop(session->flow, packet_id);
         nj_session_ack(session, NJ_HOLD_PUBCOMP, packet_id, NJ_RC_SUCCESS, (struct nj_wait){0});
     }
     nj_message_unref(message);

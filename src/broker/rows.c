@@ -170,6 +170,19 @@ void nj_rows_refill(struct nj_session *session)
 
 /* ---- rows come */
 
+/* With the reference of the row, which goes over when the delivery has its place. */
+static struct nj_delivery delivery_of(const struct nj_store_row *row)
+{
+    return (struct nj_delivery){
+        .message = row->message,
+        .seq = row->seq,
+        .sub_id = row->sub_id,
+        .share = row->share,
+        .qos = row->qos,
+        .is_retain = row->is_retain,
+    };
+}
+
 static enum nj_err restore_flight(struct nj_session *session, struct nj_store_row *row)
 {
     struct nj_flow *flow = session->flow;
@@ -177,15 +190,8 @@ static enum nj_err restore_flight(struct nj_session *session, struct nj_store_ro
     if (!flight) {
         return NJ_ENOMEM;
     }
-    flight->delivery = (struct nj_delivery){
-        .message = row->message,
-        .seq = row->seq,
-        .sub_id = row->sub_id,
-        .share = row->share,
-        .qos = row->qos,
-        .is_retain = row->is_retain,
-        .was_sent = true,
-    };
+    flight->delivery = delivery_of(row);
+    flight->delivery.was_sent = true;
     flight->state = row->state == NJ_STORE_ROW_RELEASED ? NJ_FLIGHT_WAIT_PUBCOMP
                     : row->qos == 1                     ? NJ_FLIGHT_WAIT_PUBACK
                                                         : NJ_FLIGHT_WAIT_PUBREC;
@@ -209,14 +215,7 @@ static enum nj_err restore_incoming(struct nj_session *session, struct nj_store_
 static enum nj_err restore_queued(struct nj_session *session, struct nj_store_row *row)
 {
     struct nj_backlog *backlog = &session->backlog;
-    const struct nj_delivery delivery = {
-        .message = row->message,
-        .seq = row->seq,
-        .sub_id = row->sub_id,
-        .share = row->share,
-        .qos = row->qos,
-        .is_retain = row->is_retain,
-    };
+    const struct nj_delivery delivery = delivery_of(row);
     enum nj_err err = nj_flow_enqueue(session->flow, &delivery);
     if (err != NJ_OK) {
         return err;

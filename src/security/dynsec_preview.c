@@ -17,7 +17,6 @@ struct kind {
     const char *name;
     size_t map; /* offset in the state */
     void (*write)(struct nj_json_out *out, const struct nj_dynsec_state *state, const void *item);
-    struct nj_bytes (*key)(const void *item);
 };
 
 static void write_client(struct nj_json_out *out, const struct nj_dynsec_state *state,
@@ -39,25 +38,10 @@ static void write_role(struct nj_json_out *out, const struct nj_dynsec_state *st
     nj_dynsec_write_role(out, item);
 }
 
-static struct nj_bytes client_key(const void *item)
-{
-    return ((const struct nj_dynsec_client *)item)->name;
-}
-
-static struct nj_bytes group_key(const void *item)
-{
-    return ((const struct nj_dynsec_group *)item)->name;
-}
-
-static struct nj_bytes role_key(const void *item)
-{
-    return ((const struct nj_dynsec_role *)item)->name;
-}
-
 static const struct kind kinds[] = {
-    {"clients", offsetof(struct nj_dynsec_state, clients), write_client, client_key},
-    {"groups", offsetof(struct nj_dynsec_state, groups), write_group, group_key},
-    {"roles", offsetof(struct nj_dynsec_state, roles), write_role, role_key},
+    {"clients", offsetof(struct nj_dynsec_state, clients), write_client},
+    {"groups", offsetof(struct nj_dynsec_state, groups), write_group},
+    {"roles", offsetof(struct nj_dynsec_state, roles), write_role},
 };
 
 static const struct nj_pmap *map_of(const struct nj_dynsec_state *state, const struct kind *kind)
@@ -106,22 +90,23 @@ static enum nj_err compare(struct comparison *both, const struct kind *kind)
 {
     const struct nj_pmap *here = map_of(both->here, kind);
     const struct nj_pmap *there = map_of(both->there, kind);
+    struct nj_bytes (*key)(const void *item) = here->type->key;
     size_t count = nj_pmap_count(there);
     enum nj_err err = NJ_OK;
     both->named = 0;
     both->more = 0;
     for (size_t i = 0; i < count && err == NJ_OK; i++) {
         const void *item = nj_pmap_at(there, i);
-        const void *old = nj_pmap_get(here, kind->key(item));
+        const void *old = nj_pmap_get(here, key(item));
         if (!old || !is_same(both, kind, old, item)) {
-            err = note(both, kind, old ? '*' : '+', kind->key(item));
+            err = note(both, kind, old ? '*' : '+', key(item));
         }
     }
     count = nj_pmap_count(here);
     for (size_t i = 0; i < count && err == NJ_OK; i++) {
         const void *item = nj_pmap_at(here, i);
-        if (!nj_pmap_get(there, kind->key(item))) {
-            err = note(both, kind, '-', kind->key(item));
+        if (!nj_pmap_get(there, key(item))) {
+            err = note(both, kind, '-', key(item));
         }
     }
     return err == NJ_OK && both->more ? nj_buf_printf(&both->text, " and %u more", both->more)
@@ -172,7 +157,7 @@ void nj_dynsec_preview(struct nj_dynsec *dynsec)
     struct nj_dynsec_principals *principals = nj_dynsec_principals_new();
     enum nj_err err = nj_file_read(dynsec->path, NJ_DYNSEC_FILE_MAX, false, &text);
     if (err != NJ_OK) {
-        (void)snprintf(load.error, sizeof(load.error), "%s", nj_err_text(err));
+        (void)snprintf(load.error, sizeof(load.error), "%s", nj_file_why(err));
     } else {
         err = nj_dynsec_load(nj_buf_bytes(&text), principals, &load, &there);
     }
