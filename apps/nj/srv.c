@@ -55,6 +55,7 @@ static const struct target *choose(const struct target *targets, size_t count)
     for (size_t i = 0; i < count; i++) {
         sum += targets[i].priority == best ? targets[i].weight + 1u : 0;
     }
+    NJ_ASSERT(sum); /* at least of the one that has the smallest priority */
     uint64_t left = nj_rand_u64() % sum;
     for (size_t i = 0; i < count; i++) {
         uint64_t share = targets[i].priority == best ? targets[i].weight + 1u : 0;

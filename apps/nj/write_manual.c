@@ -87,11 +87,12 @@ static void print_see_also(const char *list)
 static void print_name(const char *name, const char *section)
 {
     char upper[40];
-    size_t len = strlen(name);
-    for (size_t i = 0; i <= len && i < sizeof(upper); i++) {
-        char letter = name[i];
-        upper[i] = (char)(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
+    size_t len = 0;
+    for (; name[len] != '\0' && len + 1 < sizeof(upper); len++) {
+        char letter = name[len];
+        upper[len] = (char)(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
     }
+    upper[len] = '\0';
     printf(".TH ");
     print_roff(upper);
     printf(" %s \"" NJ_MANUAL_DATE "\" \"nightjar " NJ_VERSION "\" \"%s\"\n.SH NAME\n", section,

@@ -21,7 +21,7 @@
 /* Above so many deliveries for a sleeping worker it is woken to do them itself. */
 #define HELP_WEIGHT_MAX 16u
 /* A connection with more than this to write has to wait for its turn among its like. */
-#define QUICK_BYTES (64u * 1024u)
+#define QUICK_BYTES ((size_t)64 * 1024)
 /* A worker with more than this in its inbox makes others stop reading publishers. */
 #define INBOX_BYTES_HIGH  (32u * 1024u * 1024u)
 #define INBOX_BYTES_LOW   (8u * 1024u * 1024u)

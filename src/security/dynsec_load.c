@@ -392,9 +392,10 @@ static enum nj_err take_group(struct loader *loader, const json_t *element)
     {
         struct nj_bytes name;
         int32_t priority;
-        if (err == NJ_OK) {
-            err = nj_dynsec_read_member(&loader->reader, entry, &name, &priority);
+        if (err != NJ_OK) {
+            break;
         }
+        err = nj_dynsec_read_member(&loader->reader, entry, &name, &priority);
         err = err == NJ_OK ? add_membership(loader, id, name, priority) : err;
     }
     return err;
