@@ -154,8 +154,9 @@ class Broker:
         return out or [self.endpoint()]
 
     def _read_log(self):
-        streams = {self.process.stderr.fileno(): b"", self.process.stdout.fileno(): b""}
-        err = self.process.stderr.fileno()
+        process = self.process  # held: a start anew must not close its pipes under this thread
+        streams = {process.stderr.fileno(): b"", process.stdout.fileno(): b""}
+        err = process.stderr.fileno()
         while streams:
             for fd in select.select(list(streams), [], [])[0]:
                 data = os.read(fd, 65536)

@@ -229,7 +229,7 @@ static void copes_with_the_deepest_and_longest_levels(void **state)
     memset(deep, '/', sizeof(deep));
     static char wide[65535];
     memset(wide, 'w', sizeof(wide));
-    struct nj_tree *tree = nj_tree_new(NULL, 2);
+    struct nj_tree *tree = nj_tree_new(NULL, 12); /* one path does not make it grow */
     struct nj_tree_nodes scratch = {0};
     struct nj_tree_nodes out = {0};
     const struct nj_bytes paths[] = {nj_bytes(deep, sizeof(deep)), nj_bytes(wide, sizeof(wide))};
