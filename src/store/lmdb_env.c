@@ -4,6 +4,7 @@
  *   <path>/data.mdb        the database; lock.mdb beside it is LMDB's table of readers; how large
  * it may get is lmdb_room.c's business <path>/blobs/<number>  payloads above NJ_LMDB_BLOB_MIN
  *   <path>/damaged-<time>  what was set aside (lmdb_salvage.c)
+ *   <path>/salvage         what is taken over from it, until it is complete
  */
 #include <sys/file.h>
 #include <sys/stat.h>

@@ -1,8 +1,12 @@
 /* Setting a damaged database aside, and taking over what can be read of it. See lmdb_check.h.
  *
- * Nothing is thrown away: the old file is moved into a directory of its own, for somebody to look
- * at. The new one gets every record that stands on a sound page and has its checksum; what hangs on
- * nothing then (rows without a session) is cleared away as the rest of a deleted session is. */
+ *   salvage/data.mdb ──(complete)──► data.mdb ──► damaged-<time>/data.mdb
+ *
+ * Nothing is thrown away: the old file gets a directory of its own, for somebody to look at. The
+ * new one gets every record that stands on a sound page and has its checksum; what hangs on nothing
+ * then (rows without a session) is cleared away as the rest of a deleted session is. It takes the
+ * old one's place in one step when it is complete: who is killed before that, or finds no room,
+ * begins anew with the damaged file. */
 #include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +16,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "store/lmdb_check.h"
 #include "store/lmdb_priv.h"
 
 #define BYTES_PER_TXN (8u << 20)
+#define FOLDER        "salvage"
 
 struct salvage {
     struct nj_lmdb_env *env;
@@ -97,7 +103,35 @@ static void take(void *arg, struct nj_bytes name, struct nj_bytes key, struct nj
     }
 }
 
-static enum nj_err set_aside(struct nj_lmdb_env *env, char name[64])
+/* An empty database beside the damaged one. */
+static enum nj_err make_new(const struct nj_lmdb_env *env, struct nj_lmdb_env *made)
+{
+    size_t size = strlen(env->path) + sizeof("/" FOLDER);
+    *made = (struct nj_lmdb_env){
+        .path = nj_alloc(size), .lock_fd = -1, .dir_fd = -1, .map_max = env->map_max};
+    (void)snprintf(made->path, size, "%s/%s", env->path, FOLDER);
+    (void)pthread_rwlock_init(&made->map_lock, NULL);
+    if (mkdirat(env->dir_fd, FOLDER, 0700) != 0 && errno != EEXIST) {
+        return NJ_EACCES;
+    }
+    made->dir_fd = openat(env->dir_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (made->dir_fd < 0) {
+        return NJ_EACCES;
+    }
+    /* What an attempt left that was killed. */
+    (void)unlinkat(made->dir_fd, "data.mdb", 0);
+    (void)unlinkat(made->dir_fd, "lock.mdb", 0);
+    return NJ_OK;
+}
+
+static void remove_rest(const struct nj_lmdb_env *env)
+{
+    (void)unlinkat(env->dir_fd, FOLDER "/data.mdb", 0);
+    (void)unlinkat(env->dir_fd, FOLDER "/lock.mdb", 0);
+    (void)unlinkat(env->dir_fd, FOLDER, AT_REMOVEDIR);
+}
+
+static enum nj_err set_aside(const struct nj_lmdb_env *env, char name[64])
 {
     for (unsigned i = 0; i < 1000; i++) {
         (void)snprintf(name, 64, "damaged-%" PRId64 "-%u", nj_clock_wall_s(), i);
@@ -110,35 +144,65 @@ static enum nj_err set_aside(struct nj_lmdb_env *env, char name[64])
     }
     char to[80];
     (void)snprintf(to, sizeof(to), "%s/data.mdb", name);
-    if (renameat(env->dir_fd, "data.mdb", env->dir_fd, to) != 0) {
+    /* A second name, where the file system knows such: there is always one under the first. */
+    if (linkat(env->dir_fd, "data.mdb", env->dir_fd, to, 0) != 0 &&
+        renameat(env->dir_fd, "data.mdb", env->dir_fd, to) != 0) {
+        return NJ_EACCES;
+    }
+    return NJ_OK;
+}
+
+static enum nj_err put_in_place(const struct nj_lmdb_env *env)
+{
+    if (renameat(env->dir_fd, FOLDER "/data.mdb", env->dir_fd, "data.mdb") != 0) {
         return NJ_EACCES;
     }
     (void)unlinkat(env->dir_fd, "lock.mdb", 0);
     return fsync(env->dir_fd) == 0 ? NJ_OK : NJ_EIO;
 }
 
+static enum nj_err take_over(struct salvage *salvage, const struct nj_lmdb_env *env,
+                             enum nj_err (*open)(struct nj_lmdb_env *env),
+                             struct nj_lmdb_check *check)
+{
+    struct nj_lmdb_env made;
+    enum nj_err err = make_new(env, &made);
+    if (err == NJ_OK) {
+        err = open(&made);
+    }
+    if (err == NJ_OK) {
+        salvage->env = &made;
+        err = nj_lmdb_check_file(env->dir_fd, "data.mdb", check, take, salvage);
+        err = err == NJ_EMALFORMED ? NJ_OK : err;
+        commit(salvage);
+    }
+    nj_lmdb_env_close(&made);
+    return err == NJ_OK ? salvage->err : err;
+}
+
 enum nj_err nj_lmdb_salvage(struct nj_lmdb_env *env, enum nj_err (*open)(struct nj_lmdb_env *env))
 {
-    struct salvage salvage = {.env = env};
-    struct nj_lmdb_check check;
+    struct salvage salvage = {0};
+    struct nj_lmdb_check check = {0};
     char name[64];
-    char from[80];
-    enum nj_err err = set_aside(env, name);
+    enum nj_err err = take_over(&salvage, env, open, &check);
+    if (err == NJ_OK) {
+        err = set_aside(env, name);
+    }
+    if (err == NJ_OK) {
+        err = put_in_place(env);
+    }
+    remove_rest(env);
     if (err != NJ_OK) {
-        nj_log(NJ_LOG_ERROR, "Error: the damaged store %s cannot be set aside.", env->path);
+        nj_log(NJ_LOG_ERROR,
+               "Error: what is sound of the damaged store %s cannot be taken over: %s.", env->path,
+               nj_err_text(err));
         return err;
     }
-    err = open(env);
-    if (err != NJ_OK) {
-        return err;
-    }
-    (void)snprintf(from, sizeof(from), "%s/data.mdb", name);
-    err = nj_lmdb_check_file(env->dir_fd, from, &check, take, &salvage);
-    commit(&salvage);
     env->set_aside = salvage.refused + 1;
     nj_log(NJ_LOG_ERROR,
            "Error: the store %s was damaged (%s). %" PRIu64 " records were taken over, %" PRIu64
            " could not be read, %" PRIu64 " pages are damaged. The old file is kept in %s/%s.",
            env->path, check.text, salvage.taken, salvage.refused, check.damaged, env->path, name);
-    return err == NJ_EMALFORMED || err == NJ_OK ? salvage.err : err;
+    return open(env);
 }

@@ -27,6 +27,7 @@ static struct {
     int cause;
     bool forever;
     bool lies;
+    bool dies;
     uint64_t room;
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .room = UINT64_MAX};
 
@@ -73,6 +74,7 @@ void disk_fail(const char *prefix, uint64_t nth, int cause, bool forever)
     disk.cause = cause;
     disk.forever = forever;
     disk.lies = false;
+    disk.dies = false;
     (void)pthread_mutex_unlock(&disk.lock);
 }
 
@@ -82,6 +84,22 @@ void disk_lie(const char *prefix, uint64_t nth)
     (void)pthread_mutex_lock(&disk.lock);
     disk.lies = true;
     (void)pthread_mutex_unlock(&disk.lock);
+}
+
+void disk_die(const char *prefix, uint64_t nth)
+{
+    disk_fail(prefix, nth, EIO, true);
+    (void)pthread_mutex_lock(&disk.lock);
+    disk.dies = true;
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+/* One more step. */
+static void live_or_die(void)
+{
+    if (disk.dies && ++disk.calls >= disk.nth) {
+        _exit(9);
+    }
 }
 
 void disk_room(uint64_t bytes)
@@ -150,7 +168,9 @@ static enum verdict decide(int fd, const struct iovec *iov, int count, off_t off
         if (disk.path[0] && strcmp(path, disk.path) == 0) {
             keep(fd, iov, count, (uint64_t)offset);
         }
-        if (disk.nth && strncmp(path, disk.prefix, strlen(disk.prefix)) == 0) {
+        if (disk.dies && strncmp(path, disk.prefix, strlen(disk.prefix)) == 0) {
+            live_or_die();
+        } else if (disk.nth && strncmp(path, disk.prefix, strlen(disk.prefix)) == 0) {
             disk.calls++;
             if (disk.calls == disk.nth || (disk.forever && disk.calls > disk.nth)) {
                 disk.failed++;
@@ -201,6 +221,23 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
     return verdict == WRITE_AND_FAIL ? (errno = EIO, -1) : done;
 }
 
+typedef ssize_t (*write_fn)(int fd, const void *data, size_t len);
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+    static write_fn next;
+    if (!next) {
+        *(void **)&next = dlsym(RTLD_NEXT, "write");
+    }
+    const struct iovec one = {.iov_base = (void *)data, .iov_len = len};
+    enum verdict verdict = decide(fd, &one, 1, 0);
+    if (verdict == FAIL) {
+        return -1;
+    }
+    ssize_t done = next(fd, data, verdict == WRITE_HALF ? len / 2 : len);
+    return verdict == WRITE_AND_FAIL ? (errno = EIO, -1) : done;
+}
+
 typedef int (*fstatvfs_fn)(int fd, struct statvfs *info);
 
 int fstatvfs(int fd, struct statvfs *info)
@@ -217,4 +254,32 @@ int fstatvfs(int fd, struct statvfs *info)
     }
     (void)pthread_mutex_unlock(&disk.lock);
     return done;
+}
+
+typedef int (*renameat_fn)(int from_dir, const char *from, int to_dir, const char *to);
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    static renameat_fn next;
+    if (!next) {
+        *(void **)&next = dlsym(RTLD_NEXT, "renameat");
+    }
+    (void)pthread_mutex_lock(&disk.lock);
+    live_or_die();
+    (void)pthread_mutex_unlock(&disk.lock);
+    return next(from_dir, from, to_dir, to);
+}
+
+typedef int (*linkat_fn)(int from_dir, const char *from, int to_dir, const char *to, int flags);
+
+int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+    static linkat_fn next;
+    if (!next) {
+        *(void **)&next = dlsym(RTLD_NEXT, "linkat");
+    }
+    (void)pthread_mutex_lock(&disk.lock);
+    live_or_die();
+    (void)pthread_mutex_unlock(&disk.lock);
+    return next(from_dir, from, to_dir, to, flags);
 }

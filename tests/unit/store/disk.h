@@ -1,7 +1,7 @@
-/* A disk that remembers: pwrite and writev of this program go through disk.c, which liblmdb's calls
- * meet first, too. It keeps every write to one file with what had been synced by then, so that a
- * power cut at any moment can be played: what was not synced is there, or not, or in part, in any
- * order. It can also fail writes. */
+/* A disk that remembers: write, pwrite and writev of this program go through disk.c, which
+ * liblmdb's calls meet first, too. It keeps every write to one file with what had been synced by
+ * then, so that a power cut at any moment can be played: what was not synced is there, or not, or
+ * in part, in any order. It can also fail writes. */
 #ifndef NJ_TESTS_UNIT_STORE_DISK_H
 #define NJ_TESTS_UNIT_STORE_DISK_H
 
@@ -39,6 +39,8 @@ uint64_t disk_failed(void);
 /* The n-th such write is done and reported as failed all the same, and all after it fail: what a
  * power cut or a controller may make of it. */
 void disk_lie(const char *prefix, uint64_t nth);
+/* The process ends as if killed before the n-th such write, link or renaming of files anywhere. */
+void disk_die(const char *prefix, uint64_t nth);
 /* What file systems say that they have left; UINT64_MAX = the truth. */
 void disk_room(uint64_t bytes);
 

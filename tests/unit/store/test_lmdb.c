@@ -385,7 +385,7 @@ static void removes_rows_whose_time_has_come_and_says_so(void **state)
     nj_message_unref(late);
 }
 
-static void commits_joint_groups_together_or_not_at_all(void **state)
+static void f012_commits_joint_groups_together_or_not_at_all(void **state)
 {
     struct rig *rig = *state;
     assert_int_equal(rig_open(rig), NJ_OK);
@@ -622,7 +622,7 @@ int main(void)
         TEST(gives_rows_back_in_order_with_their_states),
         TEST(makes_pages_of_a_long_queue_and_drains_it_in_order),
         TEST(removes_rows_whose_time_has_come_and_says_so),
-        TEST(commits_joint_groups_together_or_not_at_all),
+        TEST(f012_commits_joint_groups_together_or_not_at_all),
         TEST(tells_early_by_interval_and_writes_in_time),
         TEST(finds_the_highest_number_in_pages),
         TEST(starts_without_a_payload_that_is_lost),

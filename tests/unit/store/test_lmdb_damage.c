@@ -176,7 +176,7 @@ static unsigned rounds(unsigned usual)
 }
 
 /* Flips, zeroed and swapped pages, torn ends. */
-static void starts_with_what_is_sound(void **state)
+static void f023_starts_with_what_is_sound(void **state)
 {
     (void)state;
     unsigned all = 0;
@@ -261,7 +261,7 @@ static void a_lost_branch_does_not_lose_what_hangs_below(void **state)
     remove_set_aside();
 }
 
-static void refuses_a_directory_that_is_not_its_own(void **state)
+static void f027_refuses_a_directory_that_is_not_its_own(void **state)
 {
     (void)state;
     struct rig other;
@@ -285,10 +285,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_database_passes),
-        cmocka_unit_test(starts_with_what_is_sound),
+        cmocka_unit_test(f023_starts_with_what_is_sound),
         cmocka_unit_test(starts_with_files_that_are_no_database),
         cmocka_unit_test(a_lost_branch_does_not_lose_what_hangs_below),
-        cmocka_unit_test(refuses_a_directory_that_is_not_its_own),
+        cmocka_unit_test(f027_refuses_a_directory_that_is_not_its_own),
     };
     return cmocka_run_group_tests(tests, make_database, drop_database);
 }

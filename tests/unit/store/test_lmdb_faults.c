@@ -1,16 +1,21 @@
 /* Disks that are full, slow or broken (ledger F-020, F-021): nothing is acknowledged that is not
  * kept, what shrinks goes on, it recovers by itself; after a failed sync nothing more is promised.
  */
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "disk.h"
 #include "model.h"
+#include "store/tool.h"
 #include "support/test.h"
 
 static struct rig rig;
@@ -75,7 +80,7 @@ static void runs_over_every_write_that_fails(void **state)
     assert_int_equal(rig_rows_in_store(&rig), kept);
 }
 
-static void takes_nothing_new_near_the_limit_but_lets_go(void **state)
+static void f020_takes_nothing_new_near_the_limit_but_lets_go(void **state)
 {
     (void)state;
     rig.options.size_max = 4 << 20;
@@ -101,7 +106,7 @@ static void takes_nothing_new_near_the_limit_but_lets_go(void **state)
     assert_int_equal(rig_rows_in_store(&rig), full - full / 2 + 1);
 }
 
-static void promises_nothing_more_after_a_failed_sync(void **state)
+static void f021_promises_nothing_more_after_a_failed_sync(void **state)
 {
     (void)state;
     for (unsigned nth = 1; nth <= 2; nth++) {
@@ -198,8 +203,136 @@ static void keeps_the_payload_of_a_state_in_doubt(void **state)
     assert_true(in_doubt > 0);
 }
 
+/* ---- a start that is killed, again and again */
+
+static void path_of_database(char path[128])
+{
+    (void)snprintf(path, 128, "%s/data.mdb", rig.path);
+}
+
+#define ROWS 300
+
+/* A database with one page zeroed: it is damaged then, and much of it sound. Nothing for
+ * housekeeping to do, so that it is always the same. */
+static void make_damaged(struct nj_buf *image)
+{
+    static struct nj_store_op ops[ROWS + 1];
+    const struct nj_store_session session = {
+        .owner = RIG_OWNER, .origin = {.client_id = NJ_BYTES_LIT("c")}, .expiry_s = 9};
+    char path[128];
+    ops[0] = (struct nj_store_op){
+        .kind = NJ_STORE_SESSION_SAVE, .owner = RIG_OWNER, .session = &session};
+    for (uint64_t seq = 1; seq <= ROWS; seq++) {
+        ops[seq] = (struct nj_store_op){.kind = NJ_STORE_QUEUE_APPEND,
+                                        .owner = RIG_OWNER,
+                                        .seq = seq,
+                                        .message = rig_message("t", 2000, 0)};
+    }
+    assert_int_equal(rig_open(&rig), NJ_OK);
+    assert_int_equal(rig_do(&rig, ops, ROWS + 1), NJ_OK);
+    /* Both states that the file knows have the rows. */
+    assert_int_equal(rig_do(&rig, ops, 1), NJ_OK);
+    assert_int_equal(rig_do(&rig, ops, 1), NJ_OK);
+    rig_close(&rig);
+    for (uint64_t seq = 1; seq <= ROWS; seq++) {
+        nj_message_unref(ops[seq].message);
+    }
+    nj_buf_init(image);
+    path_of_database(path);
+    assert_int_equal(nj_file_read(path, 1 << 30, true, image), NJ_OK);
+    memset(image->data + image->len / 4096 / 2 * 4096, 0, 4096);
+}
+
+/* Alone in a directory of its own. */
+static void put_damaged(const struct nj_buf *image)
+{
+    char path[128];
+    rig_fini(&rig);
+    rig_init(&rig);
+    path_of_database(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, image->data, image->len), (ssize_t)image->len);
+    (void)close(fd);
+}
+
+static enum nj_err open_it(void)
+{
+    return rig_open(&rig);
+}
+
+static enum nj_err compact_it(void)
+{
+    uint64_t before;
+    uint64_t after;
+    return nj_store_compact(rig.path, &before, &after);
+}
+
+/* Before its n-th step; false when it came to its end. */
+static bool is_killed(enum nj_err (*work)(void), uint64_t nth)
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        disk_die(rig.path, nth);
+        _exit(work() == NJ_OK ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 1);
+    return WEXITSTATUS(status) != 0;
+}
+
+static void f008_takes_over_what_is_sound_however_often_it_is_killed(void **state)
+{
+    (void)state;
+    enum {
+        DEEP = 10
+    };
+    struct nj_buf image;
+    make_damaged(&image);
+    put_damaged(&image);
+    assert_int_equal(rig_open(&rig), NJ_OK);
+    uint32_t sound = rig_rows_in_store(&rig);
+    assert_in_range(sound, 1, ROWS - 1);
+    uint64_t kills = 0;
+    for (uint64_t nth = 1, before = UINT64_MAX; kills != before; nth++) {
+        before = kills;
+        put_damaged(&image);
+        for (unsigned deep = 0; deep < DEEP && is_killed(open_it, nth); deep++) {
+            kills++;
+        }
+        assert_int_equal(rig_open(&rig), NJ_OK);
+        assert_int_equal(rig_rows_in_store(&rig), sound);
+    }
+    assert_true(kills > 10 * (uint64_t)DEEP);
+    nj_buf_fini(&image);
+}
+
+static void f013_compacting_that_is_killed_changes_nothing(void **state)
+{
+    (void)state;
+    uint64_t nth = 0;
+    assert_int_equal(rig_open(&rig), NJ_OK);
+    assert_int_equal(rig_save(&rig), NJ_OK);
+    for (uint64_t seq = 1; seq <= 100; seq++) {
+        assert_int_equal(rig_append(&rig, seq, 2000, 0), NJ_OK);
+    }
+    do {
+        rig_close(&rig);
+        bool is_over = !is_killed(compact_it, ++nth);
+        assert_int_equal(rig_open(&rig), NJ_OK);
+        assert_int_equal(rig_rows_in_store(&rig), 100);
+        if (is_over) {
+            break;
+        }
+    } while (nth < 1000);
+    assert_in_range(nth, 3, 999);
+    assert_int_equal(rig_append(&rig, 101, 100, 0), NJ_OK);
+}
+
 /* Memory that fails at every call, one after the other, for a script of groups (F-028). */
-static void survives_without_memory(void **state)
+static void f028_survives_without_memory(void **state)
 {
     (void)state;
     static struct model model;
@@ -230,11 +363,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(runs_over_every_write_that_fails),
-        TEST(takes_nothing_new_near_the_limit_but_lets_go),
-        TEST(promises_nothing_more_after_a_failed_sync),
+        TEST(f020_takes_nothing_new_near_the_limit_but_lets_go),
+        TEST(f021_promises_nothing_more_after_a_failed_sync),
         TEST(keeps_nothing_of_a_payload_that_does_not_fit),
         TEST(keeps_the_payload_of_a_state_in_doubt),
-        TEST(survives_without_memory),
+        TEST(f008_takes_over_what_is_sound_however_often_it_is_killed),
+        TEST(f013_compacting_that_is_killed_changes_nothing),
+        TEST(f028_survives_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

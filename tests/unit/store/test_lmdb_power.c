@@ -271,7 +271,7 @@ static void run(uint64_t new_seed, unsigned images)
     rig_fini(&rig);
 }
 
-static void every_image_holds_what_was_acknowledged(void **state)
+static void f010_f011_every_image_holds_what_was_acknowledged(void **state)
 {
     (void)state;
     const char *text = getenv("NIGHTJAR_POWER_IMAGES");
@@ -286,7 +286,7 @@ static void every_image_holds_what_was_acknowledged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_image_holds_what_was_acknowledged),
+        cmocka_unit_test(f010_f011_every_image_holds_what_was_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
