@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -186,6 +187,7 @@ static int run(struct nj_settings *settings)
 int main(int argc, char **argv)
 {
     struct nj_config_result config;
+    nj_crash_arm();
     nj_restart_init(argv);
     /* One arena for all threads: memory stays low, and the hot paths do not allocate. */
     (void)mallopt(M_ARENA_MAX, 2);

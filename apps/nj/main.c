@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "command.h"
 #include "manual.h"
 
@@ -115,6 +116,7 @@ int main(int argc, char **argv)
     /* A broker or a reader of our output that goes away is an error to report, not a reason to
      * die without a word. */
     (void)signal(SIGPIPE, SIG_IGN);
+    nj_crash_arm();
 
     const char *name = argc > 0 && argv[0] != NULL ? argv[0] : "nj";
     const char *slash = strrchr(name, '/');

@@ -1,6 +1,13 @@
 /* Counters behind fault.h. */
 #include "base/fault.h"
 
+#ifdef NJ_CRASH_POINTS
+#    include <signal.h>
+#    include <stdlib.h>
+#    include <string.h>
+#    include <unistd.h>
+#endif
+
 _Atomic int nj_fault_armed;
 
 static struct plan {
@@ -40,3 +47,41 @@ uint64_t nj_fault_calls(enum nj_fault_kind kind)
 {
     return atomic_load(&plans[kind].calls);
 }
+
+/* ---- crash points */
+
+#ifdef NJ_CRASH_POINTS
+
+const char *nj_crash_name;
+static _Atomic long passes_left;
+
+void nj_crash_arm(void)
+{
+    static char name[64];
+    const char *plan = getenv("NIGHTJAR_CRASH");
+    const char *colon = plan ? strchr(plan, ':') : NULL;
+    if (!colon || colon == plan || (size_t)(colon - plan) >= sizeof(name)) {
+        return;
+    }
+    memcpy(name, plan, (size_t)(colon - plan));
+    atomic_store(&passes_left, strtol(colon + 1, NULL, 10));
+    nj_crash_name = name;
+}
+
+void nj_crash_pass(const char *name)
+{
+    if (strcmp(name, nj_crash_name) == 0 && atomic_fetch_sub(&passes_left, 1) == 1) {
+        (void)kill(getpid(), SIGKILL);
+        for (;;) {
+            (void)pause(); /* not one step further */
+        }
+    }
+}
+
+#else
+
+void nj_crash_arm(void)
+{
+}
+
+#endif

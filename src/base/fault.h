@@ -36,4 +36,23 @@ void nj_fault_disarm(void);
 /* How many calls of `kind` were counted since its plan was armed. */
 uint64_t nj_fault_calls(enum nj_fault_kind kind);
 
+/* A place where a test lets the process die: with NIGHTJAR_CRASH=NAME:N in its environment the N-th
+ * pass is its end, by SIGKILL, whatever other threads are doing. They stand around every step that
+ * makes something durable; `./dev soak crash` finds them in the source and goes through all of
+ * them. Nothing in builds without the option crash_points. Any thread. */
+#ifdef NJ_CRASH_POINTS
+extern const char *nj_crash_name; /* NULL = live on. Owner: fault.c; set by nj_crash_arm only */
+void nj_crash_pass(const char *name);
+#    define nj_crash_point(name)                                                                   \
+        do {                                                                                       \
+            if (__builtin_expect(nj_crash_name != NULL, 0)) {                                      \
+                nj_crash_pass(name);                                                               \
+            }                                                                                      \
+        } while (0)
+#else
+#    define nj_crash_point(name) ((void)0)
+#endif
+/* At the start of a program, before there are threads: takes over what the environment says. */
+void nj_crash_arm(void);
+
 #endif

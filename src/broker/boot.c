@@ -2,6 +2,7 @@
 #include "broker/boot.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/qsbr.h"
 #include "broker/commit.h"
@@ -251,6 +252,7 @@ enum nj_err nj_core_boot(struct nj_core *core, uint64_t now_ms, struct nj_booted
     nj_qsbr_online(core->qsbr, core->shard_count); /* as the control thread */
     enum nj_err err = nj_store_load(core->store, &loader, &highest);
     if (err == NJ_OK) {
+        nj_crash_point("loaded");
         run_records(core);
         atomic_store(&core->next_session_id, highest.owner);
         atomic_store(&core->next_seq, highest.seq);

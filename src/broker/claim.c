@@ -1,6 +1,7 @@
 /* See claim.h. */
 #include "broker/claim.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "broker/limits.h"
 #include "broker/link.h"
@@ -154,6 +155,7 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     if (will) {
         nj_will_give(session, will, claim->will);
     }
+    nj_crash_point("claim");
     out->session = session;
     out->wait = nj_session_lane_wait(session);
     if (had_record) {

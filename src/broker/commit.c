@@ -1,6 +1,7 @@
 /* See commit.h. */
 #include "broker/commit.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "broker/handover.h"
 #include "broker/link.h"
@@ -131,6 +132,7 @@ static uint64_t submit(struct nj_shard *shard, uint32_t count, const struct nj_s
                        enum nj_err *err)
 {
     uint32_t undos = shard->undo_count;
+    nj_crash_point("submit");
     *err = note_undos(shard, count);
     if (*err == NJ_OK) {
         *err = nj_store_submit(shard->core->store, shard->id, shard->ops, count,
@@ -165,6 +167,7 @@ uint64_t nj_shard_commit_joint(struct nj_shard *shard, struct nj_store_joint *jo
                                enum nj_err *err)
 {
     uint32_t count = shard->op_count;
+    nj_crash_point("joint-part");
     joint->is_aborted |= shard->is_group_broken;
     shard->is_group_broken = false;
     shard->op_count = 0;

@@ -1,6 +1,7 @@
 /* See handover.h. */
 #include "broker/handover.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "broker/commit.h"
 #include "broker/flow.h"
@@ -80,6 +81,7 @@ static void run_deleted(struct nj_shard *shard, struct nj_after *after, enum nj_
 static enum nj_err delete_record(struct nj_shard *shard, struct nj_handover *handover)
 {
     enum nj_err err;
+    nj_crash_point("handover-end");
     (void)nj_shard_op(shard, NJ_STORE_SESSION_DELETE, handover->owner);
     uint64_t group = nj_shard_commit(shard, &err);
     if (!group) {
@@ -148,6 +150,7 @@ static void counted(struct nj_shard *shard, struct nj_parted *parted, enum nj_er
         .parts = parts + 1,
         .is_aborted = err != NJ_OK,
     };
+    nj_crash_point("handover-counted");
     for (uint32_t i = 0; i < handover->seq_count; i++) {
         struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_QUEUE_REMOVE, handover->owner);
         if (op) {
@@ -198,6 +201,7 @@ static enum nj_err hand_on(struct nj_shard *shard, struct nj_handover *handover,
     if (!hold) {
         return NJ_ENOMEM;
     }
+    nj_crash_point("handover-page");
     handover->joint = nj_shard_next_joint(shard);
     pass_on(shard, handover, rows, hold);
     if (!handover->seq_count) {

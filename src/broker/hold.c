@@ -1,6 +1,7 @@
 /* See hold.h. */
 #include "broker/hold.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "broker/ack.h"
 #include "broker/commit.h"
@@ -111,6 +112,7 @@ static void forget_incoming(struct nj_session *session, uint16_t packet_id)
 static void deliver_hold(struct nj_session *session, struct nj_hold *hold)
 {
     struct nj_link *link = session->link;
+    nj_crash_point("answer");
     if (hold->kind == NJ_HOLD_PUBACK) {
         give_back_quota(link);
     }
@@ -400,6 +402,7 @@ void nj_shard_ticket_done(struct nj_shard *shard, uint64_t ticket, enum nj_err e
 
 void nj_shard_completed(struct nj_shard *shard, uint64_t group, enum nj_err err)
 {
+    nj_crash_point("completed");
     shard->completed = group;
     nj_commit_completed(shard, group, err);
     while (!nj_list_is_empty(&shard->waiting)) {

@@ -1,6 +1,7 @@
 /* See release.h, and nj_session_pubrel of publish.h. */
 #include "broker/release.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "broker/commit.h"
 #include "broker/deliver.h"
@@ -225,6 +226,7 @@ static void route(struct nj_session *session, struct nj_release *release, struct
         .joint = release->joint,
         .ticket = hold->ticket,
     };
+    nj_crash_point("release");
     release->is_routed = true;
     struct nj_routed routed = nj_publish_accepted(session, &publication, true);
     if (routed.tickets) {

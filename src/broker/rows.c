@@ -1,6 +1,7 @@
 /* See rows.h. */
 #include "broker/rows.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "broker/commit.h"
 #include "broker/flow.h"
@@ -282,6 +283,7 @@ static void accept(struct nj_session *session, struct nj_store_rows *rows)
 void nj_rows_arrived(struct nj_shard *shard, struct nj_store_rows *rows)
 {
     struct nj_session *session = nj_session_by_id(shard, rows->cookie);
+    nj_crash_point("rows");
     if (!session) {
         nj_handover_rows(shard, rows); /* of a session that ended with work for others */
     } else if (session->backlog.stale_reads) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "broker/ack.h"
@@ -224,6 +225,7 @@ void nj_session_end(struct nj_session *session)
     nj_btimer_clear(&shard->timers, &session->timer);
     nj_session_drop_held(session);
     NJ_STAT_SUB(shard, subscriptions, session->sub_count);
+    nj_crash_point("session-end");
     session->has_ended = true; /* not even its own will comes to it */
     bool is_handed_over = nj_handover_is_due(session);
     nj_share_hand_on(session, is_handed_over);

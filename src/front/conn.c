@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/flow.h"
@@ -314,6 +315,7 @@ static bool write_out(struct nj_conn *conn)
             offered += iov[i].iov_len;
         }
         size_t written;
+        nj_crash_point("write");
         enum nj_err err = nj_stream_writev(conn->stream, iov, n, &written);
         if (err == NJ_EAGAIN) {
             set_blocked(conn, true);

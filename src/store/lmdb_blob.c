@@ -48,6 +48,7 @@ enum nj_err nj_lmdb_blob_write(struct nj_lmdb_env *env, uint64_t number, struct 
 {
     char name[NAME_BYTES];
     name_of(name, number);
+    nj_crash_point("blob");
     int fd = nj_fault_hit(NJ_FAULT_OPEN)
                  ? (errno = EMFILE, -1)
                  : openat(env->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
@@ -56,6 +57,7 @@ enum nj_err nj_lmdb_blob_write(struct nj_lmdb_env *env, uint64_t number, struct 
         return error_of(errno);
     }
     enum nj_err err = write_all(fd, payload);
+    nj_crash_point("blob-written");
     /* By the counting door: a failure here is one of the store. */
     if (err == NJ_OK && fdatasync(fd) != 0) {
         err = NJ_EIO;
@@ -121,6 +123,7 @@ void nj_lmdb_blob_remove(const struct nj_lmdb_env *env, uint64_t number)
 {
     char name[NAME_BYTES];
     name_of(name, number);
+    nj_crash_point("blob-remove");
     /* A file that stays behind costs room until the next start, nothing else. */
     (void)unlinkat(env->dir_fd, name, 0);
 }

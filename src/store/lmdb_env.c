@@ -265,7 +265,10 @@ static enum nj_err check_format(struct nj_lmdb_env *env, bool may_upgrade)
         mdb_txn_abort(txn);
         return err;
     }
-    return nj_lmdb_error(mdb_txn_commit(txn));
+    nj_crash_point("upgrade");
+    err = nj_lmdb_error(mdb_txn_commit(txn));
+    nj_crash_point("upgraded");
+    return err;
 }
 
 /* ---- life */

@@ -8,6 +8,7 @@
  * apart. A page brings the rows of one session together (not their messages, which others may
  * share), so that neither the index in memory nor the start grows with what is queued. */
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "store/lmdb_priv.h"
 
@@ -275,6 +276,7 @@ static enum nj_err make_pages(struct nj_lmdb *db, bool *more)
 
 enum nj_err nj_lmdb_keep(struct nj_lmdb *db, bool with_pages, bool *more)
 {
+    nj_crash_point("keep");
     *more = false;
     nj_lmdb_batch_forget_pages(&db->batch);
     enum nj_err err = purge_graves(db, more);

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/lmdb_priv.h"
@@ -400,13 +401,16 @@ static enum nj_err try_once(struct nj_lmdb *db, struct attempt *attempt)
     if (err != NJ_OK) {
         return err;
     }
+    nj_crash_point("begin");
     err = fill(db, attempt);
     bool is_complete = err == NJ_OK;
     if (!is_complete) {
         mdb_txn_abort(db->batch.txn);
     } else {
         attempt->stage = STAGE_COMMIT;
+        nj_crash_point("commit");
         err = nj_lmdb_error(mdb_txn_commit(db->batch.txn));
+        nj_crash_point("committed");
     }
     if (nj_lmdb_sync_failures() != failures) {
         fail(db, "the disk could not be synced");
@@ -734,6 +738,7 @@ void *nj_lmdb_writer_main(void *arg)
         db->is_stuck = !choose_groups(db) && db->queued_ops;
         write_chosen(db);
         finish_chosen(db);
+        nj_crash_point("told");
         db->queued_since_ms = nj_clock_mono_ms();
     }
     drop_rest(db);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/lmdb_check.h"
@@ -201,7 +202,9 @@ static enum nj_err copy_once(const char *path, const char *to, int to_fd)
         return err;
     }
     (void)unlinkat(to_fd, "data.mdb", 0);
+    nj_crash_point("backup");
     int rc = mdb_env_copy2(env.env, to, MDB_CP_COMPACT);
+    nj_crash_point("backup-copied");
     if (rc != MDB_SUCCESS) {
         (void)complain(to, "cannot be written", mdb_strerror(rc));
         nj_lmdb_env_close(&env);
@@ -287,12 +290,14 @@ static enum nj_err lock(const char *path, int *lock_fd)
 
 static enum nj_err swap_in(struct nj_lmdb_env *env, int new_fd)
 {
+    nj_crash_point("compact-written");
     if (fdatasync(new_fd) != 0) {
         return NJ_EIO;
     }
     if (renameat(env->dir_fd, "compact.mdb", env->dir_fd, "data.mdb") != 0) {
         return complain(env->path, "the new database cannot take its place", strerror(errno));
     }
+    nj_crash_point("compact-renamed");
     return fsync(env->dir_fd) == 0 ? NJ_OK : NJ_EIO;
 }
 

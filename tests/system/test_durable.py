@@ -16,6 +16,7 @@ from brokerproc import Options
 from mqttwire import V5, V311, Will
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "soak"))
+import crash as crash_points  # noqa: E402
 from kill import Rounds  # noqa: E402
 
 pytestmark = pytest.mark.needs("nightjar")
@@ -455,3 +456,22 @@ def test_F001_rounds_of_kill_9_under_load():
             assert not rounds.round(number)
     finally:
         rounds.close()
+
+
+# ---- the end at a chosen point (./dev soak crash goes through all of them, several times each)
+
+POINTS = ["claim", "joint-part", "handover-counted", "answer", "blob-written", "commit", "committed"]
+
+
+def test_F001_the_process_ends_at_points_around_what_is_made_durable():
+    if b"NIGHTJAR_CRASH" not in pathlib.Path(Options.binary).read_bytes():
+        pytest.skip("built without crash_points")
+    assert set(POINTS) <= set(crash_points.points())
+    crashes = crash_points.Crashes(seed=3)
+    try:
+        crashes.prepare()
+        for point in POINTS:
+            reached, problems = crashes.crash(point, 2, seconds=2)
+            assert reached and not problems, (point, problems)
+    finally:
+        crashes.close()
