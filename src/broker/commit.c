@@ -191,6 +191,28 @@ uint64_t nj_shard_commit_joint(struct nj_shard *shard, struct nj_store_joint *jo
 
 /* ---- the store's health */
 
+bool nj_shard_store_is_behind(const struct nj_shard *shard)
+{
+    struct nj_store *store = shard->core->store;
+    return store && nj_store_waiting(store) > NJ_STORE_BEHIND_BYTES;
+}
+
+bool nj_shard_store_has_caught_up(const struct nj_shard *shard)
+{
+    return shard->store_state == NJ_STORE_GOOD && shard->core->store &&
+           nj_store_waiting(shard->core->store) < NJ_STORE_CAUGHT_UP_BYTES;
+}
+
+static void read_on(struct nj_shard *shard)
+{
+    struct nj_list *node = shard->held_back.next;
+    while (node != &shard->held_back) {
+        struct nj_link *link = NJ_CONTAINER(node, struct nj_link, held_back_node);
+        node = node->next;
+        nj_link_read_on(link);
+    }
+}
+
 void nj_shard_look_at_store(struct nj_shard *shard)
 {
     struct nj_store *store = shard->core->store;
@@ -201,11 +223,8 @@ void nj_shard_look_at_store(struct nj_shard *shard)
     nj_store_status(store, &status);
     shard->store_look_ms = shard->now_ms + LOOK_MS;
     shard->store_state = (uint8_t)status.state;
-    struct nj_list *node = shard->held_back.next;
-    while (status.state == NJ_STORE_GOOD && node != &shard->held_back) {
-        struct nj_link *link = NJ_CONTAINER(node, struct nj_link, held_back_node);
-        node = node->next;
-        nj_link_read_on(link);
+    if (nj_shard_store_has_caught_up(shard)) {
+        read_on(shard);
     }
     if (status.state == NJ_STORE_GOOD) {
         nj_handovers_go_on(shard);
@@ -254,6 +273,10 @@ void nj_commit_completed(struct nj_shard *shard, uint64_t group, enum nj_err err
         if (NJ_UNLIKELY(err != NJ_OK && undo.group == group)) {
             take_back(shard, &undo);
         }
+    }
+    if (NJ_UNLIKELY(shard->was_store_behind) && nj_shard_store_has_caught_up(shard)) {
+        shard->was_store_behind = false;
+        read_on(shard);
     }
     struct nj_after *after;
     while ((after = first_after(shard)) && after->group <= group) {

@@ -9,6 +9,7 @@
 #ifndef NJ_BROKER_COMMIT_H
 #define NJ_BROKER_COMMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -42,6 +43,13 @@ struct nj_after {
 /* Those of one group run in the order of these calls. */
 void nj_shard_after(struct nj_shard *shard, struct nj_after *after, uint64_t group);
 
+/* Bytes before the store's writer above which whoever publishes what it has to write is not read
+ * (nj_session_must_wait), and below which everybody is again. */
+#define NJ_STORE_BEHIND_BYTES    (32u * 1024 * 1024)
+#define NJ_STORE_CAUGHT_UP_BYTES (NJ_STORE_BEHIND_BYTES / 2)
+bool nj_shard_store_is_behind(const struct nj_shard *shard);
+/* It is well, too. */
+bool nj_shard_store_has_caught_up(const struct nj_shard *shard);
 /* At the beginning of a turn: asks the store how it is, now and then. When it is well (again),
  * links that were held back are let go, and sessions' messages are handed over that it refused. */
 void nj_shard_look_at_store(struct nj_shard *shard);

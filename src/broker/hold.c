@@ -72,7 +72,7 @@ static void let_go(struct nj_session *session)
 {
     session->held_count--;
     bool has_caught_up =
-        session->held_count <= NJ_HELD_MAX / 2 && session->shard->store_state == NJ_STORE_GOOD;
+        session->held_count <= NJ_HELD_MAX / 2 && nj_shard_store_has_caught_up(session->shard);
     if (session->link && session->link->is_held_back &&
         (has_caught_up || session->held_count == 0)) {
         nj_link_read_on(session->link);

@@ -324,27 +324,33 @@ static enum nj_err check(struct nj_session *session, const struct nj_publish_in 
     return NJ_OK;
 }
 
-/* A bound on what is given up, not a decision: the listener's mount point and aliases do not count,
- * which only MQTT 5 has. */
+/* Whether it may. A mount point or an alias is not looked behind: then it is taken to. */
 static bool needs_store(struct nj_session *session, const struct nj_publish_in *in)
 {
     return (in->qos == 2 && session->is_stored) || in->is_retain ||
-           session->link->mount_point.len || nj_route_reaches_stored(session->shard, in->topic);
+           session->link->mount_point.len || !in->topic.len ||
+           nj_route_reaches_stored(session->shard, in->topic);
 }
 
 bool nj_session_must_wait(struct nj_session *session, const struct nj_publish_in *in)
 {
+    struct nj_shard *shard = session->shard;
     struct nj_link *link = session->link;
-    if (NJ_LIKELY(in->qos == 0)) {
+    if (NJ_LIKELY(in->qos == 0 && !in->is_retain && !shard->limits->queue_qos0)) {
+        return false; /* whatever the store does */
+    }
+    bool has_much_held = in->qos > 0 && session->held_count >= NJ_HELD_MAX;
+    bool is_mute = in->qos > 0 && shard->store_state != NJ_STORE_GOOD && link->version != NJ_MQTT_5;
+    bool is_behind = nj_shard_store_is_behind(shard);
+    if (NJ_LIKELY(!has_much_held && !is_mute && !is_behind)) {
         return false;
     }
-    bool is_behind = session->held_count >= NJ_HELD_MAX;
-    bool is_mute = session->shard->store_state != NJ_STORE_GOOD && link->version != NJ_MQTT_5;
-    if (NJ_UNLIKELY(is_behind || (is_mute && needs_store(session, in)))) {
-        nj_link_hold_back(link);
-        return true;
+    if (!has_much_held && !needs_store(session, in)) {
+        return false;
     }
-    return false;
+    shard->was_store_behind |= is_behind;
+    nj_link_hold_back(link);
+    return true;
 }
 
 enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publish_in *in,

@@ -27,7 +27,8 @@ struct nj_publish_in {
     bool says_utf8; /* payload format indicator 1 */
 };
 
-/* Whether the packet has to be left for later: too much waits for the store already, or the store
+/* Whether the packet has to be left for later: too much waits for the store already, of this client
+ * or of all, or the store
  * takes no more and the client's version knows no answer that says so. It is called again when that
  * has changed (nj_link_ops.read_on). */
 bool nj_session_must_wait(struct nj_session *session, const struct nj_publish_in *in);

@@ -144,6 +144,7 @@ struct nj_shard {
     struct nj_list held_back;      /* links that are not read until the store has caught up */
     uint64_t store_look_ms;        /* when its state is asked for next */
     uint8_t store_state;           /* enum nj_store_state */
+    bool was_store_behind;         /* links are held back because of it */
     struct nj_list waiting;        /* holds that wait for a group, in order of its number */
     struct nj_hold_table *tickets; /* holds that wait for other workers */
     uint64_t next_ticket;

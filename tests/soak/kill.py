@@ -120,10 +120,7 @@ class Rounds:
         self.kill()
         problems = self.settle()
         self.kill()
-        self.totals[0] += len(self.history.messages)
-        self.totals[1] += sum(m.is_acked for m in self.history.messages.values())
-        self.totals[2] += sum(len(t) for got in self.history.arrived.values()
-                              for t in got.values())
+        self.totals = [sum(both) for both in zip(self.totals, self.history.counts())]
         self.history.forget_finished()
         return problems
 

@@ -32,6 +32,7 @@ class DeliveryHistory:
         self.messages = {}
         self.arrived = {party: collections.defaultdict(list) for party in self.parties}
         self.clock = 0
+        self.finished = set()  # acknowledged, and checked before
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -85,11 +86,22 @@ class DeliveryHistory:
         return out
 
     def forget_finished(self):
-        """For long runs: only what is not acknowledged can still matter."""
-        self.messages = {k: m for k, m in self.messages.items() if not m.is_acked}
+        """For long runs: what was acknowledged and checked twice matters no more. Once is not enough:
+        a receiver's PUBACK may still have been on its way when the broker ended, and then its
+        message comes again."""
+        for key in self.finished:
+            self.messages.pop(key, None)
         for got in self.arrived.values():
-            for key in [k for k in got if k not in self.messages]:
+            for key in [k for k in got if k in self.finished or k not in self.messages]:
                 del got[key]
+        self.finished = {k for k, m in self.messages.items() if m.is_acked}
+
+    def counts(self):
+        """(sent, acknowledged, received), without what was checked before."""
+        fresh = {k: m for k, m in self.messages.items() if k not in self.finished}
+        got = sum(len(times) for party in self.arrived.values()
+                  for key, times in party.items() if key in fresh)
+        return len(fresh), sum(m.is_acked for m in fresh.values()), got
 
     def summary(self):
         acked = sum(m.is_acked for m in self.messages.values())

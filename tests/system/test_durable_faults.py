@@ -2,6 +2,8 @@
 needs no disk, says what is wrong, and recovers by itself (ledger 4.2). The disk is real; a library
 between the broker and it (tests/soak/disk_fault.c) refuses, fails or waits when told."""
 import pathlib
+import re
+import threading
 import time
 
 import pytest
@@ -42,6 +44,11 @@ class Disk:
         new = self.control.with_suffix(".new")
         new.write_text(fault)
         new.rename(self.control)
+
+
+def rss(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) << 10
 
 
 @pytest.fixture
@@ -175,6 +182,34 @@ def test_F024_who_leaves_or_errs_gets_the_answers_to_what_came_before(disk, vers
                 for p in pub.expect_closed()]
         assert seen == [("PUBACK", None), *says]
     disk.set("good")
+
+
+def test_F024_what_waits_for_a_slow_disk_is_bounded(disk):
+    """60 MB for stored sessions and a disk that takes seconds for each sync: they are not all taken
+    in, whoever needs no disk is served, and in the end nothing is missing."""
+    count, payload, bound = 1000, b"x" * 60000, (32 + 4) << 20
+    disk.sub.disconnect()
+    watcher = disk.broker.client("watcher")
+    watcher.subscribe("u", qos=0)
+    pub = disk.broker.client("pub", V311)
+    disk.set("slow 1500")
+    before = rss(disk.broker.pid)
+    flood = threading.Thread(target=lambda: pub.send(*[
+        mw.publish("t/1", payload, 1, i + 1, version=V311) for i in range(count)]))
+    flood.start()
+    other = disk.broker.client("other")
+    for number in range(40):
+        other.send(mw.publish("u", b"%d" % number, 1, number + 1))
+        other.expect("PUBACK", packet_id=number + 1)
+        watcher.drain(lambda packet, n=number: packet.name == "PUBLISH"
+                      and packet.payload == b"%d" % n)
+        time.sleep(0.02)  # what is measured is how far it comes meanwhile
+    assert flood.is_alive()
+    assert rss(disk.broker.pid) - before < 2 * bound
+    disk.set("good")
+    for packet_id in range(1, count + 1):
+        pub.expect("PUBACK", packet_id=packet_id, timeout=30)
+    flood.join()
 
 
 def test_qos_2_is_not_doubled_when_the_release_is_refused(disk):

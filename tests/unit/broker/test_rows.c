@@ -2,6 +2,7 @@
  * group fails, and the release of QoS 2 as one transaction. */
 #include <stdio.h>
 
+#include "broker/commit.h"
 #include "broker/flow.h"
 #include "broker/hold.h"
 #include "broker/publish.h"
@@ -270,6 +271,52 @@ static void holds_a_publisher_back_that_is_too_far_ahead(void **state)
     assert_false(pub->link.is_held_back);
 }
 
+/* Whoever does not need the store is read all the same. */
+static void reads_nothing_for_a_store_that_is_far_behind(void **state)
+{
+    (void)state;
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    rig_sub(rig_connect_stored(&rig, "sub"), "t", 1);
+    struct nj_session *session = rig_session(&rig, "pub");
+    const struct nj_publish_in in = {.topic = NJ_BYTES_LIT("t"), .qos = 1, .packet_id = 1};
+    const struct nj_publish_in retained = {.topic = NJ_BYTES_LIT("u"), .is_retain = true};
+    const struct nj_publish_in other = {.topic = NJ_BYTES_LIT("u"), .qos = 1, .packet_id = 1};
+    const struct nj_publish_in qos0 = {.topic = NJ_BYTES_LIT("t")};
+    rig.store.waiting = NJ_STORE_BEHIND_BYTES;
+    assert_false(nj_session_must_wait(session, &in));
+    rig.store.waiting++;
+    assert_false(nj_session_must_wait(session, &other));
+    assert_false(nj_session_must_wait(session, &qos0));
+    assert_true(nj_session_must_wait(session, &in));
+    assert_true(nj_session_must_wait(session, &retained));
+    rig.limits.queue_qos0 = true;
+    assert_true(nj_session_must_wait(session, &qos0));
+    assert_false(nj_session_must_wait(session, &(struct nj_publish_in){.topic = other.topic}));
+    rig_advance(&rig, 1000);
+    assert_true(pub->link.is_held_back);
+    rig.store.waiting = NJ_STORE_CAUGHT_UP_BYTES - 1;
+    rig_advance(&rig, 1000);
+    assert_false(pub->link.is_held_back);
+    assert_false(nj_session_must_wait(session, &in));
+}
+
+static void reads_on_with_the_completion_that_brings_the_store_up(void **state)
+{
+    (void)state;
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    rig_sub(rig_connect_stored(&rig, "sub"), "t", 1);
+    const struct nj_publish_in in = {.topic = NJ_BYTES_LIT("t"), .qos = 1, .packet_id = 2};
+    rig.store.holds = true;
+    rig_say(pub, "t", "x", 1, 1);
+    rig_say(pub, "t", "x", 1, 2);
+    rig.store.waiting = NJ_STORE_BEHIND_BYTES + 1;
+    assert_true(nj_session_must_wait(rig_session(&rig, "pub"), &in));
+    rig.store.waiting = 0;
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    assert_false(pub->link.is_held_back);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
 
 int main(void)
@@ -285,6 +332,8 @@ int main(void)
         TEST(waits_for_the_same_commit_when_pubrel_comes_again),
         TEST(sends_qos_2_only_when_its_id_is_recorded),
         TEST(holds_a_publisher_back_that_is_too_far_ahead),
+        TEST(reads_nothing_for_a_store_that_is_far_behind),
+        TEST(reads_on_with_the_completion_that_brings_the_store_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
