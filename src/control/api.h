@@ -171,6 +171,8 @@ struct nj_control_plane *nj_control_request_plane(const struct nj_control_reques
 size_t nj_control_request_count(const struct nj_control_request *request);
 /* Commands answered with an error so far. */
 size_t nj_control_request_failures(const struct nj_control_request *request);
+/* Whether an answer could not be made for want of memory: nobody would know what was done. */
+bool nj_control_request_is_lost(const struct nj_control_request *request);
 /* Turns every answer without an error into this one (nothing was done after all). */
 void nj_control_request_fail(struct nj_control_request *request, enum nj_control_fault fault,
                              const char *text);

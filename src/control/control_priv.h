@@ -12,6 +12,8 @@ struct nj_request;
 #define NJ_CONTROL_DEPTH_MAX    32
 #define NJ_CONTROL_COMMANDS_MAX 10000
 #define NJ_CONTROL_APIS_MAX     16
+/* Bytes of answers to one request: behind them, its commands are refused. */
+#define NJ_CONTROL_ANSWERS_MAX ((size_t)16 * 1024 * 1024)
 
 struct nj_control_entry {
     const struct nj_control_api *api;
@@ -72,6 +74,7 @@ struct nj_control_request {
     json_t *reply;     /* an object */
     json_t *responses; /* borrowed from it */
     size_t failures;
+    size_t answer_bytes; /* of all `data` so far */
     struct nj_control_line *lines;
     size_t line_count;
     size_t line_cap;
@@ -81,6 +84,7 @@ struct nj_control_request {
     size_t hash_count;
     size_t hash_next;            /* to be made; then: to be used */
     bool is_private;             /* one of its answers is */
+    bool is_lost;                /* one of its answers, for want of memory */
     struct nj_control_call call; /* the one at work */
 };
 

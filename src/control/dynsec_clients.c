@@ -46,6 +46,7 @@ static struct nj_dynsec_fail generate(struct nj_control_call *call, char hash[NJ
     enum nj_err err = nj_password_hash(nj_bytes(secret, NJ_DYNSEC_SECRET_LEN), &cost, hash);
     if (err == NJ_OK) {
         *data = json_pack("{s:s}", "password", secret);
+        err = *data ? NJ_OK : NJ_ENOMEM; /* nobody would ever know it */
         nj_control_call_make_private(call);
     }
     nj_wipe(secret, sizeof(secret));

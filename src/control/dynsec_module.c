@@ -176,7 +176,9 @@ void nj_dynsec_end(void *ctx, struct nj_control_request *request)
     char why[600];
     struct nj_dynsec_module *module = ctx;
     bool is_cancelled = module->is_atomic && nj_control_request_failures(request) > 0;
-    if (is_cancelled) {
+    if (nj_control_request_is_lost(request)) {
+        nj_control_request_fail(request, NJ_REFUSED_INTERNAL, INTERNAL);
+    } else if (is_cancelled) {
         nj_control_request_fail(request, NJ_REFUSED_CANCELLED,
                                 "Not done: another command of the request failed");
     } else if (module->edit.log.len &&

@@ -145,6 +145,7 @@ static void print_head(FILE *out)
         "  The same key twice, text that is not UTF-8 and U+0000 make a request invalid.\n"
         "- A client may have 256 requests or 8 MiB waiting, all together 8192 or 64 MiB. More are\n"
         "  refused with 0x97 in the acknowledgement, or with an answer where there is none.\n"
+        "- When the answers to a request are 16 MiB, its other commands are refused (code 7).\n"
         "- Requests are never routed, retained or stored, and wills to `$CONTROL` are refused.\n"
         "- All but dynamic security and certificate management are there unless\n"
         "  `enable_control_api false` (compat mode: only with `enable_control_api true`).\n",

@@ -15,32 +15,51 @@ static const struct nj_mode_settings *mode_of(const struct nj_control_request *r
     return &host->settings(host->arg)->mode;
 }
 
-static void put_error(const struct nj_control_request *request, json_t *response,
+/* False: for want of memory. */
+static bool put_error(const struct nj_control_request *request, json_t *response,
                       enum nj_control_fault fault, const char *error)
 {
-    (void)json_object_set_new(response, "error", json_string(error));
-    if (!mode_of(request)->control_as_original) {
-        (void)json_object_set_new(response, "code", json_integer(fault));
+    bool is_put = json_object_set_new(response, "error", json_string(error)) == 0;
+    if (is_put && !mode_of(request)->control_as_original) {
+        is_put = json_object_set_new(response, "code", json_integer(fault)) == 0;
     }
+    return is_put;
+}
+
+/* Puts `data`, whose reference it takes, or the error; and the correlation data. */
+static bool put_answer(struct nj_control_request *request, json_t *response, json_t *data,
+                       enum nj_control_fault fault, const char *error)
+{
+    const json_t *correlation = json_object_get(request->call.args, "correlationData");
+    bool is_put = true;
+    if (error) {
+        is_put = put_error(request, response, fault, error);
+        json_decref(data);
+    } else if (data) {
+        request->answer_bytes += json_dumpb(data, NULL, 0, JSON_COMPACT);
+        is_put = json_object_set_new(response, "data", data) == 0;
+    }
+    if (is_put && json_is_string(correlation)) {
+        is_put =
+            json_object_set_new(response, "correlationData", json_copy((json_t *)correlation)) == 0;
+    }
+    return is_put;
 }
 
 void nj_control_reply_add(struct nj_control_request *request, const char *command, json_t *data,
                           enum nj_control_fault fault, const char *error)
 {
     json_t *response = json_object();
-    const json_t *correlation = json_object_get(request->call.args, "correlationData");
-    (void)json_object_set_new(response, "command", json_string(command));
-    if (error) {
-        put_error(request, response, fault, error);
-        request->failures++;
-        json_decref(data);
-    } else if (data) {
-        (void)json_object_set_new(response, "data", data);
-    }
-    if (json_is_string(correlation)) {
-        (void)json_object_set_new(response, "correlationData", json_copy((json_t *)correlation));
-    }
-    (void)json_array_append_new(request->responses, response);
+    bool is_put = json_object_set_new(response, "command", json_string(command)) == 0;
+    is_put = put_answer(request, response, data, fault, error) && is_put;
+    is_put = json_array_append_new(request->responses, response) == 0 && is_put;
+    request->is_lost |= !is_put;
+    request->failures += error != NULL;
+}
+
+bool nj_control_request_is_lost(const struct nj_control_request *request)
+{
+    return request->is_lost;
 }
 
 void nj_control_request_fail(struct nj_control_request *request, enum nj_control_fault fault,
@@ -57,7 +76,7 @@ void nj_control_request_fail(struct nj_control_request *request, enum nj_control
     {
         if (!json_object_get(response, "error")) {
             (void)json_object_del(response, "data");
-            put_error(request, response, fault, text);
+            request->is_lost |= !put_error(request, response, fault, text);
             request->failures++;
         }
     }

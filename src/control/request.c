@@ -337,6 +337,11 @@ static bool run_command(struct nj_control_request *request, json_t *object)
         refuse(request, NJ_REFUSED_FORBIDDEN, "Not authorised");
         return true;
     }
+    /* A short request may ask ten thousand times for everything there is. */
+    if (request->answer_bytes > NJ_CONTROL_ANSWERS_MAX) {
+        refuse(request, NJ_REFUSED_LIMIT, "The answers are too large; ask for less at once");
+        return true;
+    }
     const char *text = nj_control_args_check(call->command->args, object, error, sizeof(error));
     if (text) {
         refuse(request, NJ_REFUSED_INVALID, text);

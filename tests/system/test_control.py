@@ -310,6 +310,21 @@ def test_a_large_answer_that_the_client_does_not_take_is_replaced_by_a_short_one
     assert "too large" in reply["responses"][0]["error"]
 
 
+def test_a_short_request_does_not_make_an_answer_without_bounds(one):
+    """It asks for one large message, over and over: until there are 16 MiB of it."""
+    admin = admin_of(one)
+    conn = login(one, "admin")
+    conn.publish("t/large", b"x" * 60000, 1, retain=True)
+    ask = {"command": "listRetained", "topic": "t/large", "payload": True}
+    reply = admin.raw(NIGHTJAR, json.dumps({"commands": [ask] * 400}))
+    answers = [a.get("code") for a in reply["responses"]]
+    good = answers.index(7)
+    assert answers == [None] * good + [7] * (400 - good)
+    assert 16 << 20 < len(json.dumps(reply["responses"][:good])) < 17 << 20
+    assert admin.data(NIGHTJAR, "getStatus")["mode"] == "native"
+    conn.publish("t/large", b"", 1, retain=True)
+
+
 # ---- broker/v1
 
 
