@@ -157,7 +157,12 @@ WRONG = [
     ("setClientPassword", {"username": "root"}, "Invalid/missing password"),
     ("setClientId", {"username": "root", "clientid": 5}, "Invalid/missing client ID"),
     ("addClientRole", {"username": "root", "rolename": "no"}, "Role not found"),
+    ("addClientRole", {"username": "root", "rolename": "root"}, "Internal error"),  # the original's
     ("addGroupClient", {"groupname": "dup", "username": "no"}, "Client not found"),
+    ("removeGroupRole", {"groupname": "dup", "rolename": "no"}, "Role not found"),
+    ("removeRoleACL", {"rolename": "root", "acltype": "publishClientSend", "topic": "a#"},
+     "Invalid ACL topic"),
+    ("createClient", {"username": "x", "textname": "a\uffff"}, "Invalid/missing textname"),
     ("addGroupClient", {"groupname": "no", "username": "root"}, "Group not found"),
     ("addGroupClient", {"groupname": "dup", "username": "root"},
      "Client is already in this group"),
