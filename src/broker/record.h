@@ -82,7 +82,9 @@ struct nj_record_group_deliver {
     uint64_t joint; /* as in nj_record_publish */
     uint32_t ticket_from;
     uint32_t home;
-    uint32_t tried; /* members asked so far */
+    uint32_t tried;    /* members asked so far, */
+    uint32_t restarts; /* since it began anew so often, */
+    uint32_t clock;    /* with the members as they were then */
     uint32_t group_len;
     uint32_t filter_len;
     bool is_second_round; /* no member online took it: those that are away */

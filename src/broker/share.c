@@ -13,6 +13,9 @@
 #include "broker/session.h"
 #include "broker/shard.h"
 
+/* So often a message begins its way through the members anew because they changed meanwhile. */
+#define RESTARTS_MAX 16u
+
 struct member {
     uint64_t session;
     uint32_t worker;
@@ -26,7 +29,8 @@ struct nj_group {
     struct member *members;
     uint32_t count;
     uint32_t cap;
-    uint32_t turn; /* member to begin with next time */
+    uint32_t turn;  /* member to begin with next time */
+    uint32_t clock; /* counts members that came, or came online or went away */
     uint32_t name_len;
     char name[];
 };
@@ -287,6 +291,7 @@ static enum nj_err join(struct nj_shard *shard, const struct nj_record_member *r
         group->members = grown;
         group->cap = cap;
     }
+    group->clock++;
     group->members[group->count++] = (struct member){
         .session = record->session,
         .worker = record->worker,
@@ -325,6 +330,7 @@ void nj_share_member_state(struct nj_shard *shard, const struct nj_record_member
         return;
     }
     int delta = (int)record->is_stored - (int)member->is_stored;
+    group->clock += member->is_online != record->is_online;
     member->is_online = record->is_online;
     member->is_stored = record->is_stored;
     if (delta) {
@@ -355,11 +361,8 @@ static struct member *next_in_round(struct nj_group *group, uint32_t from, uint6
     return NULL;
 }
 
-/* The member to be asked after the one at `from`: everybody online in turn, then those away;
- * compat: blindly in turn. Members come and go between two questions, so a round may ask one twice
- * or leave a new one out; `tried` bounds it. */
-static struct member *next_member(const struct nj_shard *shard, struct nj_group *group,
-                                  uint32_t from, struct nj_record_group_deliver *record)
+static struct member *next_of_two_rounds(const struct nj_shard *shard, struct nj_group *group,
+                                         uint32_t from, struct nj_record_group_deliver *record)
 {
     bool online_first = shard->limits->share_skips_denied;
     struct member *member = NULL;
@@ -379,6 +382,28 @@ static struct member *next_member(const struct nj_shard *shard, struct nj_group 
     }
     if (member && !record->first) {
         record->first = member->session;
+    }
+    return member;
+}
+
+/* The member to be asked after the one at `from`: everybody online in turn, then those away;
+ * compat: blindly in turn. Members come and go between two questions, so a round may ask one twice;
+ * `tried` bounds it. It may also leave one out that came, or changed places between the rounds:
+ * before nobody gets the message all are asked again. */
+static struct member *next_member(const struct nj_shard *shard, struct nj_group *group,
+                                  uint32_t from, struct nj_record_group_deliver *record)
+{
+    if (!record->first && !record->is_second_round) {
+        record->clock = group->clock; /* the first question */
+    }
+    struct member *member = next_of_two_rounds(shard, group, from, record);
+    while (!member && record->clock != group->clock && record->restarts < RESTARTS_MAX) {
+        record->clock = group->clock;
+        record->restarts++;
+        record->is_second_round = false;
+        record->first = 0;
+        record->tried = 0;
+        member = next_of_two_rounds(shard, group, from, record);
     }
     return member;
 }

@@ -188,6 +188,31 @@ static void tries_the_next_member_when_one_is_gone(void **state)
     }
 }
 
+/* Its question was on its way to a member that was away and ends, when the other one came: that one
+ * had been passed over as away, and then was looked for among those. */
+static void asks_a_member_that_comes_while_others_are_asked(void **state)
+{
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        struct rig_client *a = rig_connect_stored(&rig, "a");
+        struct rig_client *b = rig_connect_stored(&rig, "b");
+        struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+        rig_sub(a, "$share/g/t", 1);
+        rig_sub(b, "$share/g/t", 1);
+        rig_break(a);
+        rig_break(b);
+        const struct rig_publish publish = {.topic = "t", .payload = "x", .qos = 1, .id = 1};
+        assert_int_equal(rig_publish_quietly(pub, &publish), 0);
+        assert_int_equal(rig_publish_quietly(pub, &publish), 0);
+        (void)rig_connect_quietly(&rig, "a", &(struct rig_connect){.is_clean = true});
+        b = rig_connect_quietly(&rig, "b", &(struct rig_connect){.expiry_s = 3600});
+        rig_run(&rig);
+        assert_int_equal(rig_drain(b), 2);
+        rig_break(pub);
+        (void)rig_connect(&rig, "b", &(struct rig_connect){.is_clean = true});
+    }
+}
+
 static void hands_on_what_an_ended_session_did_not_acknowledge(void **state)
 {
     (void)state;
@@ -302,6 +327,9 @@ int main(void)
         TEST4(drops_and_counts_what_every_member_refuses),
         TEST1(goes_round_blindly_in_compat_mode),
         TEST1(tries_the_next_member_when_one_is_gone),
+        TEST1(asks_a_member_that_comes_while_others_are_asked),
+        TEST2(asks_a_member_that_comes_while_others_are_asked),
+        TEST4(asks_a_member_that_comes_while_others_are_asked),
         TEST4(hands_on_what_an_ended_session_did_not_acknowledge),
         TEST4(hands_on_from_a_session_that_was_not_stored),
         TEST4(ends_quietly_when_the_last_member_goes),
