@@ -271,12 +271,16 @@ static void send_pong(struct nj_link *link)
 
 bool nj_session_pong(struct nj_session *session)
 {
-    if (nj_list_is_empty(&session->held) || session->held_count >= NJ_HELD_MAX) {
+    struct nj_wait wait = {0};
+    bool has_unsent = session->flow && session->flow->is_pump_held;
+    if ((nj_list_is_empty(&session->held) && !has_unsent) || session->held_count >= NJ_HELD_MAX) {
         send_pong(session->link);
         return true;
     }
-    nj_session_answer(session, NJ_HOLD_PINGRESP, pingresp, sizeof(pingresp), NULL,
-                      (struct nj_wait){0});
+    if (has_unsent) {
+        wait.group = nj_session_lane_wait(session).group;
+    }
+    nj_session_answer(session, NJ_HOLD_PINGRESP, pingresp, sizeof(pingresp), NULL, wait);
     return false;
 }
 

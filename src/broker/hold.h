@@ -84,8 +84,9 @@ void nj_session_ack_unknown(struct nj_session *session, enum nj_hold_kind kind, 
 /* The same for an encoded frame. Takes `replay` over (may be NULL). */
 void nj_session_answer(struct nj_session *session, enum nj_hold_kind kind, const uint8_t *frame,
                        uint32_t len, struct nj_replay *replay, struct nj_wait wait);
-/* PINGRESP, behind the answers to what the client had sent before, so that it may take PINGREQ for
- * a barrier. False: it waits for them, and is to overtake them before the client loses patience. */
+/* PINGRESP, behind the answers to what the client had sent before and behind QoS 2 messages that
+ * wait until their packet ids are recorded, so that it may take PINGREQ for a barrier. False: it
+ * waits for them, and is to overtake them before the client loses patience. */
 bool nj_session_pong(struct nj_session *session);
 /* Sends every PINGRESP that waits, in front of what it waits for. */
 void nj_session_overtake(struct nj_session *session);

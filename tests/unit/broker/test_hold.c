@@ -150,6 +150,26 @@ static void lets_pingresp_overtake_a_store_that_hangs(void **state)
     rig_expect_nothing(pub);
 }
 
+static void answers_pingreq_behind_messages_that_wait_for_their_record(void **state)
+{
+    (void)state;
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    rig_sub(sub, "t", 2);
+    rig.store.holds = true;
+    rig_say(pub, "t", "x", 2, 7);
+    rig_expect_ack(pub, NJ_MQTT_PUBREC, 7, 0);
+    rig_pubrel(pub, 7);
+    assert_false(nj_session_pong(rig_session(&rig, "sub")));
+    rig_run(&rig);
+    rig_expect_nothing(sub);
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    (void)rig_expect_publish(sub, "t", "x", 2);
+    (void)rig_expect(sub, NJ_MQTT_PINGRESP);
+    rig_expect_nothing(sub);
+}
+
 static void bounds_the_pingresps_that_wait(void **state)
 {
     (void)state;
@@ -398,6 +418,7 @@ int main(void)
         TEST1(forgets_answers_of_a_connection_that_is_gone),
         TEST1(answers_pingreq_behind_what_it_promised_before),
         TEST1(lets_pingresp_overtake_a_store_that_hangs),
+        TEST1(answers_pingreq_behind_messages_that_wait_for_their_record),
         TEST1(bounds_the_pingresps_that_wait),
         TEST1(owes_answers_until_the_last_one_is_out),
         TEST1(tells_mqtt_5_that_a_qos_1_message_was_not_stored),
