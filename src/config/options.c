@@ -287,7 +287,7 @@ const struct nj_option nj_options[] = {
      .help = "auto_id_prefix for this listener."},
     {"websockets_origin", .kind = NJ_OPT_CUSTOM, .place = NJ_PLACE_LISTENER, RESTART, REPEATS,
      BY(nj_parse_origin), .help = "Origin that browsers may come from; repeatable. Default: any."},
-    {"cafile", TEXT, LISTENER(cafile), LIVE,
+    {"cafile", TEXT, LISTENER(cafile), DEFAULT, LIVE,
      .help = "PEM file with the authorities that sign client certificates."},
     {"capath", TEXT, LISTENER(capath), DEFAULT, LIVE,
      .help = "Directory of such files: every `*.pem` and `*.crt` that is a CA certificate "
@@ -306,7 +306,7 @@ const struct nj_option nj_options[] = {
     {"ciphers", TEXT, LISTENER(ciphers), DEFAULT, LIVE, .help = "Cipher list for TLS 1.2."},
     {"ciphers_tls1.3", TEXT, LISTENER(ciphers_tls13), DEFAULT, LIVE,
      .help = "Cipher suites for TLS 1.3."},
-    {"tls_version", TEXT, LISTENER(tls_version), LIVE, BY(nj_parse_tls_version),
+    {"tls_version", TEXT, LISTENER(tls_version), DEFAULT, LIVE, BY(nj_parse_tls_version),
      .help = "Lowest version: tlsv1.2 or tlsv1.3. Default: tlsv1.2."},
     {"dhparamfile", TEXT, LISTENER(dhparamfile), DEFAULT, LIVE,
      .help = "Diffie-Hellman parameters; no longer needed. Default: automatic."},

@@ -31,7 +31,7 @@ struct nj_scope {
     bool unverified_user_counts;    /* compat: a user name nobody can verify is taken as given */
     bool checks_subscribe;          /* native: SUBSCRIBE under an ACL file is checked */
     bool share_as_whole;            /* compat: $share/g/f is checked as one string */
-    bool default_covers_sys;        /* compat: acl_default covers $SYS */
+    bool default_covers_sys;        /* compat: acl_default covers $SYS and $CONTROL */
     bool dynsec_knows_certificates; /* native: who comes by a certificate has to be known there */
 };
 

@@ -42,7 +42,6 @@ DIFFERENCES = {  # names → why
     r"v5-length-5-bytes": "2.1: MQTT 5 is told",
     r"v\d+-subscribe-.*SYS.*": "the version and what else is in $SYS",
     r"v\d+-subscribe-.*share.*": "malformed shared filters (MQTT5 4.8.2)",
-    r"v(5|311)-(subscribe|publish)-.*(CONTROL|control).*": "rights on $CONTROL have to be given",
     r"v5-offline-\d-[12]|v5-wrong-ack": "2.1?: PUBREC for a QoS 1 message: MQTT 5 is told why",
     r"v\d+-qos2-other-payload": "a packet id in use is a repetition, whatever it carries",
     r"v3\d*-overlap": "the original skips a packet id",

@@ -82,7 +82,9 @@ static void L_087_a_wrong_security_option_never_starts_the_broker(void **state)
         /* Not a second, open listener on port 1883. */
         {"certfile c\nkeyfile k\nlistener 8883\n",
          "Error: The 'certfile' option requires a listener to be defined first.", 1},
-        {"cafile x\n", "Error: The 'cafile' option requires a listener to be defined first.", 1},
+        {"cafile c\ncertfile c\nkeyfile k\nlistener 8883\n",
+         "Error: The 'cafile' option requires a listener to be defined first.", 1},
+        {"cafile x\n", "Error: cafile specified without certfile and keyfile.", 0},
     };
     (void)state;
     ALL_BAD(list);

@@ -119,7 +119,11 @@ static void h30_compat_reads_sys_and_never_writes_it(void **state)
 {
     (void)state;
     EXPECT(compat(NULL), {"a", true, true, true, true}, {"$SYS/a", false, true, true, false},
-           {"$SYS/#", false, true, true, false}, {"$CONTROL/a", false, false, false, false},
+           {"$SYS/#", false, true, true, false}, {"$CONTROL/a", true, true, true, false},
+           {"$CONTROL/broker/v1", true, true, true, false}, {"$CONTROL/#", true, true, true, false},
+           {"$CONTROL/nightjar/v1", false, false, false, false},
+           {"$CONTROL/certificate-management/v1/response", false, false, false, false},
+           {"$CONTROL/cedalo/inspect/v1", false, false, false, false},
            {"$SYS/broker/connection/x/state", true, true, true, true},
            {"$SYS/broker/connection/x/y/state", false, true, true, false},
            {"$SYS/broker/connection/state", false, true, true, false},
