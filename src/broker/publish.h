@@ -37,11 +37,11 @@ enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publi
                                enum nj_mqtt_reason *reason) NJ_NODISCARD;
 /* See release.h. */
 void nj_session_pubrel(struct nj_session *session, uint16_t packet_id);
-/* The client's answers to what we sent. `is_error`: reason code ≥ 0x80. */
 /* False: the message with this packet id is answered with another packet. What follows takes such
  * an answer for one to nothing. */
 bool nj_session_expects(const struct nj_session *session, enum nj_mqtt_type ack,
                         uint16_t packet_id);
+/* The client's answers to what we sent. `is_error`: reason code ≥ 0x80. */
 void nj_session_puback(struct nj_session *session, uint16_t packet_id);
 void nj_session_pubrec(struct nj_session *session, uint16_t packet_id, bool is_error);
 void nj_session_pubcomp(struct nj_session *session, uint16_t packet_id);

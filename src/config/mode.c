@@ -103,11 +103,9 @@ static const struct mode_row {
      "PUBREL and PUBCOMP are the same for a packet id that nobody uses"},
     {ROW(errors_as_original), false, true,
      "MQTT 5 clients are told of errors with the code that the standard has for them, and an "
-     "answer "
-     "of the wrong kind (PUBREC to QoS 1) is passed over",
+     "answer of the wrong kind (PUBREC to QoS 1) is passed over",
      "a SUBSCRIBE without filters or packet id, and a PUBLISH without a good topic, are called "
-     "malformed "
-     "(0x81), and an answer of the wrong kind (PUBREC to QoS 1) ends the connection"},
+     "malformed (0x81), and an answer of the wrong kind (PUBREC to QoS 1) ends the connection"},
     {ROW(nofollow_credentials), false, true, "credential files may be symbolic links",
      "credential files may not be symbolic links (MOSQUITTO_UNSAFE_ALLOW_SYMLINKS changes that)"},
     {ROW(http_as_original), false, true,

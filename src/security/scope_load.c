@@ -96,8 +96,8 @@ static uint32_t id_of(const struct nj_settings *settings, size_t listener)
         return NJ_SCOPE_IDS;
     }
     uint32_t hash = address_hash(&settings->listeners[listener]);
-    uint32_t same =
-        0; /* several with one address, for instance with a port to be chosen: in order */
+    /* Several may have one address, for instance with a port to be chosen: those go by order. */
+    uint32_t same = 0;
     for (size_t i = 0; i < listener; i++) {
         same += address_hash(&settings->listeners[i]) == hash;
     }

@@ -1,11 +1,12 @@
 /* The store's directory: lock, database, tables. See lmdb_priv.h.
  *
  *   <path>/nightjar.lock   held while a broker uses the directory
- *   <path>/data.mdb        the database; lock.mdb beside it is LMDB's table of readers; how large
- * it may get is lmdb_room.c's business <path>/blobs/<number>  payloads above NJ_LMDB_BLOB_MIN
+ *   <path>/data.mdb        the database; lock.mdb beside it is LMDB's table of readers
+ *   <path>/blobs/<number>  payloads above NJ_LMDB_BLOB_MIN
  *   <path>/damaged-<time>  what was set aside (lmdb_salvage.c)
  *   <path>/salvage         what is taken over from it, until it is complete
- */
+ *
+ * How large the database may get is lmdb_room.c's business. */
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <errno.h>
