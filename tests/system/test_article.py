@@ -1,5 +1,5 @@
-"""The article's static cases, end to end, with its own command lines: password file, ACL file,
-certificates, and rows 1, 3, 5 and 6 of its table."""
+"""The article's cases, end to end, with its own command lines: password file, ACL file, dynamic security,
+certificates: rows 1 to 6 of its table."""
 import os
 import pathlib
 import pty
@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import mqttwire as mw
 import passwords
 from brokerproc import Options
 from mqttwire import V311
@@ -159,6 +160,47 @@ def test_row5_certificate_and_password(broker, tools, certs_dir):
     sh(*base, *cert, *right, cwd=certs_dir)
     for options in (cert + wrong, cert, right):
         assert sh(*base, *options, cwd=certs_dir, status=None).returncode != 0, options
+
+
+DYNAMIC = {
+    "a": "allow_anonymous false\nplugin /usr/lib/mosquitto_dynamic_security.so\n"
+         "plugin_opt_config_file {dir}/dynamic-security.json\nlistener {port_tls}\n" + TLS,
+    "pro": "allow_anonymous false\nglobal_plugin /usr/lib/cedalo_ha.so\n"
+           "persistence_location {dir}\nlistener {port_tls}\n" + TLS,
+}
+
+
+@pytest.mark.parametrize("edition", DYNAMIC)
+def test_A31_A36_row2_and_4_dynamic_security_by_the_articles_lines(broker, tools, certs_dir,
+                                                                   tmp_path, edition):
+    """`init` on the command line, or the environment; then the lines that make clients, as they
+    stand: host and port come from mosquitto_ctrl's file of defaults."""
+    admin = [("New password for admin: ", "chosen-password"),
+             ("Reenter password for admin: ", "chosen-password")]
+    files, env = with_certs(certs_dir), {}
+    if edition == "a":
+        status, text = at_terminal([tools / "mosquitto_ctrl", "dynsec", "init",
+                                    tmp_path / "dynamic-security.json", "admin"], admin, tmp_path)
+        assert status == 0, text
+        files["dynamic-security.json"] = (tmp_path / "dynamic-security.json").read_bytes()
+    else:
+        env["MOSQUITTO_DYNSEC_PASSWORD"] = "chosen-password"
+    one = broker(DYNAMIC[edition] + "listener {port} 127.0.0.1\n", listener=False, files=files,
+                 env=env, anonymous=False)
+    (tmp_path / "mosquitto_ctrl").write_text(f"-h 127.0.0.1\n-p {one.ports['port']}\n")
+    ctl = ["/usr/bin/env", f"XDG_CONFIG_HOME={tmp_path}", tools / "mosquitto_ctrl"]
+    for line, name, client_id in (
+            ("-u admin dynsec createClient cedalo", "cedalo", "any"),
+            ("-u admin dynsec createClient bound -i the-id", "bound", "the-id")):
+        status, text = at_terminal([*ctl, *line.split(" ")], [
+            (f"New password for {name}: ", "cedaloisawesome"),
+            (f"Reenter password for {name}: ", "cedaloisawesome"),
+            ("Password for admin: ", "chosen-password")], tmp_path)
+        assert status == 0 and "rror" not in text, text
+        one.client(client_id, username=name, password="cedaloisawesome").close()
+    conn = one.conn()
+    conn.send(mw.connect("other", mw.V5, username="bound", password="cedaloisawesome"))
+    assert conn.expect("CONNACK").reason == 0x87
 
 
 def test_row1_anonymous_clients_and_an_acl_file(broker):
