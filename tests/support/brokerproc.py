@@ -104,8 +104,9 @@ class Broker:
         if os.getuid() == 0 and not re.search(r"^user ", text, re.M):
             text = "user root\n" + text
         if not Options.is_oracle() and not re.search(r"^persistence ", text, re.M):
-            text = self.fill("persistence true\npersistence_location {dir}\n"
-                             if Options.store == "lmdb" else "persistence false\n") + text
+            has_place = re.search(r"^persistence_location |_persist_sqlite", text, re.M)
+            lines = "persistence true\n" + ("" if has_place else "persistence_location {dir}\n")
+            text = self.fill(lines if Options.store == "lmdb" else "persistence false\n") + text
         if self.mode == "compat" and not Options.is_oracle() and not re.search(
                 r"^compat ", text, re.M):
             text = "compat mosquitto\n" + text
