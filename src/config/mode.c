@@ -22,7 +22,8 @@ static const struct mode_row {
      "without an ACL authenticated clients may do nothing (`acl_default allow` changes that)",
      "without an ACL everything is allowed (`acl_default deny` changes that)"},
     {ROW(default_covers_sys), false, true, "acl_default never covers $SYS and $CONTROL",
-     "acl_default covers $SYS and $CONTROL, too, except the APIs that only nightjar has"},
+     "acl_default covers $SYS and $CONTROL, too, except dynamic security and what only nightjar "
+     "has"},
     {ROW(unverified_user_counts), false, true,
      "a user name that nothing can verify counts as anonymous",
      "a user name that nothing can verify is accepted as given"},

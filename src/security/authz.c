@@ -93,19 +93,20 @@ static struct nj_bytes without_share(struct nj_bytes filter)
     return nj_mqtt_share_parse(filter, &group, &inner) ? inner : filter;
 }
 
-/* Requests and answers that the original does not have, and the right to which it cannot have left
- * open. */
-static bool is_own_api(struct nj_bytes topic)
+/* What acl_default never opens: APIs that the original does not have, and dynamic security, so that
+ * a listener without rules is no way around those of another one. */
+static bool needs_rule(struct nj_bytes topic)
 {
     return is_at_or_below(topic, "$CONTROL/nightjar") || is_at_or_below(topic, "$CONTROL/cedalo") ||
-           is_at_or_below(topic, "$CONTROL/certificate-management");
+           is_at_or_below(topic, "$CONTROL/certificate-management") ||
+           is_at_or_below(topic, "$CONTROL/dynamic-security");
 }
 
 static void decide_default(const struct nj_scope *scope, struct nj_bytes topic,
                            struct nj_verdict *out)
 {
     bool is_special = is_at_or_below(topic, "$CONTROL") || is_at_or_below(topic, "$SYS");
-    bool is_covered = !is_special || (scope->default_covers_sys && !is_own_api(topic));
+    bool is_covered = !is_special || (scope->default_covers_sys && !needs_rule(topic));
     decide(out, scope->acl_default_allow && is_covered, NJ_VERDICT_DEFAULT, 0);
 }
 

@@ -50,6 +50,22 @@ def test_a_crowd_of_administrators_does_not_pile_up_passwords(one):
     assert conns[64].do("listClients")["totalCount"] >= 3  # what needs no hash is answered
 
 
+def test_a_listener_without_rules_is_no_way_around_those_of_another(broker):
+    """Compat mode without an ACL allows everything, but not to administer the other listener."""
+    one = broker("per_listener_settings true\n"
+                 "listener {port} 127.0.0.1\nallow_anonymous false\n"
+                 "dynamic_security {dir}/ds.json\n"
+                 "listener {port2} 127.0.0.1\nallow_anonymous true\n",
+                 mode="compat", listener=False, anonymous=False, files={"ds.json": dynsec.text()})
+    stranger = one.conn(port="port2")
+    stranger.send(mw.connect("stranger"))
+    assert stranger.expect("CONNACK").reason == 0
+    stranger.send(mw.publish("$CONTROL/dynamic-security/v1", json.dumps({"commands": [
+        {"command": "createClient", "username": "mine", "password": "p"}]}).encode(), qos=1))
+    assert stranger.expect("PUBACK").reason == 0x87
+    assert "mine" not in Dynsec(one).do("listClients")["clients"]
+
+
 @pytest.mark.parametrize("name, words", [
     ("ds.json", "ds.json cannot be read"), ("ds.json.journal", "ds.json.journal cannot be read")])
 def test_B281_what_cannot_be_read_ends_the_start(one, name, words):

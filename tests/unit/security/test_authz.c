@@ -122,6 +122,7 @@ static void h30_compat_reads_sys_and_never_writes_it(void **state)
            {"$SYS/#", false, true, true, false}, {"$CONTROL/a", true, true, true, false},
            {"$CONTROL/broker/v1", true, true, true, false}, {"$CONTROL/#", true, true, true, false},
            {"$CONTROL/nightjar/v1", false, false, false, false},
+           {"$CONTROL/dynamic-security/v1", false, false, false, false},
            {"$CONTROL/certificate-management/v1/response", false, false, false, false},
            {"$CONTROL/cedalo/inspect/v1", false, false, false, false},
            {"$SYS/broker/connection/x/state", true, true, true, true},
