@@ -102,6 +102,7 @@ struct nj_bench_pub {
     uint16_t last_id;
     uint64_t *ids;                          /* waiting for PUBACK or PUBREC */
     uint64_t *released;                     /* waiting for PUBCOMP */
+    uint32_t *sent_us;                      /* fixed rate: by id, when it should have left */
     _Alignas(64) _Atomic uint64_t returned; /* deliveries that receivers have seen */
 };
 
@@ -170,7 +171,8 @@ struct nj_bench_thread {
     struct nj_bench_tally tally;
     struct nj_bench_hist hists[2]; /* MEASURE, STORM */
     struct nj_bench_hist connect_hist;
-    uint64_t stray; /* acknowledgements of nothing */
+    struct nj_bench_hist ack_hist; /* MEASURE: from when it was to leave to PUBACK or PUBCOMP */
+    uint64_t stray;                /* acknowledgements of nothing */
     /* For the coordinator. */
     _Atomic uint64_t delivered;
     _Atomic uint64_t published;

@@ -45,6 +45,8 @@ static const struct option_row ROWS[] = {
     {"qos", 'q', KIND_NUMBER, AT(qos), 0, 2, "0|1|2", "publish and subscribe with this QoS (0)"},
     {"publishers", 0, KIND_NUMBER, AT(publishers), 1, 60000, "N", "publishing connections"},
     {"subscribers", 0, KIND_NUMBER, AT(subscribers), 1, 60000, "N", "subscribing connections"},
+    {"stored", 0, KIND_FLAG, AT(is_stored), 0, 0, NULL,
+     "subscribers have sessions that outlive their connection"},
     {"size", 's', KIND_NUMBER, AT(size), NJ_BENCH_STAMP_SIZE, NJ_BENCH_PAYLOAD_MAX, "BYTES",
      "payload size, at least 16 (16)"},
     {"rate", 'r', KIND_REAL, AT(rate), 0, 0, "N",

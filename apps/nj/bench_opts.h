@@ -51,6 +51,7 @@ struct nj_bench_options {
     const char *password;
     const char *topic_prefix;
     const char *capath_or_file;
+    bool is_stored;
     bool is_tls;
     bool is_insecure;
     bool is_resume;

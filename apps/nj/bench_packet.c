@@ -138,6 +138,12 @@ static bool on_publisher_ack(struct nj_bench_conn *conn, enum nj_mqtt_type type,
         nj_bench_send_ack(conn, NJ_MQTT_PUBREL, id);
         return true;
     }
+    struct nj_bench_thread *thread = conn->thread;
+    if (pub->sent_us && thread->phase == NJ_BENCH_PHASE_MEASURE) {
+        int32_t took =
+            (int32_t)(nj_bench_time_us(thread->engine, thread->now_ns) - pub->sent_us[id]);
+        nj_bench_hist_add(&thread->ack_hist, took > 0 ? (uint64_t)took : 0);
+    }
     pub->unacked--;
     atomic_fetch_sub_explicit(&conn->thread->unacked, 1, memory_order_relaxed);
     return true;

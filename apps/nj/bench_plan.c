@@ -18,6 +18,8 @@
 #include "base/rand.h"
 #include "bench_engine.h"
 
+/* Packet identifiers, and one that is none. */
+#define IDS 65536u
 /* Members of the shared subscription in `subs`. */
 #define GROUP_MEMBERS 4u
 
@@ -178,6 +180,7 @@ static void make_publishers(struct nj_bench_engine *engine)
         pub->seqs = nj_zalloc(engine->dests_count * sizeof(*pub->seqs));
         if (options->qos) {
             pub->ids = nj_zalloc(NJ_BENCH_ID_WORDS * sizeof(*pub->ids));
+            pub->sent_us = options->rate > 0 ? nj_zalloc(IDS * sizeof(*pub->sent_us)) : NULL;
         }
         if (options->qos == 2) {
             pub->released = nj_zalloc(NJ_BENCH_ID_WORDS * sizeof(*pub->released));
@@ -444,6 +447,7 @@ void nj_bench_plan_fini(struct nj_bench_engine *engine)
     for (uint32_t i = 0; i < engine->pubs_count; i++) {
         nj_free(engine->pubs[i].seqs);
         nj_free(engine->pubs[i].ids);
+        nj_free(engine->pubs[i].sent_us);
         nj_free(engine->pubs[i].released);
     }
     free(engine->pubs);

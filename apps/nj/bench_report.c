@@ -122,6 +122,7 @@ void nj_bench_report_text(FILE *out, const char *name, const struct nj_bench_opt
                       result->delivered, result->seconds, (double)result->delivered / seconds,
                       (double)result->published / seconds);
         print_latency(out, "latency", &result->latency);
+        print_latency(out, "answer", &result->ack);
         (void)fprintf(out, "  generator    %.2f us CPU per message\n", result->generator_cpu_us);
         if (result->late_share > 0.01) {
             (void)fprintf(out,
@@ -207,6 +208,9 @@ void nj_bench_report_json(FILE *out, const char *name, const struct nj_bench_opt
                   (double)result->delivered / seconds, result->generator_cpu_us,
                   result->late_share);
     json_latency(out, "latency", &result->latency);
+    if (result->ack.count) {
+        json_latency(out, "ack", &result->ack);
+    }
     if (result->has_usage) {
         (void)fprintf(
             out,

@@ -373,16 +373,18 @@ static void fill_end(struct run *run)
 {
     struct nj_bench_engine *engine = &run->engine;
     struct nj_bench_result *result = run->result;
-    struct nj_bench_hist *sum = nj_zalloc(3 * sizeof(*sum));
+    struct nj_bench_hist *sum = nj_zalloc(4 * sizeof(*sum));
     for (uint32_t i = 0; i < engine->threads_count; i++) {
         struct nj_bench_thread *thread = &engine->threads[i];
         nj_bench_hist_merge(&sum[0], &thread->hists[0]);
         nj_bench_hist_merge(&sum[1], &thread->hists[1]);
         nj_bench_hist_merge(&sum[2], &thread->connect_hist);
+        nj_bench_hist_merge(&sum[3], &thread->ack_hist);
     }
     fill_latency(&sum[0], &result->latency);
     fill_latency(&sum[1], &result->storm);
     fill_latency(&sum[2], &result->connect);
+    fill_latency(&sum[3], &result->ack);
     if (result->storm.count) {
         result->storm_late_share /= (double)result->storm.count;
     }

@@ -25,6 +25,7 @@ struct nj_bench_result {
     uint64_t published; /* in this time */
     uint64_t delivered;
     struct nj_bench_latency latency;
+    struct nj_bench_latency ack; /* fixed rate, QoS 1 and 2 */
     /* Only with a known process; else has_usage is false. */
     bool has_usage;
     double cpu_us; /* of the broker per delivered message or per connection; 0 = none were */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "bench_engine.h"
+#include "mqtt/props.h"
 #include "mqtt/writer.h"
 
 /* Filters in one SUBSCRIBE; Mosquitto takes any number, some brokers stop at a packet of 64 KiB. */
@@ -13,6 +14,9 @@
 /* A message that leaves so long after its time shows that the generator was starved: it then sends
  * in bursts, which are cheaper for a broker than what was asked for. */
 #define LATE_NS 1000000ull
+/* --stored, MQTT 5: the property and its identifier. */
+#define EXPIRY_PROPS 5u
+#define EXPIRY_S     3600u
 
 /* `text` with %n replaced by the number. */
 static struct nj_bytes expand(const char *text, uint32_t number, char *out, size_t cap)
@@ -65,8 +69,11 @@ void nj_bench_send_connect(struct nj_bench_conn *conn)
     int id_len =
         snprintf(id, sizeof(id), "njb%s%c%" PRIu32, engine->nonce, ROLES[conn->role], conn->index);
     struct nj_bytes protocol = version == 3 ? NJ_BYTES_LIT("MQIsdp") : NJ_BYTES_LIT("MQTT");
-    size_t body = 2 + protocol.len + 4 + (version == 5) + 2 + (size_t)id_len;
-    unsigned flags = 2; /* clean */
+    bool is_stored = engine->options->is_stored && conn->role == NJ_BENCH_ROLE_SUBSCRIBER;
+    bool has_expiry = is_stored && version == 5;
+    size_t body = 2 + protocol.len + 4 + (version == 5) + (has_expiry ? EXPIRY_PROPS : 0) + 2 +
+                  (size_t)id_len;
+    unsigned flags = is_stored ? 0 : 2; /* clean */
     if (who.username.ptr) {
         body += 2 + who.username.len;
         flags |= 0x80;
@@ -82,7 +89,11 @@ void nj_bench_send_connect(struct nj_bench_conn *conn)
     at = nj_mqtt_put_u8(at, flags);
     at = nj_mqtt_put_u16(at, 3600);
     if (version == 5) {
-        at = nj_mqtt_put_u8(at, 0);
+        at = nj_mqtt_put_u8(at, has_expiry ? EXPIRY_PROPS : 0);
+    }
+    if (has_expiry) {
+        at = nj_mqtt_put_u8(at, NJ_PROP_SESSION_EXPIRY);
+        at = nj_mqtt_put_u32(at, EXPIRY_S);
     }
     at = nj_mqtt_put_lv(at, nj_bytes(id, (size_t)id_len));
     if (who.username.ptr) {
@@ -154,8 +165,12 @@ static void send_message(struct nj_bench_thread *thread, struct nj_bench_pub *pu
     at = nj_mqtt_frame_put(at, NJ_MQTT_PUBLISH, (uint8_t)(qos << 1), body);
     at = nj_mqtt_put_lv(at, nj_bytes(topic->text, topic->len));
     if (qos) {
-        at = nj_mqtt_put_u16(at, take_id(pub));
+        uint16_t id = take_id(pub);
+        at = nj_mqtt_put_u16(at, id);
         pub->unacked++;
+        if (pub->sent_us) {
+            pub->sent_us[id] = time_us;
+        }
     }
     if (is_v5) {
         at = nj_mqtt_put_u8(at, 0);

@@ -22,6 +22,7 @@ class Scenario(NamedTuple):
     fresh: bool = False  # a new process each round: memory is measured
     timed: bool = True
     rounds: int = 0  # 0 = as asked for
+    durable: bool = False  # with persistence; only the variant "volatile" is without
 
 
 def ratio(name, title, args, limit):
@@ -85,6 +86,13 @@ SCENARIOS = [
               ("100", "nightjar", ["--subscriptions", "100"])]),
     Scenario("subs-peer", "publish into 100,000 subscriptions against the peer",
              ["subs", "--subscriptions", "100000"], "–", 0, table.judge_ratio, rounds=2),
+    Scenario("durable-rate", "50 pairs with stored sessions, QoS 1: synced to the disk against the "
+             "peer's persistence, which is not", ["pairs", "-q", "1", "--stored"],
+             "rate ≥ peer", 1, table.judge_rate, fresh=True, durable=True),
+    Scenario("durable-p99", "what the disk adds to a PUBACK at 10,000 msg/s, 50 pairs with stored "
+             "sessions", ["pairs", "-q", "1", "--stored", "-r", "10000"],
+             "p99 ≤ 3× fdatasync + 1 ms", 1, table.judge_added,
+             [("durable", "nightjar", []), ("volatile", "nightjar", [])], fresh=True, durable=True),
     Scenario("connect", "connect and disconnect, CPU per connection", ["connect"], "–",
              0, table.judge_ratio),
     Scenario("idle", "memory per idle connection, 10,000 held",

@@ -6,6 +6,8 @@ import platform
 import re
 import shlex
 import statistics
+import tempfile
+import time
 from typing import NamedTuple
 
 BEGIN = "<!-- measured: begin -->"
@@ -40,6 +42,11 @@ def brief(result):
         return f"{result['cpu_us']:.2f} us CPU each, {result['connection_rate']:.0f}/s"
     text = (f"{result['cpu_us']:.2f} us CPU each, {result['throughput']:.0f}/s, "
             f"p50 {result['latency']['p50_us']:.0f} us, p99 {result['latency']['p99_us']:.0f} us")
+    if "ack" in result:
+        text += (f", answered p50 {result['ack']['p50_us']:.0f} us, "
+                 f"p99 {result['ack']['p99_us']:.0f} us")
+    if result.get("sync_p99_us"):
+        text += f"; fdatasync alone p99 {result['sync_p99_us']:.0f} us"
     if "storm" in result:
         text += (f"; storm: {result['logins_in']} in, {result['logins_refused']} refused in "
                  f"{result['storm_seconds']:.1f} s, p99 {result['storm']['p99_us']:.0f} us, "
@@ -98,6 +105,49 @@ def judge_memory(scenario, got):
     return Row(scenario.title, text, f"{theirs:,.0f} B" if theirs else "–",
                f"{ours / theirs:.2f}" if ours is not None and theirs else text, scenario.target,
                verdict_of(got, ours, scenario.limit), got)
+
+
+def judge_rate(scenario, got):
+    """Messages a second; more is better, so the peer's go above the line."""
+    rates = {label: [result.get("throughput", 0) for result in results]
+             for label, results in got.items()}
+    ours, theirs = rates["nightjar"], rates.get("peer", [])
+    found = spread(theirs, ours)
+    text = "{:.2f} / {:.2f} / {:.2f}".format(*sorted(1 / one for one in found)) if found else "–"
+    return Row(scenario.title, f"{statistics.median(ours):,.0f}/s" if ours else "–",
+               f"{statistics.median(theirs):,.0f}/s" if theirs else "–", text, scenario.target,
+               verdict_of(got, found and found[1], scenario.limit if theirs else 0), got)
+
+
+def sync_p99_us(folder, count=300):
+    """What a bare fdatasync after a write of 4 KiB takes there, one after the other."""
+    took = []
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        for _ in range(count):
+            began = time.perf_counter()
+            os.write(file.fileno(), bytes(4096))
+            os.fdatasync(file.fileno())
+            took.append(time.perf_counter() - began)
+    return sorted(took)[count * 99 // 100] * 1e6
+
+
+def judge_added(scenario, got):
+    """Each round is compared with what the disk did in it."""
+    pairs = [(a, b) for a, b in zip(got["durable"], got["volatile"]) if "ack" in a and "ack" in b]
+    if not pairs:
+        return Row(scenario.title, "–", "–", "–", scenario.target,
+                   "disturbed" if all_good(got) else "wrong", got)
+    shares, texts = [], []
+    for durable, volatile in pairs:
+        added = durable["ack"]["p99_us"] - volatile["ack"]["p99_us"]
+        sync = (durable["sync_p99_us"] + volatile["sync_p99_us"]) / 2
+        shares.append(added / (3 * sync + 1000))
+        texts.append((added, sync))
+    added, sync = (statistics.median(column) for column in zip(*texts))
+    return Row(scenario.title, f"{added / 1e3:.2f} ms more", f"fdatasync {sync / 1e3:.2f} ms",
+               "{:.2f} / {:.2f} / {:.2f} of it".format(min(shares), statistics.median(shares),
+                                                       max(shares)),
+               scenario.target, verdict_of(got, statistics.median(shares), scenario.limit), got)
 
 
 def hash_threads():
