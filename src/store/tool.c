@@ -27,6 +27,42 @@ static enum nj_err complain(const char *path, const char *what, const char *why)
     return NJ_ESYS;
 }
 
+static bool is_in_use(int dir_fd)
+{
+    int fd = openat(dir_fd, "nightjar.lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool is_locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return is_locked;
+}
+
+/* LMDB trusts a file, and damage can end the process: so all pages are walked before LMDB opens it.
+ * Not beside a broker, which did so when it started and writes meanwhile. `is_ours`: the lock is.
+ * check->pages stays 0 when nothing was walked. */
+static enum nj_err look_first(const char *path, bool is_ours, struct nj_lmdb_check *check)
+{
+    int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    enum nj_err err = NJ_OK;
+    if (dir_fd < 0) {
+        return NJ_OK; /* opening it says why */
+    }
+    if (is_ours || !is_in_use(dir_fd)) {
+        err = nj_lmdb_check_file(dir_fd, "data.mdb", check, NULL, NULL);
+    }
+    if (err == NJ_EMALFORMED && !is_ours && is_in_use(dir_fd)) {
+        *check = (struct nj_lmdb_check){0}; /* a broker began to write under the walk */
+        err = NJ_OK;
+    }
+    if (err == NJ_EMALFORMED) {
+        (void)complain(path, "the database is damaged", check->text);
+    } else if (err != NJ_OK) {
+        (void)complain(path, "cannot be read", strerror(errno));
+    }
+    (void)close(dir_fd);
+    return err;
+}
+
 /* While the transaction is open, no page of the newest state is written again: so the file can be
  * looked at beside a broker that writes. */
 enum nj_err nj_tool_view_open(struct nj_tool_view *view, const char *path,
@@ -34,13 +70,18 @@ enum nj_err nj_tool_view_open(struct nj_tool_view *view, const char *path,
 {
     struct nj_lmdb_check own = {0};
     struct nj_lmdb_check *check = pages ? pages : &own;
-    enum nj_err err = nj_lmdb_env_open_readonly(&view->env, path);
+    enum nj_err err = look_first(path, false, check);
+    if (err == NJ_OK) {
+        err = nj_lmdb_env_open_readonly(&view->env, path);
+    }
     if (err != NJ_OK) {
         return err;
     }
     int rc = mdb_txn_begin(view->env.env, NULL, MDB_RDONLY, &view->txn);
     if (rc == MDB_SUCCESS) {
-        err = nj_lmdb_check_file(view->env.dir_fd, "data.mdb", check, NULL, NULL);
+        if (check->pages == 0) {
+            err = nj_lmdb_check_file(view->env.dir_fd, "data.mdb", check, NULL, NULL);
+        }
         if (err == NJ_OK) {
             return NJ_OK;
         }
@@ -79,16 +120,6 @@ static void count_blobs(const struct nj_lmdb_env *env, struct nj_store_stats *st
     }
 }
 
-static bool is_in_use(const struct nj_lmdb_env *env)
-{
-    int fd = openat(env->dir_fd, "nightjar.lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    bool is_locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return is_locked;
-}
-
 enum nj_err nj_store_stats_read(const char *path, struct nj_store_stats *stats)
 {
     struct nj_tool_view view;
@@ -113,7 +144,7 @@ enum nj_err nj_store_stats_read(const char *path, struct nj_store_stats *stats)
     stats->map_bytes = info.me_mapsize;
     stats->transaction = info.me_last_txnid;
     stats->page_bytes = view.env.page_bytes;
-    stats->is_running = is_in_use(&view.env);
+    stats->is_running = is_in_use(view.env.dir_fd);
     if (fstatat(view.env.dir_fd, "data.mdb", &file, AT_SYMLINK_NOFOLLOW) == 0) {
         stats->file_bytes = (uint64_t)file.st_size;
     }
@@ -197,7 +228,11 @@ static enum nj_err copy_once(const char *path, const char *to, int to_fd)
 {
     struct nj_lmdb_env env;
     struct nj_tool_view made;
-    enum nj_err err = nj_lmdb_env_open_readonly(&env, path);
+    struct nj_lmdb_check check = {0};
+    enum nj_err err = look_first(path, false, &check);
+    if (err == NJ_OK) {
+        err = nj_lmdb_env_open_readonly(&env, path);
+    }
     if (err != NJ_OK) {
         return err;
     }
@@ -236,13 +271,12 @@ static enum nj_err sync_backup(int to_fd)
 
 enum nj_err nj_store_backup(const char *path, const char *to)
 {
-    struct nj_lmdb_env source;
+    char name[4096];
+    (void)snprintf(name, sizeof(name), "%s/data.mdb", path);
     /* First, so that a mistyped name leaves nothing behind. */
-    enum nj_err err = nj_lmdb_env_open_readonly(&source, path);
-    if (err != NJ_OK) {
-        return err;
+    if (access(name, R_OK) != 0) {
+        return complain(path, "cannot be read", strerror(errno));
     }
-    nj_lmdb_env_close(&source);
     if (mkdir(to, 0700) != 0) {
         return complain(to, "cannot be made", strerror(errno));
     }
@@ -256,7 +290,7 @@ enum nj_err nj_store_backup(const char *path, const char *to)
     }
     /* A payload beside the database may go between the copy of the database and its own: then the
      * copy is made again of a later moment. */
-    err = NJ_EMALFORMED;
+    enum nj_err err = NJ_EMALFORMED;
     for (int i = 0; err == NJ_EMALFORMED && i < TRIES; i++) {
         err = copy_once(path, to, to_fd);
     }
@@ -330,11 +364,13 @@ enum nj_err nj_store_compact(const char *path, uint64_t *before, uint64_t *after
     struct nj_tool_view view;
     int lock_fd;
     struct stat info;
+    struct nj_lmdb_check check = {0};
     enum nj_err err = lock(path, &lock_fd);
     if (err != NJ_OK) {
         return err;
     }
-    err = nj_tool_view_open(&view, path, NULL);
+    err = look_first(path, true, &check);
+    err = err == NJ_OK ? nj_tool_view_open(&view, path, NULL) : err;
     if (err == NJ_OK) {
         *before = fstatat(view.env.dir_fd, "data.mdb", &info, 0) == 0 ? (uint64_t)info.st_size : 0;
         err = rewrite(&view.env, after);

@@ -184,6 +184,19 @@ def test_check_finds_damage(tmp_path):
     store("check", into).expect(2)
 
 
+@pytest.mark.parametrize("pages", [1, 2, 5, 8])
+def test_damage_is_found_before_it_can_end_the_process(tmp_path, pages):
+    """LMDB reads behind the end of a file that was cut, and dies there."""
+    into = tmp_path / "new"
+    store("import", into, SAMPLE).expect()
+    data = (into / "data.mdb").read_bytes()
+    assert len(data) > 9 * 4096
+    (into / "data.mdb").write_bytes(data[:pages * 4096 + 100])
+    store("check", into).expect(2)
+    for words in ["stats", into], ["dump", into], ["backup", into, tmp_path / "copy"], ["compact", into]:
+        assert b"the database is damaged" in store(*words).expect(1).err
+
+
 def test_a_damaged_store_is_set_aside_and_the_broker_starts(broker):
     one = broker(CONFIG)
     source = directory_of(one)
