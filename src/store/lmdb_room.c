@@ -84,6 +84,7 @@ bool nj_lmdb_env_has_disk(const struct nj_lmdb_env *env, uint64_t live, uint64_t
 /* LMDB takes the old map away before it makes the new one, and cannot go on when that fails. */
 static bool has_address_space(uint64_t bytes)
 {
+    /* cppcheck-suppress invalidFunctionArg ; -1 is how one says that there is no file */
     void *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return at != MAP_FAILED && munmap(at, bytes) == 0;
 }
