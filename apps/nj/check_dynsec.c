@@ -61,8 +61,8 @@ static void on_client(void *arg, const struct nj_dynsec_place *place,
     const char *why =
         client->hash.ptr != NULL ? nj_check_hash(client->hash, buf, sizeof(buf)) : NULL;
     /* Generated secrets are kept so, with the long salt, and need no more. */
-    bool may_be_secret =
-        nj_bytes_starts_with(client->hash, NJ_BYTES_LIT("$6$")) && client->hash.len > LONG_SALT_MIN;
+    bool may_be_secret = client->hash.ptr != NULL && client->hash.len > LONG_SALT_MIN &&
+                         nj_bytes_starts_with(client->hash, NJ_BYTES_LIT("$6$"));
     const struct nj_finding_place weak = {
         may_be_secret ? NJ_FINDING_NOTE : NJ_FINDING_WARNING, "weak-hash", look->path,
         (unsigned)place->line,

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum nj_fault_kind {
@@ -43,14 +44,17 @@ uint64_t nj_fault_calls(enum nj_fault_kind kind);
 #ifdef NJ_CRASH_POINTS
 extern const char *nj_crash_name; /* NULL = live on. Owner: fault.c; set by nj_crash_arm only */
 void nj_crash_pass(const char *name);
-#    define nj_crash_point(name)                                                                   \
-        do {                                                                                       \
-            if (__builtin_expect(nj_crash_name != NULL, 0)) {                                      \
-                nj_crash_pass(name);                                                               \
-            }                                                                                      \
-        } while (0)
+static inline void nj_crash_point(const char *name)
+{
+    if (__builtin_expect(nj_crash_name != NULL, 0)) {
+        nj_crash_pass(name);
+    }
+}
 #else
-#    define nj_crash_point(name) ((void)0)
+static inline void nj_crash_point(const char *name)
+{
+    (void)name;
+}
 #endif
 /* At the start of a program, before there are threads: takes over what the environment says. */
 void nj_crash_arm(void);

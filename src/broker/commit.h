@@ -10,6 +10,7 @@
 #define NJ_BROKER_COMMIT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -45,7 +46,7 @@ void nj_shard_after(struct nj_shard *shard, struct nj_after *after, uint64_t gro
 
 /* Bytes before the store's writer above which whoever publishes what it has to write is not read
  * (nj_session_must_wait), and below which everybody is again. */
-#define NJ_STORE_BEHIND_BYTES    (32u * 1024 * 1024)
+#define NJ_STORE_BEHIND_BYTES    ((size_t)32 * 1024 * 1024)
 #define NJ_STORE_CAUGHT_UP_BYTES (NJ_STORE_BEHIND_BYTES / 2)
 bool nj_shard_store_is_behind(const struct nj_shard *shard);
 /* It is well, too. */

@@ -161,28 +161,28 @@ static enum nj_err put_in_place(const struct nj_lmdb_env *env)
     return fsync(env->dir_fd) == 0 ? NJ_OK : NJ_EIO;
 }
 
+/* Into salvage->env, which is open only meanwhile. */
 static enum nj_err take_over(struct salvage *salvage, const struct nj_lmdb_env *env,
                              enum nj_err (*open)(struct nj_lmdb_env *env),
                              struct nj_lmdb_check *check)
 {
-    struct nj_lmdb_env made;
-    enum nj_err err = make_new(env, &made);
+    enum nj_err err = make_new(env, salvage->env);
     if (err == NJ_OK) {
-        err = open(&made);
+        err = open(salvage->env);
     }
     if (err == NJ_OK) {
-        salvage->env = &made;
         err = nj_lmdb_check_file(env->dir_fd, "data.mdb", check, take, salvage);
         err = err == NJ_EMALFORMED ? NJ_OK : err;
         commit(salvage);
     }
-    nj_lmdb_env_close(&made);
+    nj_lmdb_env_close(salvage->env);
     return err == NJ_OK ? salvage->err : err;
 }
 
 enum nj_err nj_lmdb_salvage(struct nj_lmdb_env *env, enum nj_err (*open)(struct nj_lmdb_env *env))
 {
-    struct salvage salvage = {0};
+    struct nj_lmdb_env made;
+    struct salvage salvage = {.env = &made};
     struct nj_lmdb_check check = {0};
     char name[64];
     enum nj_err err = take_over(&salvage, env, open, &check);

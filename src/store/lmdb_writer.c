@@ -641,24 +641,30 @@ static bool is_keep_due(const struct nj_lmdb *db)
             (db->next_deadline_ms != UINT64_MAX && db->next_deadline_ms <= wall_ms()));
 }
 
+/* Nanoseconds until what is queued is to be written; 0 = now. */
+static uint64_t queued_due_in_ns(const struct nj_lmdb *db, uint64_t spacing)
+{
+    if (db->is_closing || db->has_read) {
+        return 0;
+    }
+    if (db->options.durability == NJ_STORE_FSYNC) {
+        return db->queued_ops >= OPS_MAX ? 0 : spacing;
+    }
+    uint64_t interval =
+        db->options.durability == NJ_STORE_INTERVAL ? db->options.interval_ms : MEMORY_MS;
+    uint64_t waited = nj_clock_mono_ms() - db->queued_since_ms;
+    return db->queued_ops >= OPS_MAX_INTERVAL || waited >= interval
+               ? 0
+               : (interval - waited) * NS_PER_MS;
+}
+
 /* Nanoseconds until something is to be written; 0 = now, UINT64_MAX = nothing is in sight. */
 static uint64_t due_in_ns(const struct nj_lmdb *db)
 {
     uint64_t since = nj_clock_mono_ns() - db->last_commit_ns;
     uint64_t spacing = since < SPACING_NS ? SPACING_NS - since : 0;
     if (db->queued_ops && !db->is_stuck) {
-        if (db->is_closing || db->has_read) {
-            return 0;
-        }
-        if (db->options.durability == NJ_STORE_FSYNC) {
-            return db->queued_ops >= OPS_MAX ? 0 : spacing;
-        }
-        uint64_t interval =
-            db->options.durability == NJ_STORE_INTERVAL ? db->options.interval_ms : MEMORY_MS;
-        uint64_t waited = nj_clock_mono_ms() - db->queued_since_ms;
-        return db->queued_ops >= OPS_MAX_INTERVAL || waited >= interval
-                   ? 0
-                   : (interval - waited) * NS_PER_MS;
+        return queued_due_in_ns(db, spacing);
     }
     uint64_t now_ms = nj_clock_mono_ms();
     if (is_keep_due(db)) {

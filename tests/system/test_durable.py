@@ -396,6 +396,7 @@ def ask(one, port, password, client_id="dev"):
     return conn.expect("CONNACK")
 
 
+@pytest.mark.needs("native")  # sessions have no owner in compat mode
 def test_an_owner_is_known_whatever_the_order_of_listeners(broker, crash):
     """The alice of one listener is not the alice of another, also when they change places."""
     one = broker(sites("ab"), listener=False, anonymous=False,
@@ -409,6 +410,7 @@ def test_an_owner_is_known_whatever_the_order_of_listeners(broker, crash):
     assert back.reason == 0 and back.session_present
 
 
+@pytest.mark.needs("native")
 def test_a_session_of_a_listener_that_is_gone_blocks_nobody_and_goes_to_nobody(broker, crash):
     one = broker(sites("ab"), listener=False, anonymous=False,
                  files={"a": passwords.file_text({"alice": "a"}),

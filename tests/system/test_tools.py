@@ -552,6 +552,7 @@ def test_a_message_cannot_steer_the_terminal(plain, native, uid):
     assert b"\x1b" not in text and b"1b 5d 30" in text
 
 
+@pytest.mark.needs("native")  # compat mode takes no such topic
 def test_nor_can_a_topic_in_the_trace(plain, native, uid):
     native.pub(*at(plain), "-r", "-t", uid + "/\x1b]0;owned\x07\x9b", "-m", "x").expect(0)
     done = native.sub(*at(plain), "-d", "-t", uid + "/#", "-C", "1").expect(0)
