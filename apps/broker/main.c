@@ -30,7 +30,7 @@
 #include "restart.h"
 #include "security/policy.h"
 
-/* Exit statuses (compat-contract). */
+/* Exit statuses: those of the original. */
 #define STATUS_OK     0
 #define STATUS_TLS    1
 #define STATUS_CONFIG 3

@@ -14,7 +14,7 @@
 #include "security/policy.h"
 
 /* Sessions of anonymous or deleted owners never block, but are never handed on either: a fresh
- * session starts (product.md). */
+ * session starts. */
 enum owner {
     OWNER_SAME,
     OWNER_FREE,

@@ -1,5 +1,5 @@
 /* A connection takes its session: on the session's worker, before the old connection is touched
- * (MQTT5 3.1.4, 4.1; product.md: session owner). */
+ * (MQTT5 3.1.4, 4.1), and only if it belongs to the same owner. */
 #ifndef NJ_BROKER_CLAIM_H
 #define NJ_BROKER_CLAIM_H
 

@@ -22,7 +22,7 @@ struct nj_limits {
     bool retain_available;
     bool queue_qos0;
     bool upgrade_outgoing_qos;
-    /* product.md, "Native mode and compat mode" */
+    /* Native and compat mode (config/settings.h) */
     bool share_skips_denied; /* members: online first, denied ones are skipped */
     bool retain_rechecks_origin;
     bool will_checked_at_connect;

@@ -28,8 +28,8 @@ struct nj_replay *nj_replay_new(struct nj_session *session, struct nj_bytes filt
 void nj_replay_free(struct nj_replay *replay);
 /* As much of it as there are steps (turn.h), which it takes. True when nothing is left. */
 bool nj_replay_free_some(struct nj_replay **chain, uint32_t *steps);
-/* Whether the item is still what is retained, and its publisher still may (product.md: a retained
- * message whose publisher lost the right is not delivered). */
+/* Whether the item is still what is retained, and its publisher still may (a retained message
+ * whose publisher lost the right is not delivered). */
 bool nj_replay_still_holds(struct nj_shard *shard, const struct nj_retained *item);
 /* Behind what the session still replays; sends what fits. Takes the chain over. */
 void nj_replay_start(struct nj_session *session, struct nj_replay *replay);

@@ -167,8 +167,8 @@ struct nj_bridge_settings {
     bool use_os_certs;
 };
 
-/* product.md, "Native mode and compat mode": one field for each row that is built. The code asks
- * these, never the mode. */
+/* Native and compat mode: one field for each difference (docs/configuration.md tells them). The
+ * code asks these, never the mode. */
 struct nj_mode_settings {
     bool is_compat;         /* for the log and the answer to `--version` only */
     bool local_anonymous;   /* no listener configured: anonymous accepted */

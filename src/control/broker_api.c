@@ -1,4 +1,4 @@
-/* `$CONTROL/broker/v1`: what the broker is made of (feature-map C8). */
+/* `$CONTROL/broker/v1`: what the broker is made of. */
 #include "base/mem.h"
 #include "config/settings.h"
 #include "control/control_priv.h"

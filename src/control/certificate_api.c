@@ -1,4 +1,4 @@
-/* `$CONTROL/certificate-management/v1`: CA certificates of listeners that run (feature-map E1).
+/* `$CONTROL/certificate-management/v1`: CA certificates of listeners that run.
  *
  * Only files of the listener's own capath, only where certificate_management is on. A change is on
  * disk, in the listener's context and checked against every connection before it is answered;

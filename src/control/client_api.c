@@ -1,5 +1,4 @@
-/* `$CONTROL/cedalo/client-control/v1`: disconnecting, subscribing and unsubscribing clients
- * (feature-map E4).
+/* `$CONTROL/cedalo/client-control/v1`: disconnecting, subscribing and unsubscribing clients.
  *
  * Whoever subscribes another client gives it nothing that it may not have, and nothing that he may
  * not have himself: both rights are asked (L-027). */

@@ -1,4 +1,4 @@
-/* `$CONTROL/dynamic-security/v1`: the commands of feature-map C2 and some of our own.
+/* `$CONTROL/dynamic-security/v1`: the original's commands and some of our own.
  *
  *   begin ─► draft ─► command, command … ─► end: journal ─► policy of all workers ─► reply
  *
@@ -19,7 +19,7 @@ extern const struct nj_control_api nj_dynsec_api;
 
 struct nj_dynsec_module_options {
     struct nj_hash_cost cost;   /* of new passwords */
-    bool kicks;                 /* who is concerned by a change is disconnected (feature-map C5) */
+    bool kicks;                 /* who is concerned by a change is disconnected */
     bool tells_events;          /* changes are published on $CONTROL/dynamic-security/v1/event */
     bool refuses_control_chars; /* in names */
 };

@@ -1,4 +1,5 @@
-/* The table of `$CONTROL/dynamic-security/v1` (feature-map C2, C3). See api.h. */
+/* The table of `$CONTROL/dynamic-security/v1`: each command with its arguments and words. See
+ * api.h. */
 #include "control/dynsec_priv.h"
 
 #define STRING(key, words, ...)                                                                    \

@@ -1,4 +1,4 @@
-/* `$CONTROL/cedalo/inspect/v1`: who is there, and what about him (feature-map E3). */
+/* `$CONTROL/cedalo/inspect/v1`: who is there, and what about him. */
 #include "control/control_priv.h"
 #include "control/sessions.h"
 

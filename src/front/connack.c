@@ -1,5 +1,5 @@
 /* See connack.h. The order of the properties is the original's: clients of conformance suites
- * compare the whole packet (compat-contract, "Bytes"). */
+ * compare the whole packet. */
 #include "front/connack.h"
 
 #include "base/buf.h"

@@ -310,7 +310,7 @@ static bool must_end(const struct nj_conn *conn, const struct nj_policy *old, in
     uint64_t changed =
         rights_change == NJ_RIGHTS_KICK ? shard->changed_acls : shard->changed_scopes;
     bool is_concerned = scope >= 64 || (changed >> scope & 1);
-    /* The original disconnects nobody when SIGHUP brings a new ACL file (compat-contract); its
+    /* The original disconnects nobody when SIGHUP brings a new ACL file; its
      * kicks are those of dynamic security. */
     const struct nj_settings *settings = atomic_load(&conn->worker->front->settings);
     if (!is_concerned || conn->state != NJ_CONN_ACTIVE || !conn->link.session ||

@@ -161,7 +161,7 @@ static bool on_ack(struct nj_conn *conn, const struct nj_mqtt_frame *frame, stru
 
 /* ---- SUBSCRIBE, UNSUBSCRIBE */
 
-/* An invalid filter ends the connection (MQTT3 3.8.3-1 asks for it; compat-contract): so all are
+/* An invalid filter ends the connection (MQTT3 3.8.3-1 asks for it): so all are
  * looked at before the first one is entered. NJ_RC_SUCCESS, or what is wrong with one. */
 static enum nj_mqtt_reason check_filters(struct nj_conn *conn, struct nj_bytes rest,
                                          bool is_subscribe)

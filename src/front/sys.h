@@ -1,4 +1,4 @@
-/* The $SYS tree (feature-map B4): counters of all workers, added up and published retained. */
+/* The $SYS tree: counters of all workers, added up and published retained. */
 #ifndef NJ_FRONT_SYS_H
 #define NJ_FRONT_SYS_H
 

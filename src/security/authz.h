@@ -74,7 +74,7 @@ void nj_subject_fini(struct nj_subject *subject);
  * $CONTROL and, natively, not $SYS. Giving up a subscription is always allowed, unless dynamic
  * security has a rule about it.
  *
- * With dynamic security its roles are asked first (feature-map C4). Where they and the default
+ * With dynamic security its roles are asked first. Where they and the default
  * access say nothing, or do not know the user, the ACL file decides if there is one, else no. */
 void nj_authz(const struct nj_policy *policy, struct nj_subject *subject, enum nj_action action,
               struct nj_bytes topic, struct nj_verdict *out);

@@ -1,5 +1,6 @@
 /* Asking a principal. See dynsec_principal.h, and acl_check.c, whose walk this one resembles: depth
- * first, each node reached on one way only. Here the smallest rank decides (feature-map C4). */
+ * first, each node reached on one way only. Here the smallest rank decides
+ * (docs/dynamic-security.md). */
 #include "mqtt/topic.h"
 #include "security/acl_priv.h"
 #include "security/dynsec_trie_priv.h"

@@ -8,7 +8,7 @@
 #include "security/dynsec.h"
 #include "security/dynsec_principal.h"
 
-/* The state for a first start (feature-map C7): an administrator with the given password, or with a
+/* The state for a first start: an administrator with the given password, or with a
  * generated one, which is then written to PATH.pw. NJ_EINVAL, or what the files say, with `error`.
  */
 enum nj_err nj_dynsec_first(const struct nj_dynsec_options *options,

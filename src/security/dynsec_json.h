@@ -1,4 +1,4 @@
-/* Dynamic security as JSON: the elements of the file (feature-map C7), which are also what the
+/* Dynamic security as JSON: the elements of the file, which are also what the
  * journal holds and what requests carry. dynsec_load.c and dynsec_save.c do whole files.
  *
  * Reading goes through jansson, one element at a time, so that a file of a hundred thousand clients

@@ -1,4 +1,4 @@
-/* Whom a change concerns, for the modes in which they are disconnected (feature-map C5). Filled on
+/* Whom a change concerns, for the modes in which they are disconnected. Filled on
  * one thread, asked by any afterwards. */
 #ifndef NJ_SECURITY_DYNSEC_KICK_H
 #define NJ_SECURITY_DYNSEC_KICK_H

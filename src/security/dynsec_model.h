@@ -1,4 +1,4 @@
-/* What dynamic security knows, as a value: clients, groups, roles, defaults (feature-map C7).
+/* What dynamic security knows, as a value: clients, groups, roles, defaults.
  *
  *   state n ─► clients ──► client "u" ─ roles: (id, priority) …, groups: (id, priority) …
  *     │        groups  ──► group "g" ── roles: (id, priority) …, members: client → priority

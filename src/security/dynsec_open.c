@@ -24,7 +24,8 @@ struct source {
     struct nj_dynsec_digest digest;
     struct nj_dynsec_state *state; /* NULL: it cannot be read */
     bool is_there;
-    bool is_known; /* to the journal */
+    bool is_unreadable; /* there, but not for this account */
+    bool is_known;      /* to the journal */
     char error[400];
 };
 
@@ -54,6 +55,7 @@ static enum nj_err read_source(struct recall *recall, struct source *source, con
     if (err != NJ_OK) {
         (void)snprintf(source->error, sizeof(source->error), "%s cannot be read: %s", path,
                        nj_file_why(err));
+        source->is_unreadable = true;
         return err == NJ_ENOMEM ? err : NJ_OK;
     }
     if (!nj_dynsec_digest_of(nj_buf_bytes(&source->text), &source->digest)) {
@@ -271,7 +273,9 @@ static enum nj_err with_bad_file(struct recall *recall, bool *is_dirty)
     bool is_half = recall->was_announced && recall->last.state;
     if (recall->options->recover != NJ_DYNSEC_RECOVER_LAST &&
         recall->options->recover != NJ_DYNSEC_RECOVER_JOURNAL && !is_half) {
-        return refuse(recall, recall->file.error, "--recover begins from the last good copy");
+        return refuse(recall, recall->file.error,
+                      recall->file.is_unreadable ? "the broker's account has to read and write it"
+                                                 : "--recover begins from the last good copy");
     }
     keep_rejected(recall);
     return use_last(recall, is_dirty);

@@ -1,4 +1,4 @@
-/* Password hashes, in the forms of Mosquitto's files (feature-map C6):
+/* Password hashes, in the forms of Mosquitto's files:
  *
  *   $6$<salt>$<digest>              SHA-512 over password and salt, one round
  *   $7$<iterations>$<salt>$<key>    PBKDF2-HMAC-SHA512, 64-byte key

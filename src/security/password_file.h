@@ -1,4 +1,4 @@
-/* Password files: `user:hash`, one to a line (feature-map A2). Loaded as a whole or not at all;
+/* Password files: `user:hash`, one to a line. Loaded as a whole or not at all;
  * immutable afterwards, any number of threads may look users up.
  *
  * Blank lines and lines that begin with '#' are skipped, blanks around name and hash are no part of

@@ -27,7 +27,7 @@ struct nj_scope {
     struct nj_psks *psks;           /* pre-shared keys of TLS; NULL = none configured */
     bool acl_default_allow;         /* without an ACL */
     bool allow_anonymous;
-    /* product.md, "Native mode and compat mode" */
+    /* Native and compat mode (config/settings.h) */
     bool unverified_user_counts;    /* compat: a user name nobody can verify is taken as given */
     bool checks_subscribe;          /* native: SUBSCRIBE under an ACL file is checked */
     bool share_as_whole;            /* compat: $share/g/f is checked as one string */

@@ -76,8 +76,8 @@ static const char *user_name(int user)
     return user < 0 ? NULL : names[user];
 }
 
-/* The session that a new connection finds, as product.md and MQTT5 3.1.4 want it. False: it belongs
- * to somebody else. */
+/* The session that a new connection finds, as MQTT5 3.1.4 and the rule of the owner want it. False:
+ * it belongs to somebody else. */
 static bool model_claim(struct sim *sim, unsigned c, int user, bool is_clean)
 {
     struct model *model = &sim->model;

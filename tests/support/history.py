@@ -5,7 +5,7 @@ machine: Python when a change was begun and when it was confirmed ("done"), righ
 message was sent and received. Afterwards `check` looks whether any delivery contradicts the rights
 that were in force.
 
-The promise (product.md, promise 3): after "done", not one byte is written under the old rights. What
+The promise: after "done", not one byte is written under the old rights. What
 was already in the kernel's socket buffers at "done" is outside. Two things cannot have been there:
 a message that was published after "done", and one that arrived at a receiver which had found its
 socket empty after "done".

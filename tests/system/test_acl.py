@@ -1,5 +1,5 @@
 """What clients may do: ACL files in native and compat mode, on every path of a message
-(ledger 2.1, catalogue B-272 – B-275, feature map A4, A5)."""
+(ledger 2.1, catalogue B-272 – B-275)."""
 import itertools
 import time
 

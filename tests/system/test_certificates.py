@@ -1,4 +1,4 @@
-"""Certificates: who gets in, as whom, and for how long (ledger 2.9, feature map A1.10 – A1.17, A9)."""
+"""Certificates: who gets in, as whom, and for how long (ledger 2.9)."""
 import contextlib
 import socket
 import ssl

@@ -1,5 +1,5 @@
 """Configuration files: forms, errors with line numbers, and what a reload does with them
-(compat-contract "Config errors", catalogue B-260 – B-267, feature map B0 – B3)."""
+(catalogue B-260 – B-267)."""
 import os
 import signal
 import time

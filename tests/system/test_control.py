@@ -1,5 +1,5 @@
 """The control APIs: the way of a request on $CONTROL and of its answer, and what the broker tells
-about itself and its clients (ledger 2.1, catalogue B-290 – B-295; feature map C1, C8, E3, E4)."""
+about itself and its clients (ledger 2.1, catalogue B-290 – B-295)."""
 import json
 import os
 import re

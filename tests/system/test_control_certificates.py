@@ -1,5 +1,4 @@
-"""CA certificates of a listener that runs, by $CONTROL/certificate-management/v1 (feature map A6.7,
-E1; ledger 2.9)."""
+"""CA certificates of a listener that runs, by $CONTROL/certificate-management/v1 (ledger 2.9)."""
 import os
 import socket
 import ssl

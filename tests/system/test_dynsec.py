@@ -1,5 +1,4 @@
-"""Dynamic security: commands, what they do to who is there, and what survives (issue: dynamic
-security; feature map C1 – C7; ledger 2.1, 2.3, catalogue B-290 – B-297)."""
+"""Dynamic security: commands, what they do to who is there, and what survives (ledger 2.1, 2.3, catalogue B-290 – B-297)."""
 import json
 
 import pytest

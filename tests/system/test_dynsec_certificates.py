@@ -1,5 +1,5 @@
-"""Dynamic security and certificates (product.md: the identity of a certificate; issue: certificate
-group, certificateLogin; peers' holes #2999: a disabled client came in by its certificate)."""
+"""Dynamic security and certificates (the identity of a certificate, the certificate group,
+certificateLogin; peers' holes #2999: a disabled client came in by its certificate)."""
 import pytest
 
 import certs

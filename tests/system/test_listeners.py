@@ -1,4 +1,4 @@
-"""Listener options, limits, and what happens before a login (feature map B2; ledger 2.5)."""
+"""Listener options, limits, and what happens before a login (ledger 2.5)."""
 import itertools
 import os
 import re

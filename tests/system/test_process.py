@@ -1,4 +1,4 @@
-"""The broker as a process: command line, exit statuses, signals, log, files (compat-contract)."""
+"""The broker as a process: command line, exit statuses, signals, log, files."""
 import contextlib
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""A change of rights holds at once, on every path (architecture.md "The way of a change of rights";
+"""A change of rights holds at once, on every path (docs/ARCHITECTURE.md, "The way of a change of rights";
 ledger L-008 – L-012, L-024, L-029, L-036)."""
 import pytest
 

@@ -1,5 +1,4 @@
-"""nj ctl / mosquitto_ctrl: the article's command lines, prompts, answers, exit statuses (feature map
-A1.2 – A1.4, A3, B5)."""
+"""nj ctl / mosquitto_ctrl: the article's command lines, prompts, answers, exit statuses."""
 import json
 import re
 import subprocess

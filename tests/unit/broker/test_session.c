@@ -104,7 +104,7 @@ static void touches_nothing_when_a_claim_finds_no_memory(void **state)
     }
 }
 
-/* ---- owner (product.md) */
+/* ---- owner */
 
 static struct rig_client *connect_as(const char *id, const char *user)
 {

@@ -1,4 +1,4 @@
-/* Dynamic security as its description reads (feature-map C4), without a thought of speed: the
+/* Dynamic security as its description reads, without a thought of speed: the
  * reference against which the compiled rules are asked. Knows names only, no numbers, no sharing.
  */
 #ifndef NJ_TESTS_UNIT_SECURITY_NAIVE_DYNSEC_H
