@@ -51,7 +51,7 @@ static const struct {
 #undef AT
 };
 
-static const char *text_of(unsigned reason)
+const char *nj_explain_reason(enum nj_mqtt_reason reason)
 {
     unsigned place = reason - FIRST_ERROR;
     return reason >= FIRST_ERROR && place < sizeof(texts) / sizeof(texts[0]) ? texts[place].text
@@ -67,7 +67,7 @@ static bool says_nothing(const struct nj_link *link)
 struct nj_bytes nj_explain(const struct nj_link *link, enum nj_mqtt_reason reason, uint32_t limit,
                            char buf[NJ_EXPLAIN_MAX])
 {
-    const char *text = text_of(reason);
+    const char *text = nj_explain_reason(reason);
     if (!text || says_nothing(link)) {
         return nj_bytes(NULL, 0);
     }
@@ -85,16 +85,17 @@ struct nj_bytes nj_explain_codes(const struct nj_link *link, struct nj_bytes cod
                                  char buf[NJ_EXPLAIN_MAX])
 {
     size_t at = 0;
-    while (at < codes.len && !text_of(codes.ptr[at])) {
+    while (at < codes.len && !nj_explain_reason(codes.ptr[at])) {
         at++;
     }
     if (at == codes.len || says_nothing(link)) {
         return nj_bytes(NULL, 0);
     }
     if (codes.len == 1) {
-        return nj_bytes_of(text_of(codes.ptr[at]));
+        return nj_bytes_of(nj_explain_reason(codes.ptr[at]));
     }
-    int len = snprintf(buf, NJ_EXPLAIN_MAX, "filter %zu: %s", at + 1, text_of(codes.ptr[at]));
+    int len =
+        snprintf(buf, NJ_EXPLAIN_MAX, "filter %zu: %s", at + 1, nj_explain_reason(codes.ptr[at]));
     NJ_ASSERT(len > 0 && len < NJ_EXPLAIN_MAX);
     return nj_bytes(buf, (size_t)len);
 }

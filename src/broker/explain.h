@@ -23,6 +23,9 @@ struct nj_link;
 struct nj_bytes nj_explain(const struct nj_link *link, enum nj_mqtt_reason reason, uint32_t limit,
                            char buf[NJ_EXPLAIN_MAX]);
 
+/* The text alone, for a log. NULL: the reason is no error. */
+const char *nj_explain_reason(enum nj_mqtt_reason reason);
+
 /* The text for a SUBACK or UNSUBACK: about the first of its codes that refuses. */
 struct nj_bytes nj_explain_codes(const struct nj_link *link, struct nj_bytes codes,
                                  char buf[NJ_EXPLAIN_MAX]);

@@ -24,9 +24,13 @@
 #include "mqtt/unsubscribe.h"
 #include "mqtt/utf8.h"
 
-/* What the log calls the end, in the original's words. */
-static const char *why_of(enum nj_mqtt_reason reason)
+/* What the log calls the end: natively what it was, in compat mode in the original's words. */
+static const char *why_of(const struct nj_conn *conn, enum nj_mqtt_reason reason)
 {
+    const char *text = nj_explain_reason(reason);
+    if (text && !conn->link.shard->limits->errors_as_original) {
+        return text;
+    }
     switch (reason) {
     case NJ_RC_MALFORMED_PACKET:
         return "malformed packet";
@@ -46,7 +50,7 @@ static bool bad(struct nj_conn *conn, enum nj_mqtt_reason reason)
         return false;
     }
     NJ_STAT_ADD(conn->link.shard, bad_packets, 1);
-    nj_conn_end(conn, reason, why_of(reason));
+    nj_conn_end(conn, reason, why_of(conn, reason));
     return false;
 }
 
