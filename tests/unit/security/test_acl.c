@@ -1,4 +1,5 @@
-/* ACL files: what is read, what is refused, and what each kind of line means (ledger 2.1 and B-272 to B-275). */
+/* ACL files: what is read, what is refused, and what each kind of line means (ledger 2.1 and B-272
+ * to B-275). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
