@@ -113,6 +113,7 @@ static enum nj_err on_session(void *arg, const struct nj_store_session *record,
     session->backlog = (struct nj_backlog){
         .bytes = backlog->bytes,
         .count = backlog->queued,
+        .has_qos0 = atomic_load(&boot->core->limits)->queue_qos0,
         .flights = backlog->flights,
         .incoming = backlog->incoming,
     };

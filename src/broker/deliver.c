@@ -282,7 +282,7 @@ static void deliver_stored(struct nj_session *session, struct nj_publication *pu
         return;
     }
     if (is_spilled) {
-        nj_rows_spilled(session, publication->view.payload.len);
+        nj_rows_spilled(session, delivery->qos, publication->view.payload.len);
         return;
     }
     nj_rows_kept(session, delivery->seq);
@@ -313,8 +313,10 @@ static void deliver_counted(struct nj_session *session, struct nj_publication *p
 static void deliver_uncounted(struct nj_session *session, struct nj_publication *publication,
                               struct nj_delivery *delivery)
 {
-    /* Never past one of its kind that waits in the queue (MQTT5 4.6). */
-    if (is_online(session) && NJ_LIKELY(!session->flow || !session->flow->queued_qos0)) {
+    /* Never past one of its kind that waits in the queue (MQTT5 4.6), here or in the store. */
+    bool is_behind = (session->flow && session->flow->queued_qos0) ||
+                     (session->backlog.count && session->backlog.has_qos0);
+    if (is_online(session) && NJ_LIKELY(!is_behind)) {
         deliver_qos0(session, publication, delivery);
     } else if (session->link && !session->link->is_closing &&
                !(keeps_rows(session) && nj_rows_must_spill(session))) {

@@ -81,11 +81,17 @@ bool nj_rows_must_spill(const struct nj_session *session)
            !has_room(session->flow);
 }
 
-void nj_rows_spilled(struct nj_session *session, uint64_t bytes)
+static void count_row(struct nj_backlog *backlog, uint8_t qos, uint64_t bytes)
 {
-    struct nj_backlog *backlog = &session->backlog;
+    backlog->has_qos0 = qos == 0 || (backlog->count && backlog->has_qos0);
     backlog->count++;
     backlog->bytes += bytes;
+}
+
+void nj_rows_spilled(struct nj_session *session, uint8_t qos, uint64_t bytes)
+{
+    struct nj_backlog *backlog = &session->backlog;
+    count_row(backlog, qos, bytes);
     if (backlog->is_reading) {
         backlog->since++;
         backlog->since_bytes += bytes;
@@ -327,8 +333,7 @@ static void leave_queue(struct nj_session *session)
             NJ_STAT_ADD(shard, dropped_expired, 1);
             NJ_STAT_ADD(shard, publish_dropped, 1);
         } else if (delivery.seq) {
-            backlog->count++;
-            backlog->bytes += bytes;
+            count_row(backlog, delivery.qos, bytes);
             NJ_STAT_ADD(shard, queued, 1);
         } else {
             NJ_STAT_ADD(shard, publish_dropped, 1);

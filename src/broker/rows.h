@@ -35,6 +35,7 @@ struct nj_backlog {
     uint64_t ticket;      /* CONNACK waits for it */
     bool is_loaded;       /* flights and incoming messages are in memory */
     bool is_reading;
+    bool has_qos0;        /* while there is a count: some of these rows may be of QoS 0 */
     uint32_t stale_reads; /* asked for by connections that are gone */
 };
 
@@ -57,7 +58,7 @@ enum nj_err nj_rows_append(struct nj_session *session, struct nj_message *messag
 /* New rows may not go to memory: something older is in the store only, or there is no room. */
 bool nj_rows_must_spill(const struct nj_session *session);
 /* The row appended last is in the store only. */
-void nj_rows_spilled(struct nj_session *session, uint64_t bytes);
+void nj_rows_spilled(struct nj_session *session, uint8_t qos, uint64_t bytes);
 /* The row appended last is in memory, too. */
 void nj_rows_kept(struct nj_session *session, uint64_t seq);
 

@@ -147,6 +147,31 @@ static void a_will_does_not_pass_an_older_one_that_waits_for_the_store(void **st
     rig_expect_nothing(sub);
 }
 
+/* What comes while the session is read back goes to the store, behind what is there. */
+static void qos_0_does_not_pass_one_that_is_in_the_store_only(void **state)
+{
+    (void)state;
+    rig_keep(&rig);
+    rig.limits.queue_qos0 = true;
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    rig_sub(sub, "t", 0);
+    rig_say(sub, "own", "x", 2, 1); /* something to read back */
+    struct rig_client *pub = rig_connect(
+        &rig, "pub",
+        &(struct rig_connect){
+            .is_clean = true, .will_topic = "t", .will_payload = "will", .will_qos = 1});
+    rig.store.holds = true;
+    sub = rig_connect(&rig, "sub", &(struct rig_connect){.expiry_s = 3600});
+    rig_say(pub, "t", "word", 1, 1);
+    rig_break(pub);
+    rig.store.holds = false;
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    (void)rig_expect(sub, NJ_MQTT_CONNACK);
+    (void)rig_expect_publish(sub, "t", "word", 0);
+    (void)rig_expect_publish(sub, "t", "will", 0);
+}
+
 /* ---- a subscription is replaced while the release of a QoS 2 message waits for the store */
 
 static void publish_and_release(struct rig_client *pub, const char *payload, uint16_t id)
@@ -264,6 +289,8 @@ int main(void)
         TEST2(deadlines_do_not_begin_anew_with_a_second_crash),
         TEST1(a_will_does_not_pass_an_older_one_that_waits_for_the_store),
         TEST4(a_will_does_not_pass_an_older_one_that_waits_for_the_store),
+        TEST1(qos_0_does_not_pass_one_that_is_in_the_store_only),
+        TEST4(qos_0_does_not_pass_one_that_is_in_the_store_only),
         TEST1(qos_0_that_becomes_1_during_a_release_loses_nothing),
         TEST4(qos_0_that_becomes_1_during_a_release_loses_nothing),
         TEST1(qos_1_that_becomes_0_during_a_release_gets_nothing_twice),
