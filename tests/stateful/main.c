@@ -1,11 +1,15 @@
 /* The stateful fuzzer: rounds from seeds, each in a child process so that a crash is a finding like
  * any other. A failing round is made shorter until no step can be left out.
  *
- *   stateful [--seconds N] [--rounds N] [--seed N] [--steps N] [--verbose]
+ *   stateful [--seconds N] [--rounds N] [--seed N] [--steps N] [--findings FILE] [--verbose]
  *
- * Exit status: 0 = no finding, 1 = a finding (told with its seed and steps), 2 = wrong usage. */
+ * The first finding ends the run, unless there is a file for findings: then each is written there,
+ * and the run goes on with the next seed.
+ *
+ * Exit status: 0 = no finding, 1 = findings (told with seed and steps), 2 = wrong usage. */
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <fcntl.h>
@@ -21,8 +25,11 @@
 #include "sim.h"
 
 #define ROUNDS_PER_CHILD 200u
+#define ROUND_CPU_S      60 /* a round that takes more does not end */
+#define TELL_EVERY_S     60
 
 struct options {
+    const char *findings; /* NULL = the first one ends the run */
     uint64_t seed;
     uint64_t rounds; /* 0 = as many as the time allows */
     unsigned seconds;
@@ -46,6 +53,15 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* In a process of its own. It is the processor's time that counts: the machine may be busy, or the
+ * process stopped. */
+static void run_round(const struct plan *plan, bool is_verbose)
+{
+    const struct itimerval limit = {.it_value.tv_sec = ROUND_CPU_S};
+    (void)setitimer(ITIMER_PROF, &limit, NULL); /* SIGPROF ends the process */
+    sim_run(plan, is_verbose);
+}
+
 /* 0 = it went well. */
 static int run_in_child(const struct plan *plan, bool is_quiet, bool is_verbose)
 {
@@ -57,7 +73,7 @@ static int run_in_child(const struct plan *plan, bool is_quiet, bool is_verbose)
             (void)dup2(null, STDERR_FILENO);
             (void)dup2(null, STDOUT_FILENO);
         }
-        sim_run(plan, is_verbose);
+        run_round(plan, is_verbose);
         exit(0);
     }
     int status = 0;
@@ -83,10 +99,24 @@ static void shrink(struct plan *plan)
     }
 }
 
-static void report(uint64_t seed, unsigned steps)
+/* Before anything is made of it, so that nothing takes it away. */
+static void write_down(const struct options *options, uint64_t seed)
+{
+    FILE *file = options->findings ? fopen(options->findings, "ae") : NULL;
+    if (file) {
+        (void)fprintf(file, "--seed %llu --rounds 1 --steps %u\n", (unsigned long long)seed,
+                      options->steps);
+        (void)fclose(file);
+    } else if (options->findings) {
+        perror(options->findings);
+    }
+}
+
+static void report(const struct options *options, uint64_t seed)
 {
     static struct plan plan;
-    plan_make(&plan, seed, steps);
+    plan_make(&plan, seed, options->steps);
+    write_down(options, seed);
     (void)printf("seed %llu fails; making it shorter ...\n", (unsigned long long)seed);
     shrink(&plan);
     (void)printf("%u steps are left (%u shards, %u clients, %u in flight%s):\n", plan.count,
@@ -94,7 +124,7 @@ static void report(uint64_t seed, unsigned steps)
                  plan.queue_qos0 ? ", QoS 0 queued" : "");
     (void)run_in_child(&plan, false, true);
     (void)printf("again with: --seed %llu --rounds 1 --steps %u\n", (unsigned long long)seed,
-                 steps);
+                 options->steps);
 }
 
 /* A child runs many rounds; where it was is seen from here when it ends. */
@@ -114,7 +144,7 @@ static bool run_many(const struct options *options, uint64_t first, uint64_t cou
         for (uint64_t i = 0; i < count; i++) {
             *at = first + i;
             plan_make(&plan, first + i, options->steps);
-            sim_run(&plan, options->is_verbose);
+            run_round(&plan, options->is_verbose);
         }
         exit(0);
     }
@@ -143,6 +173,8 @@ static bool parse(int argc, char **argv, struct options *options)
             options->rounds = value;
         } else if (strcmp(name, "--seconds") == 0) {
             options->seconds = (unsigned)value;
+        } else if (strcmp(name, "--findings") == 0) {
+            options->findings = argv[i];
         } else if (strcmp(name, "--steps") == 0 && value > 0 && value <= PLAN_STEPS_MAX) {
             options->steps = (unsigned)value;
         } else {
@@ -152,32 +184,60 @@ static bool parse(int argc, char **argv, struct options *options)
     return true;
 }
 
+static void tell(const struct options *options, uint64_t done, unsigned findings)
+{
+    (void)printf("%llu rounds of %u steps, seeds %llu to %llu: ", (unsigned long long)done,
+                 options->steps, (unsigned long long)options->seed,
+                 (unsigned long long)(options->seed + done - 1));
+    if (findings) {
+        (void)printf("%u findings\n", findings);
+    } else {
+        (void)printf("no finding\n");
+    }
+    (void)fflush(stdout);
+}
+
+/* The number of findings. */
+static unsigned run(const struct options *options)
+{
+    double start = now_s();
+    double told = start;
+    uint64_t done = 0;
+    unsigned findings = 0;
+    while (options->rounds ? done < options->rounds : now_s() < start + options->seconds) {
+        uint64_t count = ROUNDS_PER_CHILD;
+        uint64_t failed;
+        if (options->rounds && options->rounds - done < count) {
+            count = options->rounds - done;
+        }
+        if (run_many(options, options->seed + done, count, &failed)) {
+            done += count;
+        } else {
+            done = failed + 1 - options->seed;
+            findings++;
+            report(options, failed);
+            if (!options->findings) {
+                return findings;
+            }
+        }
+        if (options->findings && now_s() > told + TELL_EVERY_S) {
+            told = now_s();
+            tell(options, done, findings);
+        }
+    }
+    tell(options, done, findings);
+    return findings;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.seed = 1, .seconds = 10, .steps = 200};
     if (!parse(argc, argv, &options)) {
         (void)fprintf(stderr,
                       "usage: stateful [--seconds N] [--rounds N] [--seed N] "
-                      "[--steps N (up to %d)] [--verbose]\n",
+                      "[--steps N (up to %d)] [--findings FILE] [--verbose]\n",
                       PLAN_STEPS_MAX);
         return 2;
     }
-    double end = now_s() + options.seconds;
-    uint64_t done = 0;
-    while (options.rounds ? done < options.rounds : now_s() < end) {
-        uint64_t count = ROUNDS_PER_CHILD;
-        uint64_t failed;
-        if (options.rounds && options.rounds - done < count) {
-            count = options.rounds - done;
-        }
-        if (!run_many(&options, options.seed + done, count, &failed)) {
-            report(failed, options.steps);
-            return 1;
-        }
-        done += count;
-    }
-    (void)printf("%llu rounds of %u steps, seeds %llu to %llu: no finding\n",
-                 (unsigned long long)done, options.steps, (unsigned long long)options.seed,
-                 (unsigned long long)(options.seed + done - 1));
-    return 0;
+    return run(&options) ? 1 : 0;
 }
