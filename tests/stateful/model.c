@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin.h"
+
 const char *const model_topics[TOPIC_COUNT] = {"a", "a/b", "a/c", "b", "a/b/c", "b/c", "$x/y", "/"};
 const char *const model_filters[FILTER_COUNT] = {
     "a", "a/#", "#", "+/b", "a/+", "b", "+", "a/b/c", "$x/#", "+/+/c", "b/#", "/+",
@@ -101,10 +103,17 @@ static int ask_list(const struct rights *rights, int user, enum access access, c
 
 bool model_may(const struct model *model, int user, unsigned client, bool is_write, unsigned topic)
 {
-    (void)client;
     const struct rights *rights = &all_rights[model->rights];
+    enum admin_answer said = ADMIN_SILENT;
+    if (model->admin) {
+        said = admin_ask(model->admin, user, client, is_write ? ADMIN_SEND : ADMIN_RECEIVE,
+                         model_topics[topic]);
+    }
+    if (said != ADMIN_SILENT) {
+        return said == ADMIN_YES;
+    }
     if (!rights->text) {
-        return true;
+        return !model->admin;
     }
     enum access access = is_write ? WRITE : READ;
     int answer = user >= 0 ? ask_list(rights, user, access, model_topics[topic]) : -1;
@@ -116,13 +125,45 @@ bool model_may(const struct model *model, int user, unsigned client, bool is_wri
 
 bool model_filter_is_void(const struct model *model, int user, unsigned client, unsigned filter)
 {
+    struct model by_file = {.rights = model->rights};
     for (unsigned topic = 0; topic < TOPIC_COUNT; topic++) {
         if (model_matches(model_filters[filter], model_topics[topic]) &&
-            model_may(model, user, client, false, topic)) {
+            model_may(&by_file, user, client, false, topic)) {
             return false;
         }
     }
     return true;
+}
+
+bool model_knows(const struct model *model, int user)
+{
+    return !model->admin || admin_knows(model->admin, user);
+}
+
+enum subscribe_right model_may_subscribe(const struct model *model, int user, unsigned client,
+                                         unsigned filter)
+{
+    enum admin_answer said = ADMIN_SILENT;
+    if (model->admin) {
+        said = admin_ask(model->admin, user, client, ADMIN_SUBSCRIBE, model_filters[filter]);
+    }
+    if (said != ADMIN_SILENT) {
+        return said == ADMIN_YES ? SUBSCRIBE_YES : SUBSCRIBE_NO;
+    }
+    if (!all_rights[model->rights].text) {
+        return model->admin ? SUBSCRIBE_NO : SUBSCRIBE_YES;
+    }
+    return model_filter_is_void(model, user, client, filter) ? SUBSCRIBE_MAYBE : SUBSCRIBE_YES;
+}
+
+bool model_may_unsubscribe(const struct model *model, int user, unsigned client, unsigned filter)
+{
+    enum admin_answer said = ADMIN_YES;
+    if (model->admin) {
+        said = admin_ask(model->admin, user, client, ADMIN_UNSUBSCRIBE, model_filters[filter]);
+    }
+    /* Nothing but a rule of dynamic security keeps somebody in a subscription. */
+    return said == ADMIN_YES || (said == ADMIN_SILENT && all_rights[model->rights].text);
 }
 
 /* ---- dues */
@@ -416,7 +457,9 @@ static void fire_will(struct model *model, unsigned client)
     struct m_message message = session->will.message;
     uint32_t expiry_s = session->will.expiry_s;
     session->will.is_set = false;
-    if (!model_may(model, session->user, client, true, message.topic)) {
+    /* Who is gone has no last will, even where an ACL file names the user. */
+    if (!model_knows(model, session->user) ||
+        !model_may(model, session->user, client, true, message.topic)) {
         return;
     }
     message.expires_ms = expiry_s ? model->now_ms + expiry_s * MS_PER_S : 0;

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct admin;
+
 #define CLIENTS_MAX  6
 #define TOPIC_COUNT  8
 #define FILTER_COUNT 12
@@ -119,7 +121,8 @@ struct model {
     uint64_t now_ms;
     unsigned clients;
     bool queue_qos0;
-    unsigned rights; /* index of the ACL in force */
+    unsigned rights;           /* index of the ACL in force */
+    const struct admin *admin; /* dynamic security; NULL = none */
     uint32_t last_session;
     struct m_session sessions[CLIENTS_MAX];
     struct m_retained retained[TOPIC_COUNT];
@@ -132,8 +135,20 @@ bool model_matches(const char *filter, const char *topic);
 /* The ACL file's text; NULL = none. */
 const char *model_rights_text(unsigned rights);
 bool model_may(const struct model *model, int user, unsigned client, bool is_write, unsigned topic);
-/* Whether nothing that the filter matches could be read. */
+/* Whether nothing that the filter matches could be read under the ACL file. */
 bool model_filter_is_void(const struct model *model, int user, unsigned client, unsigned filter);
+/* Whether there is such a user, as far as the broker can know. */
+bool model_knows(const struct model *model, int user);
+/* May they give the filter up? */
+bool model_may_unsubscribe(const struct model *model, int user, unsigned client, unsigned filter);
+
+enum subscribe_right {
+    SUBSCRIBE_NO,
+    SUBSCRIBE_YES,
+    SUBSCRIBE_MAYBE /* nothing that could be read matches: it may be refused or be void */
+};
+enum subscribe_right model_may_subscribe(const struct model *model, int user, unsigned client,
+                                         unsigned filter);
 
 /* -- what happens -- */
 /* Those who have no record of it get it when it is durable; a will also when older ones are. */
@@ -161,7 +176,8 @@ void model_end(struct model *model, unsigned client);
 uint64_t model_next_event(const struct model *model);
 /* Does what is due at now_ms. */
 void model_run_timers(struct model *model);
-/* Rights changed: what was on its way may still come, if it is allowed when it does. */
+/* Rights changed (so has dynamic security): what was on its way may still come, if it is allowed
+ * when it does. */
 void model_set_rights(struct model *model, unsigned rights, const bool *is_blocked);
 
 struct m_due *model_due_add(struct m_session *session, const struct m_message *message);

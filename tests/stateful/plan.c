@@ -28,11 +28,12 @@ static const struct {
     [STEP_ANSWER_ALL] = {"answer all", 6},
     [STEP_CLOCK] = {"clock", 5},
     [STEP_RIGHTS] = {"rights", 3},
+    [STEP_ADMIN] = {"change dynamic security", 8},
     [STEP_BLOCK] = {"block", 2},
     [STEP_UNBLOCK] = {"unblock", 4},
-    [STEP_STORE_HOLD] = {"hold the store", 2},
+    [STEP_STORE_HOLD] = {"hold the store", 4},
     [STEP_STORE_RELEASE] = {"release the store", 4},
-    [STEP_CRASH] = {"crash", 2},
+    [STEP_CRASH] = {"crash", 4},
 };
 
 static enum step_kind choose(uint64_t number)
@@ -58,6 +59,7 @@ void plan_make(struct plan *plan, uint64_t seed, unsigned steps)
     plan->clients = 2 + (unsigned)(next(&state) % 5);
     plan->max_inflight = next(&state) % 3 ? 20 : 2;
     plan->queue_qos0 = next(&state) % 4 == 0;
+    plan->has_dynsec = next(&state) % 2;
     plan->count = steps < PLAN_STEPS_MAX ? steps : PLAN_STEPS_MAX;
     for (unsigned i = 0; i < plan->count; i++) {
         struct step *step = &plan->steps[i];

@@ -20,7 +20,8 @@ enum step_kind {
     STEP_ANSWER, /* the client acknowledges one of what it got */
     STEP_ANSWER_ALL,
     STEP_CLOCK,
-    STEP_RIGHTS,
+    STEP_RIGHTS, /* another ACL file */
+    STEP_ADMIN,  /* a change of dynamic security */
     STEP_BLOCK,
     STEP_UNBLOCK,
     STEP_STORE_HOLD, /* completions of the store wait */
@@ -45,6 +46,7 @@ struct plan {
     unsigned clients; /* 2 to 6 */
     unsigned max_inflight;
     bool queue_qos0;
+    bool has_dynsec;
     unsigned count;
     struct step steps[PLAN_STEPS_MAX];
 };

@@ -7,7 +7,6 @@
 #define LARGE               5000u
 #define SMALL_PACKET        200u
 #define EXPIRY_NEVER        UINT32_MAX
-#define WILL_PACE_MS        50 /* after a start wills go out one after the other */
 
 #define PICK(table, number) (table)[(number) % (sizeof(table) / sizeof((table)[0]))]
 
@@ -27,7 +26,7 @@ static void advance_to(struct sim *sim, uint64_t now_ms)
 }
 
 /* From one event to the next, so that what each of them does is seen by itself. */
-static void advance(struct sim *sim, uint64_t ms)
+void sim_advance(struct sim *sim, uint64_t ms)
 {
     uint64_t target = sim->model.now_ms + ms;
     for (;;) {
@@ -54,7 +53,7 @@ static void loosen_large(struct sim *sim, unsigned c)
     }
 }
 
-static void forget_connection(struct sim *sim, unsigned c)
+void sim_forget_connection(struct sim *sim, unsigned c)
 {
     struct sim_client *client = &sim->clients[c];
     if (client->has_max_packet) {
@@ -70,7 +69,7 @@ static int user_of(unsigned c)
     return c % 4 == 3 ? -1 : (int)(c % 4);
 }
 
-static const char *user_name(int user)
+const char *sim_user_name(int user)
 {
     static const char *const names[] = {"u0", "u1", "u2"};
     return user < 0 ? NULL : names[user];
@@ -82,7 +81,8 @@ static bool model_claim(struct sim *sim, unsigned c, int user, bool is_clean)
 {
     struct model *model = &sim->model;
     struct m_session *session = &model->sessions[c];
-    bool is_free = session->user < 0 && user >= 0;
+    bool is_free =
+        session->user != user && (session->user < 0 || !model_knows(model, session->user));
     if (session->number && session->user != user && !is_free) {
         return false;
     }
@@ -142,12 +142,13 @@ static void connect_as(struct sim *sim, unsigned c, struct rig_connect *options,
     struct sim_client *client = &sim->clients[c];
     char id[8];
     (void)snprintf(id, sizeof(id), "c%u", c);
-    options->user = user_name(user);
+    options->user = sim_user_name(user);
     if (client->conn) {
-        forget_connection(sim, c); /* it is taken over */
+        sim_forget_connection(sim, c); /* it is taken over */
     }
     uint32_t receive_max = options->receive_max ? options->receive_max : UINT16_MAX;
     uint32_t inflight = sim->plan->max_inflight;
+    client->password = sim->admin ? admin_password(sim->admin, user) : 0;
     client->window = receive_max < inflight ? receive_max : inflight;
     client->version = (uint8_t)options->version;
     client->has_max_packet = options->max_packet != 0;
@@ -188,7 +189,7 @@ static void on_leave(struct sim *sim, const struct step *step)
     if (!conn) {
         return;
     }
-    forget_connection(sim, c);
+    sim_forget_connection(sim, c);
     model_detach(&sim->model, c, is_break);
     if (is_break) {
         rig_break(conn);
@@ -214,6 +215,11 @@ static void on_connect(struct sim *sim, const struct step *step)
     static const uint32_t expiries[] = {0, 5, 60, 3600, EXPIRY_NEVER};
     static const uint16_t windows[] = {0, 0, 1, 2, 10};
     unsigned c = step->client;
+    int user = step->arg[7] % 16 == 0 ? (int)(step->arg[7] / 16 % 4) - 1 : user_of(c);
+    struct rig_connect login = {0};
+    if (!sim_log_in(sim, c, user, &login)) {
+        return;
+    }
     if (gets_own_will(&sim->model.sessions[c])) {
         on_leave(sim, step); /* whether before or after the new connection is there, is free */
         sim_check(sim);
@@ -224,6 +230,7 @@ static void on_connect(struct sim *sim, const struct step *step)
         .version = is_v5              ? NJ_MQTT_5
                    : step->arg[0] % 4 ? NJ_MQTT_311
                                       : NJ_MQTT_31,
+        .credential = login.credential,
         .is_clean = is_clean,
         .expiry_s = is_v5      ? PICK(expiries, step->arg[2])
                     : is_clean ? 0
@@ -233,7 +240,6 @@ static void on_connect(struct sim *sim, const struct step *step)
         .alias_out_max = is_v5 && step->arg[5] % 2 ? ALIASES : 0,
         .max_packet = is_v5 && step->arg[6] % 4 == 0 ? SMALL_PACKET : 0,
     };
-    int user = step->arg[7] % 16 == 0 ? (int)(step->arg[7] / 16 % 4) - 1 : user_of(c);
     struct m_session *session = &sim->model.sessions[c];
     bool was_there = session->number && !is_clean;
     if (was_there && is_in_between(sim, c) && is_v5 != (session->version == 5)) {
@@ -242,7 +248,7 @@ static void on_connect(struct sim *sim, const struct step *step)
     if (!model_claim(sim, c, user, is_clean)) {
         char id[8];
         (void)snprintf(id, sizeof(id), "c%u", c);
-        options.user = user_name(user);
+        options.user = sim_user_name(user);
         if (rig_connect(&sim->rig, id, &options)) {
             sim_fail(sim, "c%u got the session of another user", c);
         }
@@ -311,19 +317,22 @@ static void on_subscribe(struct sim *sim, const struct step *step)
              sub.is_no_local ? ", no local" : "",
              sub.is_retain_as_published ? ", retain as published" : "", subscribe.retain_handling,
              sub.sub_id);
-    bool is_void = model_filter_is_void(&sim->model, session->user, c, sub.filter);
-    if (session->version == 3 && is_void) {
+    enum subscribe_right right = model_may_subscribe(&sim->model, session->user, c, sub.filter);
+    if (session->version == 3 && right != SUBSCRIBE_YES) {
         return; /* it would not be told whether it is refused (MQTT 3.1 has no code) */
     }
     uint8_t code = rig_subscribe(sim->clients[c].conn, &subscribe);
     bool is_denied = code >= 0x80;
-    if (is_denied && !is_void) {
-        sim_fail(sim, "c%u: %s is refused (0x%02x)", c, text, code);
+    if (is_denied ? right == SUBSCRIBE_YES : right == SUBSCRIBE_NO) {
+        sim_fail(sim, "c%u: %s is %s (0x%02x)", c, text, is_denied ? "refused" : "granted", code);
     }
     if (!is_denied && code != sub.qos) {
         sim_fail(sim, "c%u: %s gets 0x%02x", c, text, code);
     }
     sim_expect(sim, c, NJ_MQTT_SUBACK, 1, code);
+    if (!is_denied && session->expiry_s) {
+        sim_expect_durable(sim, c);
+    }
     if (!is_denied) {
         bool is_late =
             sim->rig.store.holds || sim->clients[c].is_blocked || sim_room(sim, c) < TOPIC_COUNT;
@@ -340,11 +349,20 @@ static void on_unsubscribe(struct sim *sim, const struct step *step)
     unsigned filter = step->arg[0] % FILTER_COUNT;
     int group = step->arg[2] % 4 == 0 ? (int)(step->arg[2] / 4 % GROUP_COUNT) : -1;
     char text[64];
-    bool existed = model_unsubscribe(&sim->model, c, filter, group);
+    const struct m_session *session = &sim->model.sessions[c];
+    bool may = model_may_unsubscribe(&sim->model, session->user, c, filter);
+    bool existed = may && model_unsubscribe(&sim->model, c, filter, group);
+    uint8_t expected = existed                 ? NJ_RC_SUCCESS
+                       : may                   ? NJ_RC_NO_SUBSCRIPTION_EXISTED
+                       : session->version == 5 ? NJ_RC_NOT_AUTHORIZED
+                                               : 0x80;
     sim_expect(sim, c, NJ_MQTT_UNSUBACK, 1, 0);
+    if (existed && session->expiry_s) {
+        sim_expect_durable(sim, c);
+    }
     uint8_t code =
         rig_unsubscribe(sim->clients[c].conn, filter_text(filter, group, text, sizeof(text)));
-    if (code != (existed ? NJ_RC_SUCCESS : NJ_RC_NO_SUBSCRIPTION_EXISTED)) {
+    if (code != expected) {
         sim_fail(sim, "c%u: unsubscribing %s says 0x%02x", c, text, code);
     }
 }
@@ -421,6 +439,21 @@ static void use_alias(struct sim *sim, const struct step *step, struct rig_publi
     client->alias_in[publish->alias] = topic;
 }
 
+/* Somebody has to get it even after a crash, or it is retained. */
+static bool is_to_be_kept(const struct sim *sim, const struct m_message *message)
+{
+    bool is_kept = message->is_retain && !message->is_empty;
+    for (unsigned c = 0; c < sim->model.clients; c++) {
+        const struct m_session *session = &sim->model.sessions[c];
+        for (unsigned i = 0; session->expiry_s && i < session->due_count; i++) {
+            const struct m_due *due = &session->dues[i];
+            is_kept |= due->message.serial == message->serial && due->qos && !due->is_optional &&
+                       !message->is_empty;
+        }
+    }
+    return is_kept;
+}
+
 static void publish_answers(struct sim *sim, unsigned c, const struct m_message *message,
                             uint16_t id, bool may)
 {
@@ -432,11 +465,17 @@ static void publish_answers(struct sim *sim, unsigned c, const struct m_message 
     } else if (message->qos == 2) {
         *find_incoming(session, 0) = (struct m_incoming){.id = id, .message = *message};
         sim_expect(sim, c, NJ_MQTT_PUBREC, id, 0);
+        if (session->expiry_s) {
+            sim_expect_durable(sim, c);
+        }
     } else if (may) {
         bool has_some = model_publish(&sim->model, message, c);
         if (message->qos) {
             sim_expect(sim, c, NJ_MQTT_PUBACK, id,
                        is_v5 && !has_some ? NJ_RC_NO_MATCHING_SUBSCRIBERS : 0);
+        }
+        if (message->qos && is_to_be_kept(sim, message)) {
+            sim_expect_durable(sim, c);
         }
     }
 }
@@ -536,6 +575,9 @@ static void on_pubrel(struct sim *sim, const struct step *step)
         (void)model_publish(&sim->model, &message, c);
     }
     sim_expect(sim, c, NJ_MQTT_PUBCOMP, id, 0);
+    if (session->expiry_s) {
+        sim_expect_durable(sim, c);
+    }
     rig_pubrel(client->conn, id);
 }
 
@@ -553,19 +595,7 @@ static void on_clock(struct sim *sim, const struct step *step)
     static const uint32_t steps_ms[] = {1, 400, 1000, 3100, 6000, 31000, 100000, 8000000};
     uint32_t step_ms = PICK(steps_ms, step->arg[0]);
     sim_note(sim, "       + %u ms", step_ms);
-    advance(sim, step_ms);
-}
-
-static void on_rights(struct sim *sim, unsigned rights)
-{
-    bool is_blocked[CLIENTS_MAX];
-    for (unsigned c = 0; c < CLIENTS_MAX; c++) {
-        is_blocked[c] = sim->clients[c].is_blocked || sim->rig.store.holds;
-    }
-    sim_note(sim, "       rights %u", rights);
-    rig_policy(&sim->rig, model_rights_text(rights));
-    rig_run(&sim->rig);
-    model_set_rights(&sim->model, rights, is_blocked);
+    sim_advance(sim, step_ms);
 }
 
 static void on_unblock(struct sim *sim, unsigned c)
@@ -576,43 +606,6 @@ static void on_unblock(struct sim *sim, unsigned c)
         sim->is_lagging = true;
         rig_unblock(client->conn);
     }
-}
-
-static void release_store(struct sim *sim)
-{
-    sim->rig.store.holds = false;
-    rig_store_release(&sim->rig, NJ_OK);
-    rig_run(&sim->rig);
-}
-
-/* Wills of one moment may go out in any order, which decides what stays retained, and a little
- * later, which decides when they expire. Connections lost together have their wills together. */
-static bool has_vague_wills(const struct sim *sim)
-{
-    unsigned wills_of[TOPIC_COUNT] = {0};
-    bool is_vague = false;
-    for (unsigned c = 0; c < sim->model.clients; c++) {
-        const struct m_session *session = &sim->model.sessions[c];
-        const struct m_will *will = &session->will;
-        if (session->is_connected && will->is_set) {
-            bool is_due = session->expiry_s == 0 || will->delay_s == 0;
-            is_vague |= wills_of[will->message.topic]++ > 0 || (is_due && will->expiry_s);
-        }
-    }
-    return is_vague;
-}
-
-static void on_crash(struct sim *sim)
-{
-    if (sim->rig.store.holds || has_vague_wills(sim)) {
-        return;
-    }
-    for (unsigned c = 0; c < sim->model.clients; c++) {
-        forget_connection(sim, c);
-    }
-    rig_crash(&sim->rig);
-    model_crash(&sim->model);
-    advance(sim, WILL_PACE_MS);
 }
 
 static void run_step(struct sim *sim, const struct step *step)
@@ -650,7 +643,10 @@ static void run_step(struct sim *sim, const struct step *step)
         on_clock(sim, step);
         break;
     case STEP_RIGHTS:
-        on_rights(sim, step->arg[0] % RIGHTS_COUNT);
+        sim_set_rights(sim, step->arg[0] % RIGHTS_COUNT);
+        break;
+    case STEP_ADMIN:
+        sim_change_dynsec(sim, step);
         break;
     case STEP_BLOCK:
         if (is_ready(sim, c) && !sim->clients[c].is_blocked) {
@@ -662,13 +658,13 @@ static void run_step(struct sim *sim, const struct step *step)
         on_unblock(sim, c);
         break;
     case STEP_STORE_HOLD:
-        sim->rig.store.holds = true;
+        sim_hold_store(sim, step);
         break;
     case STEP_STORE_RELEASE:
-        release_store(sim);
+        sim_release_store(sim);
         break;
     case STEP_CRASH:
-        on_crash(sim);
+        sim_crash(sim);
         break;
     default:
         break;
@@ -693,6 +689,9 @@ static void come_back(struct sim *sim)
             .expiry_s = session->expiry_s,
         };
         int user = session->user;
+        if (!sim_log_in(sim, c, user, &options)) {
+            sim_fail(sim, "c%u cannot log in any more", c);
+        }
         (void)model_claim(sim, c, user, false);
         session->version = (uint8_t)options.version;
         session->expiry_s = options.expiry_s;
@@ -732,6 +731,11 @@ void sim_run(const struct plan *plan, bool is_verbose)
     sim.model.clients = plan->clients;
     sim.model.queue_qos0 = plan->queue_qos0;
     rig_open(&sim.rig, plan->shards);
+    if (plan->has_dynsec) {
+        sim.admin = admin_new();
+        sim.model.admin = sim.admin;
+        sim_set_rights(&sim, 0);
+    }
     rig_keep(&sim.rig);
     sim.rig.limits.max_inflight = plan->max_inflight;
     sim.rig.limits.queue_qos0 = plan->queue_qos0;
@@ -743,14 +747,15 @@ void sim_run(const struct plan *plan, bool is_verbose)
             (void)printf("%4u %s (serial %u)\n", sim.step, plan_step_text(step, text, sizeof(text)),
                          sim.last_serial);
         }
-        advance(&sim, 1); /* so that no two things happen at the same time */
+        sim_advance(&sim, 1); /* so that no two things happen at the same time */
         run_step(&sim, step);
         sim_check(&sim);
+        sim_pass_crash_point(&sim);
         sim.is_lagging = false;
     }
-    release_store(&sim);
+    sim_release_store(&sim);
     sim_check(&sim);
-    on_rights(&sim, 0);
+    sim_open_rights(&sim);
     come_back(&sim);
     for (unsigned c = 0; c < plan->clients; c++) {
         on_answer_all(&sim, c);
@@ -759,4 +764,5 @@ void sim_run(const struct plan *plan, bool is_verbose)
     sim_check_nothing_left(&sim);
     check_retained(&sim);
     rig_close(&sim.rig);
+    admin_free(sim.admin);
 }

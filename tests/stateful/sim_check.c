@@ -48,6 +48,12 @@ void sim_expect(struct sim *sim, unsigned client, enum nj_mqtt_type type, uint16
     it->answers[it->answer_count++] = (struct sim_answer){.type = type, .id = id, .reason = reason};
 }
 
+void sim_expect_durable(struct sim *sim, unsigned client)
+{
+    struct sim_client *it = &sim->clients[client];
+    it->answers[it->answer_count - 1].is_promise = sim->rig.store.holds;
+}
+
 static bool is_head(const struct sim_client *client, enum nj_mqtt_type type, uint16_t id)
 {
     return client->answer_count && client->answers[0].type == type && client->answers[0].id == id;
@@ -67,6 +73,10 @@ static void on_answer(struct sim *sim, unsigned c, const struct rig_packet *pack
         sim_fail(sim, "c%u: answer of type %d for id %u is not the next one (type %d, id %u)", c,
                  packet->type, packet->id, client->answer_count ? (int)client->answers[0].type : 0,
                  client->answer_count ? client->answers[0].id : 0);
+    }
+    if (client->answers[0].is_promise) {
+        sim_fail(sim, "c%u: answer of type %d for id %u promises what the store does not have", c,
+                 packet->type, packet->id);
     }
     if (packet->reason != client->answers[0].reason) {
         sim_fail(sim, "c%u: answer of type %d for id %u says 0x%02x, not 0x%02x", c, packet->type,
@@ -266,10 +276,14 @@ static void check_expiry(struct sim *sim, unsigned c, const struct m_due *due,
 
 static void check_window(struct sim *sim, unsigned c, const struct m_due *due)
 {
-    const struct m_session *session = &sim->model.sessions[c];
+    struct m_session *session = &sim->model.sessions[c];
     unsigned in_flight = 0;
     for (unsigned i = 0; i < session->due_count; i++) {
-        const struct m_due *other = &session->dues[i];
+        struct m_due *other = &session->dues[i];
+        if (other != due && other->state == DUE_SENT && other->id == due->id &&
+            other->is_optional && other->connection != sim->clients[c].connection) {
+            other->state = DUE_DONE; /* lost in a crash, and its packet id with it */
+        }
         bool is_out = other->state == DUE_RELEASED ||
                       (other->state == DUE_SENT && other->connection == sim->clients[c].connection);
         in_flight += is_out;
@@ -315,6 +329,17 @@ static void check_dup(struct sim *sim, unsigned c, const struct m_due *due, bool
     }
 }
 
+/* A packet id of QoS 2 is in the store before the client hears of it; it may have been given on a
+ * connection that broke. */
+static void check_begun(struct sim *sim, unsigned c, const struct m_due *due, bool is_resent)
+{
+    bool is_new = due->qos == 2 && !is_resent && !due->may_be_dup;
+    if (is_new && sim->rig.store.holds && !sim->is_lagging && sim->model.sessions[c].expiry_s) {
+        sim_fail(sim, "c%u: m%u of QoS 2 came before the store has its packet id", c,
+                 due->message.serial);
+    }
+}
+
 static void on_publish(struct sim *sim, unsigned c, const struct rig_packet *packet)
 {
     struct sim_client *client = &sim->clients[c];
@@ -337,6 +362,7 @@ static void on_publish(struct sim *sim, unsigned c, const struct rig_packet *pac
         sim_fail(sim, "c%u: got m%u (topic %s, QoS %u, retain %d, id %u), which is not due", c,
                  serial, topic, packet->qos, packet->is_retain, packet->id);
     }
+    check_begun(sim, c, due, is_resent);
     if (!may_read(sim, c, &due->message)) {
         sim_fail(sim, "c%u: got m%u of %s without the right to", c, serial, topic);
     }
@@ -419,6 +445,9 @@ static void on_pubrel(struct sim *sim, unsigned c, const struct rig_packet *pack
     due->id = packet->id;
     due->pubrel_on = client->connection;
     if (is_head(client, NJ_MQTT_PUBREL, packet->id)) {
+        if (client->answers[0].is_promise) {
+            sim_fail(sim, "c%u: PUBREL for id %u before the store has its PUBREC", c, packet->id);
+        }
         drop_head(client);
     }
 }
@@ -606,6 +635,9 @@ bool sim_answer_one(struct sim *sim, unsigned c, uint32_t number)
         due->state = is_error ? DUE_DONE : DUE_RELEASED;
         if (!is_error) {
             sim_expect(sim, c, NJ_MQTT_PUBREL, id, 0);
+            if (session->expiry_s) {
+                sim_expect_durable(sim, c);
+            }
         }
         rig_pubrec(conn, id, is_error);
     }

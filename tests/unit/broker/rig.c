@@ -21,6 +21,7 @@
 #include "broker/retain.h"
 #include "rig_priv.h"
 #include "security/acl.h"
+#include "security/dynsec_model.h"
 #include "security/policy.h"
 #include "support/test.h"
 
@@ -71,6 +72,9 @@ static struct nj_policy *policy_of(struct rig *rig, const char *acl)
             nj_acl_parse(nj_bytes_of(acl), "acl", &options, &scope.acl, error, sizeof(error)),
             NJ_OK);
     }
+    if (rig->dynsec) {
+        scope.dynsec = nj_dynsec_state_ref(rig->dynsec);
+    }
     return nj_policy_new(++rig->epoch, &scope, 1);
 }
 
@@ -82,6 +86,19 @@ void rig_policy(struct rig *rig, const char *acl)
     atomic_store(&rig->core.policy, policy_of(rig, acl));
     nj_policy_unref(old);
     atomic_store(&nj_fault_armed, armed);
+}
+
+void rig_dynsec(struct rig *rig, struct nj_dynsec_state *state)
+{
+    nj_dynsec_state_unref(rig->dynsec);
+    rig->dynsec = state ? nj_dynsec_state_ref(state) : NULL;
+}
+
+void rig_adopt(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->core.shard_count; i++) {
+        nj_policy_unref(nj_shard_adopt(rig->shards[i]));
+    }
 }
 
 static void core_open(struct rig *rig)
@@ -161,13 +178,22 @@ void rig_close(struct rig *rig)
     rig_store_close(rig);
     core_close(rig);
     nj_policy_unref(atomic_load(&rig->core.policy));
+    rig_dynsec(rig, NULL);
     nj_clock_set_fake(NULL);
     assert_int_equal(nj_message_count(), 0);
 }
 
 void rig_crash(struct rig *rig)
 {
-    assert_true(rig->store.keeps_image && !rig->store.holds);
+    assert_false(rig->store.holds);
+    rig_crash_at(rig, 0);
+}
+
+void rig_crash_at(struct rig *rig, unsigned groups)
+{
+    assert_true(rig->store.keeps_image);
+    rig_store_sync(rig, groups);
+    rig->store.holds = false;
     rig->store.is_dead = true;
     rig_clients_close(rig);
     rig_run(rig);

@@ -21,6 +21,7 @@
 
 #define RIG_SHARDS_MAX 4
 
+struct nj_dynsec_state;
 struct rig_client;
 
 /* ---- the store */
@@ -66,6 +67,7 @@ struct rig {
     uint64_t now_ms;
     struct nj_clock_fake clock; /* both clocks stand where now_ms is */
     uint64_t epoch;
+    struct nj_dynsec_state *dynsec; /* of policies made from now on; NULL = none */
     struct rig_client *clients;
     unsigned denials;
     unsigned outside_records;
@@ -81,6 +83,10 @@ void rig_keep(struct rig *rig);
 /* The process dies and is started anew: all connections are gone (forget their rig_client), what
  * the store completed is there again. Between two turns with nothing held. */
 void rig_crash(struct rig *rig);
+/* The same while the store holds groups: of those that wait the first `groups` are on the disk,
+ * although nobody was told, and the others are lost. A joint group of which a part is missing is
+ * lost whole, and with it what waits behind its parts. */
+void rig_crash_at(struct rig *rig, unsigned groups);
 void rig_close(struct rig *rig);
 /* Turns every shard until nothing moves any more. */
 void rig_run(struct rig *rig);
@@ -89,6 +95,11 @@ void rig_advance(struct rig *rig, uint64_t ms);
 /* A new policy from the text of an ACL file (NULL = no ACL, everything allowed); in force after
  * the next turn. */
 void rig_policy(struct rig *rig, const char *acl);
+/* The same with dynamic security, of which it takes a reference; NULL = without. */
+void rig_dynsec(struct rig *rig, struct nj_dynsec_state *state);
+/* Every shard takes the new policy over without a turn, so that connections whose login does not
+ * hold any more can be closed before anything else happens, as front does it. */
+void rig_adopt(struct rig *rig);
 /* Completes what the store holds. */
 void rig_store_release(struct rig *rig, enum nj_err result);
 /* The store says that it removed a row. */
@@ -102,6 +113,7 @@ uint64_t rig_stat(const struct rig *rig, size_t offset);
 struct rig_connect {
     enum nj_mqtt_version version; /* 0 = 5 */
     const char *user;             /* NULL = anonymous */
+    uint64_t credential;          /* of its login; 0 = none that can change */
     bool is_clean;
     uint32_t expiry_s;
     uint16_t receive_max;

@@ -192,6 +192,7 @@ static bool claim(struct rig_client *client, const struct rig_connect *options)
     struct nj_claim request = {
         .origin = nj_origin_new(0, 0, nj_bytes_of(options->user), nj_bytes_of(client->id)),
         .will_delay_s = options->will_delay_s,
+        .credential = options->credential,
         .expiry_s = options->expiry_s,
         .is_clean_start = options->is_clean,
     };

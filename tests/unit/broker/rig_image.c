@@ -174,10 +174,17 @@ void rig_image_done(struct rig_image *image, unsigned lane, uint64_t cookie, enu
         return; /* it was refused before it got here */
     }
     *at = group->next;
-    for (unsigned i = 0; err == NJ_OK && i < group->count; i++) {
-        apply(image, &group->ops[i]);
+    if (err == NJ_OK) {
+        rig_image_apply(image, group);
     }
     nj_store_group_free(group);
+}
+
+void rig_image_apply(struct rig_image *image, const struct nj_store_group *group)
+{
+    for (unsigned i = 0; i < group->count; i++) {
+        apply(image, &group->ops[i]);
+    }
 }
 
 static void drop_running(struct rig_image *image)

@@ -15,6 +15,8 @@ void rig_clients_close(struct rig *rig);
 /* rig_store.c */
 void rig_store_open(struct rig *rig, unsigned shards);
 void rig_store_close(struct rig *rig);
+/* The first `groups` that wait are on the disk. */
+void rig_store_sync(struct rig *rig, unsigned groups);
 /* What is on its way is lost; the rest is in a new inner store. */
 void rig_store_crash(struct rig *rig, unsigned shards);
 
@@ -22,6 +24,7 @@ void rig_store_crash(struct rig *rig, unsigned shards);
 /* Takes the group over until its completion. */
 void rig_image_submitted(struct rig_image *image, struct nj_store_group *group);
 void rig_image_done(struct rig_image *image, unsigned lane, uint64_t cookie, enum nj_err err);
+void rig_image_apply(struct rig_image *image, const struct nj_store_group *group);
 enum nj_err rig_image_load(const struct rig_image *image, const struct nj_store_loader *loader,
                            struct nj_store_highest *highest);
 /* Rows and incoming messages into an empty store. */

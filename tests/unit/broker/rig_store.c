@@ -257,9 +257,44 @@ void rig_keep(struct rig *rig)
     rig->store.keeps_image = true;
 }
 
-void rig_store_crash(struct rig *rig, unsigned shards)
+/* Of a joint group: all its parts are among the first `count`. */
+static bool is_whole(const struct nj_store_group *first, unsigned count, uint64_t joint)
 {
-    struct rig_store *store = &rig->store;
+    unsigned parts = 0;
+    unsigned total = 0;
+    for (; count; count--, first = first->next) {
+        if (first->joint.id == joint) {
+            parts++;
+            total += first->joint.parts;
+            if (first->joint.is_aborted) {
+                return false;
+            }
+        }
+    }
+    return parts == total;
+}
+
+void rig_store_sync(struct rig *rig, unsigned groups)
+{
+    const struct nj_store_group *first = rig->store.groups;
+    uint64_t stopped = 0; /* lanes */
+    unsigned count = 0;
+    for (const struct nj_store_group *group = first; group && count < groups; group = group->next) {
+        count++;
+    }
+    const struct nj_store_group *group = first;
+    for (unsigned i = 0; i < count; i++, group = group->next) {
+        if (group->joint.id && !is_whole(first, count, group->joint.id)) {
+            stopped |= 1ull << group->lane;
+        }
+        if (!group->is_read && !(stopped >> group->lane & 1)) {
+            rig_image_apply(&rig->store.image, group);
+        }
+    }
+}
+
+static void drop_groups(struct rig_store *store)
+{
     while (store->groups) {
         struct nj_store_group *group = store->groups;
         store->groups = group->next;
@@ -267,6 +302,12 @@ void rig_store_crash(struct rig *rig, unsigned shards)
     }
     store->groups_end = &store->groups;
     store->group_count = 0;
+}
+
+void rig_store_crash(struct rig *rig, unsigned shards)
+{
+    struct rig_store *store = &rig->store;
+    drop_groups(store);
     nj_store_close(store->inner);
     store->inner = open_inner(rig, shards);
     rig_image_fill(&store->image, store->inner);

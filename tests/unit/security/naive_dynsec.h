@@ -198,17 +198,14 @@ static struct naive_answer naive_ask_roles(const struct naive *naive, const stru
     return (struct naive_answer){false, false};
 }
 
-/* `client` < 0: anonymous. */
-static bool naive_allows(const struct naive *naive, int client, const char *client_id,
-                         enum naive_access access, const char *topic)
+/* What the roles say of one who is known, or anonymous (`client` < 0). */
+static struct naive_answer naive_ask(const struct naive *naive, int client, const char *client_id,
+                                     enum naive_access access, const char *topic)
 {
     struct naive_answer answer = {false, false};
     bool asked[NAIVE_MAX] = {false};
     int next;
     const char *user = client < 0 ? "" : naive->client_names[client];
-    if (client >= 0 && !naive->clients[client].is_there) {
-        return false; /* not known: not ours, and nobody else is asked */
-    }
     if (client < 0) {
         if (naive->anonymous >= 0) {
             answer = naive_ask_roles(naive, &naive->groups[naive->anonymous].roles, access, topic,
@@ -223,6 +220,16 @@ static bool naive_allows(const struct naive *naive, int client, const char *clie
                 naive_ask_roles(naive, &naive->groups[next].roles, access, topic, user, client_id);
         }
     }
+    return answer;
+}
+
+static inline bool naive_allows(const struct naive *naive, int client, const char *client_id,
+                                enum naive_access access, const char *topic)
+{
+    if (client >= 0 && !naive->clients[client].is_there) {
+        return false; /* not known: not ours, and nobody else is asked */
+    }
+    struct naive_answer answer = naive_ask(naive, client, client_id, access, topic);
     if (answer.has_rule) {
         return answer.allowed;
     }
