@@ -3,8 +3,8 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "broker/group.h"
 #include "broker/session.h"
-#include "broker/share.h"
 #include "broker/tree.h"
 
 #define BUCKET_BITS     6
@@ -45,7 +45,7 @@ struct nj_filters {
 static void filter_free(void *ptr)
 {
     struct nj_filter *filter = ptr;
-    nj_share_groups_free(filter->groups); /* none, unless the broker stops */
+    nj_groups_free(filter->groups); /* none, unless the broker stops */
     nj_free(filter->entries);
     nj_free(filter);
 }

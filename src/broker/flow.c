@@ -1,6 +1,8 @@
 /* See flow.h. */
 #include "broker/flow.h"
 
+#include "base/hash.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "broker/message.h"
 
@@ -11,6 +13,25 @@
 struct nj_flow *nj_flow_new(void)
 {
     return nj_try_zalloc(sizeof(struct nj_flow));
+}
+
+static struct nj_incoming *incoming_of(struct nj_index_node *node)
+{
+    return NJ_CONTAINER(node, struct nj_incoming, node);
+}
+
+static void free_incoming(struct nj_flow *flow)
+{
+    for (uint32_t i = 0; i < flow->incoming.slot_count; i++) {
+        struct nj_index_node *node = flow->incoming.slots[i];
+        while (node) {
+            struct nj_incoming *incoming = incoming_of(node);
+            node = node->next;
+            nj_message_unref(incoming->message);
+            nj_free(incoming);
+        }
+    }
+    nj_index_fini(&flow->incoming);
 }
 
 void nj_flow_free(struct nj_flow *flow)
@@ -26,13 +47,10 @@ void nj_flow_free(struct nj_flow *flow)
     while (flow->queue_count) {
         nj_message_unref(nj_flow_dequeue(flow).message);
     }
-    for (uint32_t i = 0; i < flow->incoming_count; i++) {
-        nj_message_unref(flow->incoming[i].message);
-    }
+    free_incoming(flow);
     nj_free(flow->flights);
     nj_free(flow->unsent);
     nj_free(flow->queue);
-    nj_free(flow->incoming);
     nj_free(flow);
 }
 
@@ -250,29 +268,29 @@ bool nj_flow_forget(struct nj_flow *flow, uint64_t seq)
     return false;
 }
 
+/* The client chooses the ids. */
+static uint64_t id_hash(uint16_t packet_id)
+{
+    return nj_hash_bytes(nj_bytes(&packet_id, sizeof(packet_id)));
+}
+
 struct nj_incoming *nj_flow_incoming_find(const struct nj_flow *flow, uint16_t packet_id)
 {
-    for (uint32_t i = 0; i < flow->incoming_count; i++) {
-        if (flow->incoming[i].packet_id == packet_id) {
-            return &flow->incoming[i];
-        }
+    struct nj_index_node *node = nj_index_first(&flow->incoming, id_hash(packet_id));
+    while (node && incoming_of(node)->packet_id != packet_id) {
+        node = nj_index_next(node);
     }
-    return NULL;
+    return node ? incoming_of(node) : NULL;
 }
 
 struct nj_incoming *nj_flow_incoming_add(struct nj_flow *flow, uint16_t packet_id)
 {
-    if (flow->incoming_count == flow->incoming_cap) {
-        uint32_t cap = flow->incoming_cap ? flow->incoming_cap * 2 : 4;
-        struct nj_incoming *grown = nj_try_realloc(flow->incoming, cap * sizeof(*grown));
-        if (!grown) {
-            return NULL;
-        }
-        flow->incoming = grown;
-        flow->incoming_cap = cap;
+    struct nj_incoming *incoming = nj_try_zalloc(sizeof(*incoming));
+    if (!incoming || nj_index_add(&flow->incoming, &incoming->node, id_hash(packet_id)) != NJ_OK) {
+        nj_free(incoming);
+        return NULL;
     }
-    struct nj_incoming *incoming = &flow->incoming[flow->incoming_count++];
-    *incoming = (struct nj_incoming){.packet_id = packet_id};
+    incoming->packet_id = packet_id;
     return incoming;
 }
 
@@ -282,7 +300,8 @@ bool nj_flow_incoming_drop(struct nj_flow *flow, uint16_t packet_id)
     if (!incoming) {
         return false;
     }
+    nj_index_remove(&flow->incoming, &incoming->node);
     nj_message_unref(incoming->message);
-    *incoming = flow->incoming[--flow->incoming_count];
+    nj_free(incoming);
     return true;
 }

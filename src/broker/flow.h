@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/index.h"
 
 struct nj_message;
 
@@ -42,6 +43,7 @@ struct nj_flight {
 };
 
 struct nj_incoming {
+    struct nj_index_node node;
     uint32_t connection; /* number of the session's connection whose quota it counts against */
     struct nj_message *message;
     uint16_t packet_id;
@@ -66,9 +68,7 @@ struct nj_flow {
     uint32_t queue_cap; /* power of two */
     uint64_t queue_bytes;
     uint32_t queued_qos0;
-    struct nj_incoming *incoming;
-    uint32_t incoming_count;
-    uint32_t incoming_cap;
+    struct nj_index incoming; /* by packet id */
 };
 
 struct nj_flow *nj_flow_new(void) NJ_NODISCARD;
@@ -98,6 +98,7 @@ struct nj_delivery nj_flow_dequeue(struct nj_flow *flow);
 /* Takes the delivery of row `seq` out, wherever it is, and drops the message. */
 bool nj_flow_forget(struct nj_flow *flow, uint64_t seq);
 
+/* Stays where it is until it is dropped. */
 struct nj_incoming *nj_flow_incoming_find(const struct nj_flow *flow, uint16_t packet_id);
 struct nj_incoming *nj_flow_incoming_add(struct nj_flow *flow, uint16_t packet_id) NJ_NODISCARD;
 /* Forgets a packet id and drops its message; false when it is not known. `flow` may be NULL. */

@@ -24,7 +24,7 @@ struct nj_handover {
     struct nj_parted parted;
     struct nj_list node; /* in shard->handovers or shard->handovers_waiting */
     uint64_t owner;
-    struct nj_shared_sub *subs;
+    struct nj_shared_subs *subs;
     uint64_t from; /* rows before it are through */
     uint64_t next; /* `from` when the page in hand is through, too */
     uint64_t joint;
@@ -74,6 +74,8 @@ static void run_deleted(struct nj_shard *shard, struct nj_after *after, enum nj_
         return;
     }
     shard->handovers_at_work--;
+    nj_share_let_go(shard, handover->subs);
+    handover->subs = NULL;
     handover_free(handover);
     begin_some(shard);
 }
@@ -178,7 +180,6 @@ static void pass_on(struct nj_shard *shard, struct nj_handover *handover,
                     const struct nj_store_rows *rows, struct nj_hold *hold)
 {
     const struct nj_share_passed passed = {
-        .session = handover->owner,
         .subs = handover->subs,
         .ticket = hold->ticket,
         .joint = handover->joint,
@@ -270,12 +271,12 @@ static bool has_rows(const struct nj_flow *flow)
 bool nj_handover_is_due(const struct nj_session *session)
 {
     const struct nj_backlog *backlog = &session->backlog;
-    return session->has_record && session->shared &&
+    return session->has_record && nj_share_count(session) &&
            (backlog->count || (backlog->flights && !backlog->is_loaded) ||
             (session->flow && has_rows(session->flow)));
 }
 
-void nj_handover_start(struct nj_session *session, struct nj_shared_sub *subs)
+void nj_handover_start(struct nj_session *session, struct nj_shared_subs *subs)
 {
     struct nj_shard *shard = session->shard;
     struct nj_handover *handover = nj_zalloc(sizeof(*handover));

@@ -19,14 +19,14 @@
 
 struct nj_session;
 struct nj_shard;
-struct nj_shared_sub;
+struct nj_shared_subs;
 struct nj_store_rows;
 
 /* Whether the session, which ends, has rows that others may have to get. */
 bool nj_handover_is_due(const struct nj_session *session);
-/* Begins it; the record is deleted when it is done. Takes the list over: the shared subscriptions
- * that the session has left. */
-void nj_handover_start(struct nj_session *session, struct nj_shared_sub *subs);
+/* Begins it; the record is deleted when it is done. Takes over the shared subscriptions that
+ * the session had and has left; they are kept (share.h). */
+void nj_handover_start(struct nj_session *session, struct nj_shared_subs *subs);
 /* Rows that no session waits for. They stay the caller's. */
 void nj_handover_rows(struct nj_shard *shard, struct nj_store_rows *rows);
 /* The store is well: those that it refused go on, when they waited long enough. */

@@ -218,7 +218,7 @@ static bool is_incoming_full(const struct nj_session *session)
 {
     const struct nj_limits *limits = session->shard->limits;
     return limits->max_queued &&
-           session->flow->incoming_count >= limits->max_queued + limits->max_inflight;
+           session->flow->incoming.count >= limits->max_queued + limits->max_inflight;
 }
 
 /* QoS 2 is kept until PUBREL. A duplicate is recorded again: the connection that sent it first may

@@ -360,7 +360,7 @@ void nj_rows_leave(struct nj_session *session)
                 const struct nj_flight *flight = &flow->flights[i];
                 backlog->flights += flight->state != NJ_FLIGHT_FREE && flight->delivery.seq;
             }
-            backlog->incoming = flow->incoming_count;
+            backlog->incoming = flow->incoming.count;
         }
         leave_queue(session);
         nj_flow_free(flow);

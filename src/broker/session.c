@@ -228,12 +228,11 @@ void nj_session_end(struct nj_session *session)
     nj_crash_point("session-end");
     session->has_ended = true; /* not even its own will comes to it */
     bool is_handed_over = nj_handover_is_due(session);
-    nj_share_hand_on(session, is_handed_over);
-    struct nj_shared_sub *shared = nj_share_leave_all(session);
+    struct nj_shared_subs *shared = nj_share_take(session);
+    nj_share_hand_on(session, shared, is_handed_over);
+    nj_share_leave_all(shard, shared, is_handed_over);
     if (is_handed_over) {
         nj_handover_start(session, shared);
-    } else {
-        nj_share_subs_free(shared);
     }
     bool is_deleted = nj_will_fire(session, !is_handed_over);
     if (!is_handed_over && !is_deleted) {
@@ -248,8 +247,7 @@ void nj_session_discard(struct nj_session *session)
     nj_btimer_clear(&session->shard->timers, &session->timer);
     nj_session_drop_held(session);
     nj_filters_remove_all(session->shard->filters, session);
-    nj_share_subs_free(session->shared);
-    session->shared = NULL;
+    nj_share_subs_free(nj_share_take(session));
     nj_will_forget(session);
     discard(session);
 }

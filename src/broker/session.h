@@ -9,15 +9,16 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/index.h"
 #include "base/list.h"
 #include "broker/filters.h"
 #include "broker/rows.h"
 #include "broker/timers.h"
+#include "broker/turn.h"
 #include "mqtt/types.h"
 #include "security/authz.h"
 
 struct nj_flow;
-struct nj_group;
 struct nj_link;
 struct nj_message;
 struct nj_origin;
@@ -33,12 +34,28 @@ struct nj_will {
 
 /* A shared subscription as its member sees it; the group itself lives on its home worker. */
 struct nj_shared_sub {
-    struct nj_shared_sub *next;
+    struct nj_shared_sub *next; /* in the order they were made */
+    struct nj_shared_sub **at;  /* what points to it there */
+    struct nj_index_node node;
     uint32_t number; /* in its session, for deliveries that came by it */
     struct nj_sub_options options;
     uint32_t group_len;
     uint32_t filter_len;
     char text[]; /* group, filter */
+};
+
+/* All of a session, made with the first; it outlives the session until all homes know of its end.
+ * Only share.c changes it. */
+struct nj_shared_subs {
+    struct nj_job job; /* tells homes in parts what they have to know */
+    struct nj_shared_sub *first;
+    struct nj_shared_sub **end;
+    struct nj_shared_sub *to_tell; /* whose home is told next */
+    struct nj_index index;         /* by group and filter; of a session that has ended: by number */
+    uint64_t owner;
+    bool is_kept;   /* of a session that has ended: somebody still asks by number */
+    bool is_online; /* what homes are told */
+    bool is_stored;
 };
 
 #define NJ_EXPIRY_NEVER UINT32_MAX
@@ -55,15 +72,14 @@ struct nj_session {
     struct nj_sub_ref *subs;
     uint32_t sub_count;
     uint32_t sub_cap;
-    uint32_t expiry_s;    /* 0 = ends with the connection */
-    bool is_stored;       /* survives a restart: expiry_s > 0 */
-    bool has_ended;       /* only filters still name it: see remains.h */
-    uint8_t version;      /* enum nj_mqtt_version of the last connection */
-    uint8_t mark_qos;     /* with `mark`: highest QoS among overlapping subscriptions */
-    uint64_t mark;        /* number of the publication last delivered */
-    struct nj_flow *flow; /* made when the first QoS > 0 message or queue needs it */
-    struct nj_shared_sub *shared;
-    uint32_t shared_count;
+    uint32_t expiry_s;             /* 0 = ends with the connection */
+    bool is_stored;                /* survives a restart: expiry_s > 0 */
+    bool has_ended;                /* only filters still name it: see remains.h */
+    uint8_t version;               /* enum nj_mqtt_version of the last connection */
+    uint8_t mark_qos;              /* with `mark`: highest QoS among overlapping subscriptions */
+    uint64_t mark;                 /* number of the publication last delivered */
+    struct nj_flow *flow;          /* made when the first QoS > 0 message or queue needs it */
+    struct nj_shared_subs *shared; /* NULL: it never had one */
     uint32_t last_share;
     uint32_t connection;         /* number of the present connection, counted from 1 */
     struct nj_replay *replay;    /* retained messages on their way */

@@ -59,11 +59,13 @@ void nj_shard_free(struct nj_shard *shard)
             nj_session_discard(shard->table[i]); /* the broker stops: wills are not sent */
         }
     }
+    shard->is_stopping = true;
     nj_jobs_finish(shard);
     nj_shard_holds_fini(shard);
     nj_commit_fini(shard);
     nj_handovers_fini(shard);
     nj_filters_free(shard->filters);
+    nj_groups_fini(&shard->groups);
     nj_btimers_fini(&shard->timers);
     nj_chunk_pool_fini(&shard->chunks);
     for (unsigned i = 0; i < shard->core->shard_count; i++) {

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "broker/batch.h"
 #include "broker/filters.h"
+#include "broker/group.h"
 #include "broker/limits.h"
 #include "broker/out.h"
 #include "broker/stats.h"
@@ -102,6 +103,7 @@ struct nj_shard {
     uint64_t table_mask;
     uint64_t session_count;
     struct nj_filters *filters;
+    struct nj_groups groups; /* of shared subscriptions, whose home is here */
     struct nj_btimers timers;
     /* output */
     struct nj_chunk_pool chunks;
@@ -116,6 +118,7 @@ struct nj_shard {
     uint32_t rest_count;
     uint32_t rest_cap;
     struct nj_turn turn;
+    bool is_stopping;       /* it is being freed, others may be already: nobody is told anything */
     struct nj_list blocked; /* links whose socket takes no more */
     /* to other workers */
     struct nj_batch *outbox[NJ_WORKERS_MAX];

@@ -63,7 +63,7 @@ static uint8_t denied(struct nj_session *session, enum nj_action action, struct 
 static bool is_over_limit(const struct nj_session *session)
 {
     uint32_t max = session->shard->limits->max_subscriptions;
-    return max && session->sub_count + session->shared_count >= max;
+    return max && session->sub_count + nj_share_count(session) >= max;
 }
 
 static enum nj_err enter(struct nj_session *session, const struct parts *parts,

@@ -7,6 +7,7 @@
 #include "broker/message.h"
 #include "broker/session.h"
 #include "broker/shard.h"
+#include "broker/share.h"
 #include "config/settings.h"
 #include "control/control_priv.h"
 #include "control/sessions.h"
@@ -79,7 +80,7 @@ static void describe_flow(const struct nj_session *session, json_t *row)
     (void)json_object_set_new(row, "inflight",
                               json_pack("{s:I, s:I}", "out",
                                         (json_int_t)(flow ? flow->flight_count : 0), "in",
-                                        (json_int_t)(flow ? flow->incoming_count : 0)));
+                                        (json_int_t)(flow ? flow->incoming.count : 0)));
 }
 
 json_t *nj_control_describe_session(const struct nj_session *session)
@@ -104,7 +105,7 @@ json_t *nj_control_describe_session(const struct nj_session *session)
         describe_connection(session, row);
     }
     (void)json_object_set_new(row, "subscriptionCount",
-                              json_integer(session->sub_count + session->shared_count));
+                              json_integer(session->sub_count + nj_share_count(session)));
     describe_flow(session, row);
     if (session->will) {
         const struct nj_message *message = session->will->message;
@@ -182,7 +183,8 @@ json_t *nj_control_subscriptions_of(const struct nj_session *session, size_t fro
                 rows, describe_options(filter_text(ref->filter), &entry->options));
         }
     }
-    for (const struct nj_shared_sub *s = session->shared; s; s = s->next, place++) {
+    const struct nj_shared_sub *s = session->shared ? session->shared->first : NULL;
+    for (; s; s = s->next, place++) {
         if (place >= from && place - from < count) {
             (void)json_array_append_new(rows, describe_options(shared_text(s), &s->options));
         }

@@ -14,6 +14,7 @@
 #include "broker/retain.h"
 #include "broker/session.h"
 #include "broker/shard.h"
+#include "broker/share.h"
 #include "control/control_priv.h"
 #include "control/sessions.h"
 #include "front/front.h"
@@ -258,7 +259,7 @@ static json_t *of_client(struct nj_session *session, struct nj_control_call *cal
                          const char **error)
 {
     (void)error;
-    json_int_t total = session->sub_count + session->shared_count;
+    json_int_t total = session->sub_count + nj_share_count(session);
     return json_pack("{s:I, s:o}", "totalCount", total, "subscriptions",
                      nj_control_subscriptions_of(session,
                                                  (size_t)nj_control_call_int(call, "offset", 0),

@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+#include "base/hash.h"
+#include "base/index.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "store/group.h"
 #include "store/message.h"
@@ -24,9 +27,13 @@ struct nj_ram_session {
     uint32_t end;
     uint32_t cap;
     uint32_t live;
-    struct nj_store_row *incoming;
-    uint32_t incoming_count;
-    uint32_t incoming_cap;
+    struct nj_index incoming;    /* struct incoming, by packet id */
+    struct nj_index_node *spare; /* of them, for what is about to come */
+};
+
+struct incoming {
+    struct nj_index_node node;
+    struct nj_store_row row;
 };
 
 #define GONE UINT8_MAX
@@ -87,6 +94,11 @@ static struct nj_ram_session *demand(struct nj_ram_rows *rows, uint64_t owner)
     return session;
 }
 
+static struct incoming *incoming_of(struct nj_index_node *node)
+{
+    return NJ_CONTAINER(node, struct incoming, node);
+}
+
 static void session_free(struct nj_ram_rows *rows, struct nj_ram_session *session)
 {
     for (uint32_t i = session->head; i < session->end; i++) {
@@ -94,13 +106,23 @@ static void session_free(struct nj_ram_rows *rows, struct nj_ram_session *sessio
             nj_message_unref(session->rows[i].message);
         }
     }
-    for (uint32_t i = 0; i < session->incoming_count; i++) {
-        nj_message_unref(session->incoming[i].message);
+    for (uint32_t i = 0; i < session->incoming.slot_count; i++) {
+        while (session->incoming.slots[i]) {
+            struct incoming *incoming = incoming_of(session->incoming.slots[i]);
+            nj_index_remove(&session->incoming, &incoming->node);
+            nj_message_unref(incoming->row.message);
+            nj_free(incoming);
+        }
+    }
+    while (session->spare) {
+        struct nj_index_node *next = session->spare->next;
+        nj_free(incoming_of(session->spare));
+        session->spare = next;
     }
     rows->rows -= session->live;
     rows->sessions--;
     nj_free(session->rows);
-    nj_free(session->incoming);
+    nj_index_fini(&session->incoming);
     nj_free(session);
 }
 
@@ -159,19 +181,24 @@ static enum nj_err reserve_row(struct nj_ram_session *session, uint32_t more)
     return NJ_OK;
 }
 
+/* So many spare ones, and a table for them. */
 static enum nj_err reserve_incoming(struct nj_ram_session *session, uint32_t more)
 {
-    if (session->incoming_count + more <= session->incoming_cap) {
-        return NJ_OK;
+    struct nj_index_node **at = &session->spare;
+    for (uint32_t i = 0; i < more; i++, at = &(*at)->next) {
+        struct incoming *incoming = *at ? incoming_of(*at) : nj_try_zalloc(sizeof(*incoming));
+        if (!incoming) {
+            return NJ_ENOMEM;
+        }
+        *at = &incoming->node;
     }
-    uint32_t cap = session->incoming_cap ? session->incoming_cap * 2 : FIRST_ROWS;
-    cap = cap < session->incoming_count + more ? session->incoming_count + more : cap;
-    struct nj_store_row *grown = nj_try_realloc(session->incoming, cap * sizeof(*grown));
-    if (!grown) {
-        return NJ_ENOMEM;
+    if (!session->incoming.slot_count) {
+        struct nj_index_node first;
+        if (nj_index_add(&session->incoming, &first, 0) != NJ_OK) {
+            return NJ_ENOMEM;
+        }
+        nj_index_remove(&session->incoming, &first);
     }
-    session->incoming = grown;
-    session->incoming_cap = cap;
     return NJ_OK;
 }
 
@@ -278,29 +305,42 @@ static void set_state(struct nj_ram_rows *rows, const struct nj_store_op *op,
     }
 }
 
+static uint64_t id_hash(uint16_t packet_id)
+{
+    return nj_hash_bytes(nj_bytes(&packet_id, sizeof(packet_id)));
+}
+
 static void release_incoming(struct nj_ram_rows *rows, const struct nj_store_op *op)
 {
     struct nj_ram_session *session = find(rows, op->owner);
-    for (uint32_t i = 0; session && i < session->incoming_count; i++) {
-        if (session->incoming[i].packet_id == op->packet_id) {
-            nj_message_unref(session->incoming[i].message);
-            session->incoming[i] = session->incoming[--session->incoming_count];
-            return;
-        }
+    struct nj_index_node *node =
+        session ? nj_index_first(&session->incoming, id_hash(op->packet_id)) : NULL;
+    while (node && incoming_of(node)->row.packet_id != op->packet_id) {
+        node = nj_index_next(node);
+    }
+    if (node) {
+        nj_index_remove(&session->incoming, node);
+        nj_message_unref(incoming_of(node)->row.message);
+        nj_free(incoming_of(node));
     }
 }
 
 static void put_incoming(struct nj_ram_rows *rows, const struct nj_store_op *op)
 {
     struct nj_ram_session *session = find(rows, op->owner);
-    NJ_ASSERT(session);
+    NJ_ASSERT(session && session->spare);
     release_incoming(rows, op);
-    session->incoming[session->incoming_count++] = (struct nj_store_row){
+    struct incoming *incoming = incoming_of(session->spare);
+    session->spare = incoming->node.next;
+    incoming->row = (struct nj_store_row){
         .message = nj_message_ref(op->message),
         .packet_id = op->packet_id,
         .qos = 2,
         .state = NJ_STORE_ROW_INCOMING,
     };
+    enum nj_err err = nj_index_add(&session->incoming, &incoming->node, id_hash(op->packet_id));
+    NJ_ASSERT(err == NJ_OK); /* it has a table */
+    (void)err;
 }
 
 enum nj_err nj_ram_rows_apply(struct nj_ram_rows *rows, const struct nj_store_op *ops,
@@ -393,13 +433,15 @@ struct nj_store_rows *nj_ram_rows_read(const struct nj_ram_rows *rows,
     const struct nj_ram_session *session = find(rows, read->owner);
     uint32_t from = session ? first_from(session, read->from_seq) : 0;
     uint32_t end = session ? end_of_read(session, read, from) : 0;
-    uint32_t incoming = session && read->with_flights ? session->incoming_count : 0;
+    uint32_t incoming = session && read->with_flights ? session->incoming.count : 0;
     struct nj_store_rows *out = nj_store_rows_new(read->cookie, incoming + end - from);
     if (!out) {
         return NULL;
     }
-    for (uint32_t i = 0; i < incoming; i++) {
-        give(out, &session->incoming[i]);
+    for (uint32_t i = 0; incoming && i < session->incoming.slot_count; i++) {
+        for (struct nj_index_node *at = session->incoming.slots[i]; at; at = at->next) {
+            give(out, &incoming_of(at)->row);
+        }
     }
     for (uint32_t i = from; i < end; i++) {
         uint8_t state = session->rows[i].state;

@@ -280,7 +280,7 @@ static void forgets_a_qos_2_message_whose_record_failed(void **state)
     rig.store.result = NJ_ENOSPC;
     rig_say(pub, "t", "first", 2, 7);
     rig_expect_ack(pub, NJ_MQTT_PUBREC, 7, NJ_RC_QUOTA_EXCEEDED);
-    assert_int_equal(rig_session(&rig, "pub")->flow->incoming_count, 0);
+    assert_int_equal(rig_session(&rig, "pub")->flow->incoming.count, 0);
     assert_int_equal(pub->link.receive_in, 0);
     rig.store.result = NJ_OK;
     /* The id is free: another message may use it. */
@@ -310,7 +310,7 @@ static void records_a_qos_2_duplicate_again(void **state)
     rig_publish(pub, &again);
     rig_expect_ack(pub, NJ_MQTT_PUBREC, 7, 0);
     assert_int_equal(rig.store.ops[NJ_STORE_INCOMING_PUT], before + 1);
-    assert_int_equal(rig_session(&rig, "pub")->flow->incoming_count, 1);
+    assert_int_equal(rig_session(&rig, "pub")->flow->incoming.count, 1);
 }
 
 static void closes_when_a_subscription_was_not_stored(void **state)

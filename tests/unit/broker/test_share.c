@@ -311,6 +311,47 @@ static void puts_the_mount_point_inside_the_share(void **state)
     rig_expect_nothing(a);
 }
 
+/* They are found by hash (a walk made a client with many cost all others time), and stay a list in
+ * the order they were made. */
+static void keeps_many_of_one_session_apart(void **state)
+{
+    (void)state;
+    enum {
+        COUNT = 60
+    };
+    char filter[32];
+    struct rig_client *a = rig_connect(&rig, "a", NULL);
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    for (int i = 0; i < COUNT; i++) {
+        /* Many groups of one filter, and many filters of one group. */
+        (void)snprintf(filter, sizeof(filter), i % 2 ? "$share/g%d/t" : "$share/g/t/%d", i);
+        rig_sub(a, filter, 0);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        if (i % 3 == 0 || i == COUNT - 1) {
+            (void)snprintf(filter, sizeof(filter), i % 2 ? "$share/g%d/t" : "$share/g/t/%d", i);
+            assert_int_equal(rig_unsubscribe(a, filter), 0);
+            assert_int_equal(rig_unsubscribe(a, filter), 0x11);
+        }
+    }
+    (void)rig_drain(a);
+    rig_sub(a, "$share/last/t", 0);
+    const struct nj_session *session = rig_session(&rig, "a");
+    uint32_t count = 0;
+    uint32_t number = 0;
+    for (const struct nj_shared_sub *sub = session->shared->first; sub; sub = sub->next, count++) {
+        assert_true(sub->number > number);
+        number = sub->number;
+    }
+    assert_int_equal(count, nj_share_count(session));
+    rig_say(pub, "t", "x", 0, 0);
+    assert_int_equal(rig_drain(a), 20); /* 30 groups, 10 and the last one of them left, a new one */
+    rig_say(pub, "t/2", "x", 0, 0);
+    assert_int_equal(rig_drain(a), 1);
+    rig_say(pub, "t/6", "x", 0, 0);
+    assert_int_equal(rig_drain(a), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +377,8 @@ int main(void)
         TEST4(leaves_a_group_on_unsubscribe),
         TEST1(counts_shared_subscriptions_against_the_limit),
         TEST4(puts_the_mount_point_inside_the_share),
+        TEST1(keeps_many_of_one_session_apart),
+        TEST4(keeps_many_of_one_session_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,8 @@
 
 #include "broker/filters.h"
 #include "broker/retain.h"
+#include "broker/session.h"
+#include "broker/share.h"
 #include "broker/turn.h"
 #include "fixture.h"
 
@@ -249,6 +251,96 @@ static void ends_a_session_with_many_filters_in_parts(void **state)
     assert_int_equal(rig_stat(&rig, offsetof(struct nj_stats, queued)), 0);
 }
 
+/* ---- shared subscriptions: their homes learn in parts who comes and who goes */
+
+static uint32_t members_of(const struct nj_shard *shard)
+{
+    return shard->groups.members.count;
+}
+
+static uint32_t members_online(const struct nj_shard *shard)
+{
+    uint32_t count = 0;
+    const struct nj_index *members = &shard->groups.members;
+    for (uint32_t i = 0; i < members->slot_count; i++) {
+        for (struct nj_index_node *node = members->slots[i]; node; node = node->next) {
+            count += NJ_CONTAINER(node, struct nj_member, node)->is_online;
+        }
+    }
+    return count;
+}
+
+static uint32_t members_seen[16];
+
+static void count_members(unsigned turn)
+{
+    members_seen[turn] = members_of(publisher->link.shard);
+}
+
+static void count_members_online(unsigned turn)
+{
+    members_seen[turn] = members_online(publisher->link.shard);
+}
+
+static void share_many(struct rig_client *client)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        char filter[24];
+        (void)snprintf(filter, sizeof(filter), "$share/g/f/%u", i);
+        rig_sub(client, filter, 1);
+    }
+    assert_int_equal(members_of(publisher->link.shard), MANY);
+}
+
+static void leaves_many_groups_in_parts(void **state)
+{
+    (void)state;
+    publisher = rig_connect(&rig, "pub", NULL);
+    struct rig_client *big = rig_connect(&rig, "big", NULL);
+    share_many(big);
+    struct watcher watcher = {.job = {.run = watch}, .look = count_members, .turns_max = 4};
+    nj_job_add(&publisher->link.shard->turn, &watcher.job);
+    rig_break(big);
+    assert_in_range(members_seen[2], 1, MANY - 1);
+    assert_true(members_seen[3] < members_seen[2]);
+    assert_int_equal(members_of(publisher->link.shard), 0);
+    assert_int_equal(nj_filters_count(publisher->link.shard->filters), 0);
+    assert_int_equal(rig_stat(&rig, offsetof(struct nj_stats, shared_subscriptions)), 0);
+}
+
+static void tells_many_groups_in_parts_that_it_is_away(void **state)
+{
+    (void)state;
+    publisher = rig_connect(&rig, "pub", NULL);
+    struct rig_client *big = rig_connect(&rig, "big", &(struct rig_connect){.expiry_s = 3600});
+    share_many(big);
+    assert_int_equal(members_online(publisher->link.shard), MANY);
+    struct watcher watcher = {.job = {.run = watch}, .look = count_members_online, .turns_max = 4};
+    nj_job_add(&publisher->link.shard->turn, &watcher.job);
+    rig_break(big);
+    assert_in_range(members_seen[2], 1, MANY - 1);
+    assert_int_equal(members_online(publisher->link.shard), 0);
+    assert_int_equal(members_of(publisher->link.shard), MANY);
+    (void)rig_connect(&rig, "big", &(struct rig_connect){.expiry_s = 3600});
+    assert_int_equal(members_online(publisher->link.shard), MANY);
+}
+
+static void leaves_while_it_is_still_telling(void **state)
+{
+    (void)state;
+    publisher = rig_connect(&rig, "pub", NULL);
+    struct rig_client *big = rig_connect(&rig, "big", &(struct rig_connect){.expiry_s = 3600});
+    share_many(big);
+    struct nj_session *session = big->link.session;
+    nj_share_tell_state(session);
+    assert_true(nj_list_is_linked(&session->shared->job.node));
+    assert_int_equal(rig_unsubscribe(big, "$share/g/f/64"), 0); /* whose turn it was */
+    nj_share_tell_state(session);
+    nj_session_set_expiry(session, 0);
+    rig_break(big);
+    assert_int_equal(members_of(publisher->link.shard), 0);
+}
+
 static void its_own_will_does_not_come_to_it(void **state)
 {
     (void)state;
@@ -279,6 +371,17 @@ static void stops_with_parts_left_and_loses_no_memory(void **state)
     big->is_gone = true;
 }
 
+static void stops_with_groups_left_and_loses_no_memory(void **state)
+{
+    (void)state;
+    publisher = rig_connect(&rig, "pub", NULL);
+    struct rig_client *big = rig_connect(&rig, "big", NULL);
+    share_many(big);
+    nj_session_detach(big->link.session, false);
+    big->is_closed = true;
+    big->is_gone = true;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,8 +392,12 @@ int main(void)
         TEST1(goes_on_with_what_nobody_may_have_and_lets_others_in_between),
         TEST1(asks_for_the_right_in_each_part),
         TEST1(ends_a_session_with_many_filters_in_parts),
+        TEST1(leaves_many_groups_in_parts),
+        TEST1(tells_many_groups_in_parts_that_it_is_away),
+        TEST1(leaves_while_it_is_still_telling),
         TEST1(its_own_will_does_not_come_to_it),
         TEST1(stops_with_parts_left_and_loses_no_memory),
+        TEST1(stops_with_groups_left_and_loses_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
