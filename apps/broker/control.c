@@ -50,6 +50,7 @@ struct nj_control {
     struct graveyard old;
     uint64_t epoch;
     uint64_t next_sys_ms;
+    bool is_memory_short; /* and the log says so */
     uint64_t watchdog_ms; /* how often systemd wants to hear of us; 0 = not at all */
     uint64_t asked_ms;    /* when the workers were asked last whether they turn */
     bool is_warned;       /* about one that does not */
@@ -381,12 +382,30 @@ static void wake_sweeper(struct nj_control *control, uint64_t now)
     }
 }
 
+/* What it means for clients is known here only by counters, so it is said. */
+static void watch_memory(struct nj_control *control)
+{
+    int64_t limit = (int64_t)control->settings->memory_limit;
+    if (!control->is_memory_short && nj_mem_is_short()) {
+        control->is_memory_short = true;
+        nj_log(
+            NJ_LOG_WARNING,
+            "Warning: more than seven eighths of memory_limit (%lld bytes) are in use; what would "
+            "have to be kept in memory is refused.",
+            (long long)limit);
+    } else if (control->is_memory_short && (!limit || nj_mem_used() < limit - limit / 4)) {
+        control->is_memory_short = false;
+        nj_log(NJ_LOG_NOTICE, "There is memory again for everything.");
+    }
+}
+
 static void tick(struct nj_control *control)
 {
     uint64_t now = nj_clock_mono_ms();
     uint32_t interval = control->settings->sys_interval;
     feed_watchdog(control, now);
     wake_sweeper(control, now);
+    watch_memory(control);
     if (interval && now >= control->next_sys_ms) {
         nj_sys_publish(control->sys);
         control->next_sys_ms = now + interval * 1000ull;

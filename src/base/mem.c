@@ -58,6 +58,12 @@ static void *or_die(void *ptr, size_t size)
     return counted(ptr);
 }
 
+bool nj_mem_is_short(void)
+{
+    int64_t limit = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
+    return limit && atomic_load_explicit(&used_bytes, memory_order_relaxed) > limit - limit / 8;
+}
+
 void *nj_alloc(size_t size)
 {
     return or_die(malloc(size ? size : 1), size);

@@ -8,6 +8,7 @@
 #ifndef NJ_BASE_MEM_H
 #define NJ_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,5 +39,9 @@ int64_t nj_mem_used(void);
 int64_t nj_mem_peak(void);
 /* 0 = no limit. */
 void nj_mem_set_limit(int64_t limit_bytes);
+/* More than seven eighths of the limit are in use. What is to stay (messages that wait,
+ * subscriptions, new sessions that last) is refused from here on, so that what makes room again
+ * (logins of those it waits for, acknowledgements) and answers still find some. */
+bool nj_mem_is_short(void);
 
 #endif

@@ -90,9 +90,11 @@ void nj_ack_send(struct nj_link *link, enum nj_hold_kind kind, uint16_t packet_i
     }
 }
 
-static void close_link(struct nj_link *link)
+static void close_link(struct nj_link *link, enum nj_err err)
 {
-    link->shard->core->link_ops->close(link, NJ_RC_QUOTA_EXCEEDED, "the store refused the message");
+    link->shard->core->link_ops->close(link, NJ_RC_QUOTA_EXCEEDED,
+                                       err == NJ_ENOMEM ? "out of memory"
+                                                        : "the store refused the message");
 }
 
 void nj_ack_send_failure(struct nj_link *link, const struct nj_hold *hold)
@@ -108,7 +110,7 @@ void nj_ack_send_failure(struct nj_link *link, const struct nj_hold *hold)
                                             "the store refused the session");
         return;
     }
-    close_link(link);
+    close_link(link, (enum nj_err)hold->err);
 }
 
 uint16_t nj_ack_frame_packet_id(const uint8_t *frame)

@@ -124,6 +124,9 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
         *why = "global_max_clients reached";
         return NJ_ELIMIT;
     }
+    if (!session && claim->expiry_s && nj_mem_is_short()) {
+        return no_memory(reason, why); /* it would stay; one that is resumed takes its queue out */
+    }
     struct nj_will *will = claim->will ? nj_will_new(claim->will_delay_s) : NULL;
     if (claim->will && !will) {
         return no_memory(reason, why); /* nothing was touched yet */

@@ -18,6 +18,8 @@
 /* QoS 0 for a socket that takes nothing, when max_queued_bytes sets no bound: its other end may
  * never read it. */
 #define SLOW_BYTES_MAX ((size_t)16 << 20)
+/* And when memory is short, for any. */
+#define SHORT_BYTES_MAX ((size_t)64 << 10)
 
 struct nj_message *nj_publication_keep(struct nj_publication *publication)
 {
@@ -109,6 +111,12 @@ static bool demand_flow(struct nj_session *session)
 
 /* ---- queue */
 
+/* It would have to stay, and memory is short. What QoS 2 released is there already. */
+static bool must_not_stay(const struct nj_publication *publication)
+{
+    return NJ_UNLIKELY(nj_mem_is_short()) && publication->phase == NJ_PHASE_ALL;
+}
+
 static void drop_full(struct nj_session *session)
 {
     NJ_STAT_ADD(session->shard, dropped_queue_full, 1);
@@ -146,7 +154,7 @@ static void enqueue_volatile(struct nj_session *session, struct nj_publication *
 {
     if (queue_is_full(session, &publication->view, window)) {
         drop_full(session);
-    } else if (enqueue(session, publication, delivery) != NJ_OK) {
+    } else if (must_not_stay(publication) || enqueue(session, publication, delivery) != NJ_OK) {
         drop_memory(session, delivery->qos);
     }
 }
@@ -234,7 +242,9 @@ static void deliver_qos0(struct nj_session *session, struct nj_publication *publ
         drop(session);
         return;
     }
-    if (nj_output_publish(link, publication, delivery, 0) == NJ_OUTPUT_NO_MEMORY) {
+    bool would_stay =
+        (link->is_blocked || link->out.pending > SHORT_BYTES_MAX) && nj_mem_is_short();
+    if (would_stay || nj_output_publish(link, publication, delivery, 0) == NJ_OUTPUT_NO_MEMORY) {
         NJ_STAT_ADD(shard, dropped_memory, 1);
         drop(session);
     }
@@ -257,7 +267,9 @@ static void deliver_volatile(struct nj_session *session, struct nj_publication *
     uint16_t packet_id;
     uint32_t window = is_online(session) ? nj_deliver_window(session) : 0;
     bool may_go = window > 0 && (is_ahead || !session->flow || !session->flow->queue_count);
-    if (!may_go || !send_counted(session, publication, delivery, &packet_id)) {
+    bool would_stay =
+        may_go && (session->link->is_blocked || delivery->share) && must_not_stay(publication);
+    if (!may_go || would_stay || !send_counted(session, publication, delivery, &packet_id)) {
         enqueue_volatile(session, publication, delivery, window);
     }
 }
@@ -273,6 +285,10 @@ static void deliver_stored(struct nj_session *session, struct nj_publication *pu
     bool may_go = window > 0 && !is_spilled && (!session->flow || !session->flow->queue_count);
     if (!may_go && queue_is_full(session, &publication->view, window)) {
         drop_full(session);
+        return;
+    }
+    if (must_not_stay(publication)) {
+        drop_memory(session, delivery->qos);
         return;
     }
     delivery->message = nj_publication_keep(publication);

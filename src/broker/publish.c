@@ -130,11 +130,15 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
     if (shard->limits->retain_expiry_ms && !view.expires_ms) {
         view.expires_ms = shard->now_ms + shard->limits->retain_expiry_ms;
     }
-    struct nj_message *message = view.expires_ms == publication->view.expires_ms
-                                     ? nj_publication_keep(publication)
-                                     : nj_message_new(&view);
+    bool is_refused = origin && publication->phase == NJ_PHASE_ALL && nj_mem_is_short();
+    struct nj_message *message = NULL;
+    if (!is_refused) {
+        message = view.expires_ms == publication->view.expires_ms ? nj_publication_keep(publication)
+                                                                  : nj_message_new(&view);
+    }
     if (!message || nj_retain_put(shard->core->retain, message, origin) != NJ_OK) {
         NJ_STAT_ADD(shard, dropped_memory, 1);
+        shard->is_group_broken |= publication->view.qos > 0; /* the publisher learns of it */
     } else {
         store_retained(shard, message, origin);
         publication->retain_clock = nj_retain_clock(shard->core->retain);
@@ -221,6 +225,19 @@ static bool is_incoming_full(const struct nj_session *session)
            session->flow->incoming.count >= limits->max_queued + limits->max_inflight;
 }
 
+/* A publish that is not accepted but does not end the connection: MQTT 5 says why in the
+ * acknowledgement, older versions get a normal one (MQTT3 3.3.5.2). */
+static void answer_refused(struct nj_session *session, const struct nj_publish_in *in,
+                           enum nj_mqtt_reason why)
+{
+    uint8_t reason = session->link->version == NJ_MQTT_5 ? (uint8_t)why : 0;
+    if (in->qos == 1) {
+        nj_session_ack(session, NJ_HOLD_PUBACK, in->packet_id, reason, (struct nj_wait){0});
+    } else if (in->qos == 2) {
+        nj_session_ack(session, NJ_HOLD_PUBREC, in->packet_id, reason, (struct nj_wait){0});
+    }
+}
+
 /* QoS 2 is kept until PUBREL. A duplicate is recorded again: the connection that sent it first may
  * have gone before it was known whether its record was kept (MQTT5 4.3.3). */
 static enum nj_err publish_qos2(struct nj_session *session, const struct nj_publish_in *in,
@@ -229,8 +246,14 @@ static enum nj_err publish_qos2(struct nj_session *session, const struct nj_publ
     struct nj_flow *flow = demand_flow(session);
     struct nj_incoming *incoming = flow ? nj_flow_incoming_find(flow, in->packet_id) : NULL;
     if (!incoming) {
-        struct nj_message *message =
-            flow && !is_incoming_full(session) ? nj_publication_keep(publication) : NULL;
+        if (nj_mem_is_short() && session->link->version == NJ_MQTT_5) {
+            NJ_STAT_ADD(session->shard, dropped_memory, 1);
+            answer_refused(session, in, NJ_RC_QUOTA_EXCEEDED);
+            return NJ_OK;
+        }
+        struct nj_message *message = flow && !nj_mem_is_short() && !is_incoming_full(session)
+                                         ? nj_publication_keep(publication)
+                                         : NULL;
         incoming = message ? nj_flow_incoming_add(flow, in->packet_id) : NULL;
         if (!incoming) {
             return refuse(reason, NJ_RC_QUOTA_EXCEEDED);
@@ -244,19 +267,6 @@ static enum nj_err publish_qos2(struct nj_session *session, const struct nj_publ
     }
     store_incoming(session, incoming);
     return NJ_OK;
-}
-
-/* A publish that is not accepted but does not end the connection: MQTT 5 says why in the
- * acknowledgement, older versions get a normal one (MQTT3 3.3.5.2). */
-static void answer_refused(struct nj_session *session, const struct nj_publish_in *in,
-                           enum nj_mqtt_reason why)
-{
-    uint8_t reason = session->link->version == NJ_MQTT_5 ? (uint8_t)why : 0;
-    if (in->qos == 1) {
-        nj_session_ack(session, NJ_HOLD_PUBACK, in->packet_id, reason, (struct nj_wait){0});
-    } else if (in->qos == 2) {
-        nj_session_ack(session, NJ_HOLD_PUBREC, in->packet_id, reason, (struct nj_wait){0});
-    }
 }
 
 /* ---- requests to the broker: handed on at once, never routed, retained or stored */

@@ -154,7 +154,8 @@ const struct nj_option nj_options[] = {
     {"max_queued_messages", INT(0, I32), GLOBAL(max_queued_messages), LIVE, .def = "1000",
      .help = "Messages waiting for one client, above those in flight; 0 = no limit."},
     {"memory_limit", INT(0, INT64_MAX), GLOBAL(memory_limit), LIVE, .def = "0",
-     .help = "Bytes of memory at most; 0 = no limit."},
+     .help = "Bytes of memory at most; 0 = no limit. Above seven eighths of it, what would have to "
+             "stay is refused: messages that wait for clients, new sessions that last."},
     {"message_size_limit", INT(0, 268435455), GLOBAL(message_size_limit), LIVE, .def = "0",
      .help = "Largest payload in bytes; 0 = no limit."},
     {"persistent_client_expiration", INT(1, INT64_MAX), GLOBAL(persistent_client_expiration_s),

@@ -622,6 +622,57 @@ def test_memory_limit(broker, uid):
     one.client("other").quiet()
 
 
+def flood(sender, qos, refusals):
+    """Numbered messages of 1 kB to `t` until so many were refused; the numbers of the others."""
+    kept, first = [], 0
+    while refusals > 0:
+        sender.send(*[mw.publish("t", b"%08d" % (first + n) + b"x" * 1000, qos, n)
+                      for n in range(1, 21)])
+        answers = [sender.expect("PUBACK" if qos == 1 else "PUBREC") for _ in range(20)]
+        taken = [answer.packet_id for answer in answers if answer.reason < 0x80]
+        if qos == 2:
+            sender.send(*[mw.pubrel(n) for n in taken])
+            for n in taken:
+                sender.expect("PUBCOMP", packet_id=n, reason=0)
+        kept += [first + n for n in taken]
+        refusals -= sum(answer.reason == 0x97 for answer in answers)
+        first += 20
+    return kept
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_short_memory_refuses_what_would_stay_and_lets_in_who_makes_room(broker, qos):
+    one = broker("memory_limit 20000000\nmax_queued_messages 0\nacl_default allow\n"
+                 "persistence false\n", mode="native")
+    lasting = {"clean": False, "properties": {"session_expiry_interval": 100}}
+    with one.conn() as away:
+        away.connect("away", **lasting)
+        away.subscribe("t", qos=qos)
+    sender = one.client("s")
+    kept = flood(sender, qos, 200)
+    assert len(kept) > 1000
+    one.wait_log("memory_limit .* are in use")
+    sender.quiet()
+    one.client("other").quiet()
+    old = one.client("old", version=mw.V311)
+    old.send(mw.publish("t", b"x" * 1000, qos, 1, version=mw.V311))
+    old.expect_closed()
+    one.conn().connect("new", reason=0x97, **lasting)
+    back = one.conn()
+    back.connect("away", clean=False, session_present=True)
+    got = []
+    while len(got) < len(kept):
+        packet = back.packet()
+        if packet.name == "PUBREL":
+            back.send(mw.pubcomp(packet.packet_id))
+            continue
+        got.append(int(packet.payload[:8]))
+        back.send(mw.puback(packet.packet_id) if qos == 1 else mw.pubrec(packet.packet_id))
+    assert got == kept
+    one.wait_log("memory again")
+    sender.publish("t", b"again", qos)
+
+
 def test_L134_numeric_options_at_their_ends(broker):
     """0, 1 and the largest value of each: it starts, serves and stops."""
     options = ["max_inflight_messages", "max_queued_messages", "max_keepalive", "sys_interval",

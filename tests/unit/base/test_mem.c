@@ -67,6 +67,22 @@ static void the_limit_binds_try_only(void **state)
     nj_free(first);
 }
 
+static void it_is_short_near_the_limit(void **state)
+{
+    (void)state;
+    assert_false(nj_mem_is_short());
+    nj_mem_set_limit(nj_mem_used() + 8 * MIB);
+    assert_false(nj_mem_is_short());
+    void *large = nj_alloc(7 * MIB + MIB / 2);
+    assert_true(nj_mem_is_short());
+    void *little = nj_try_alloc(MIB / 8); /* for what makes room */
+    assert_non_null(little);
+    nj_free(little);
+    nj_free(large);
+    assert_false(nj_mem_is_short());
+    nj_mem_set_limit(0);
+}
+
 static void a_fault_plan_refuses_the_nth_allocation(void **state)
 {
     (void)state;
@@ -146,6 +162,7 @@ int main(void)
         cmocka_unit_test(counts_what_is_taken_and_given_back),
         cmocka_unit_test(many_small_blocks_add_up),
         cmocka_unit_test(the_limit_binds_try_only),
+        cmocka_unit_test(it_is_short_near_the_limit),
         cmocka_unit_test(a_fault_plan_refuses_the_nth_allocation),
         cmocka_unit_test(copies_end_with_nul_and_hold_nuls),
         cmocka_unit_test(zero_sizes_give_blocks),
