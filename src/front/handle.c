@@ -373,7 +373,7 @@ bool nj_conn_handle_packet(struct nj_conn *conn, const uint8_t *packet, uint32_t
         .header_len = header_len,
         .body_len = body_len,
     };
-    if (!nj_mqtt_flags_are_valid(frame.type, frame.flags)) {
+    if (!nj_mqtt_flags_are_valid_in(frame.type, frame.flags, conn->link.version)) {
         return bad(conn, NJ_RC_MALFORMED_PACKET);
     }
     if (conn->state == NJ_CONN_ACTIVE) {

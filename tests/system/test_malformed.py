@@ -72,13 +72,15 @@ def test_B001_connections_without_a_byte(plain, alive):
 
 @pytest.mark.parametrize("kind", range(16))
 def test_B004_B005_every_type_with_every_flag(plain, alive, version, kind):
-    """Only the flags of the standard's table get through; the connection ends for all others."""
+    """Only the flags of the standard's table get through, and DUP where MQTT 3.1 has it; the
+    connection ends for all others."""
     name = {v: k for k, v in mw.packets.TYPES.items()}.get(kind)
     good = samples(version).get(name)
     for flags in range(16):
         if name == "PUBLISH":
             continue  # its flags have meanings; test_qos has them
-        if name in samples(version) and flags == mw.packets.FLAGS[kind]:
+        is_repeat = version == V31 and name in REPEATED_IN_31 and flags & 8
+        if name in samples(version) and flags & (7 if is_repeat else 15) == mw.packets.FLAGS[kind]:
             continue
         data = bytes([kind << 4 | flags]) + (good[1:] if good else b"\x02\x00\x01")
         conn = plain.client("flags", version)
@@ -86,6 +88,38 @@ def test_B004_B005_every_type_with_every_flag(plain, alive, version, kind):
         if version != V31 or name not in ("PINGREQ", "DISCONNECT"):
             conn.expect_closed(reason={MAL, PROTO})
         conn.close()
+
+
+# MQTT 3.1 section 2.1: who sends one of these again may say so.
+REPEATED_IN_31 = ("PUBREL", "SUBSCRIBE", "UNSUBSCRIBE")
+
+
+def repeated(data):
+    return bytes([data[0] | 8]) + data[1:]
+
+
+@pytest.mark.needs("nightjar")
+def test_mqtt31_marks_what_it_repeats(plain, uid):
+    conn, sender = plain.client(uid, V31), plain.client(uid + "s")
+    conn.send(repeated(mw.subscribe(1, [(uid, 1)], V31)))
+    conn.expect("SUBACK", packet_id=1, reasons=[1])
+    conn.send(mw.publish(uid, b"m", 2, 5, version=V31))
+    conn.expect("PUBREC", packet_id=5)
+    conn.send(repeated(mw.pubrel(5, V31)))
+    conn.drain(lambda p: p.name == "PUBCOMP" and p.packet_id == 5)
+    conn.send(repeated(mw.unsubscribe(2, [uid], V31)))
+    conn.expect("UNSUBACK", packet_id=2)
+    sender.publish(uid, b"m", 1)
+    conn.quiet()
+
+
+@pytest.mark.parametrize("version", [V311, V5], ids=["v311", "v5"])
+@pytest.mark.parametrize("name", REPEATED_IN_31)
+def test_later_versions_mark_no_repetition(plain, alive, version, name):
+    """MQTT3 2.2.2-2, MQTT5 2.1.3-1"""
+    conn = plain.client("flags", version)
+    conn.send(repeated(samples(version)[name]))
+    conn.expect_closed(reason={MAL, PROTO})
 
 
 @pytest.mark.parametrize("kind", range(16))
