@@ -47,6 +47,7 @@ struct nj_limits *nj_limits_build(const struct nj_settings *settings)
         .topic_levels = NJ_MQTT_LEVELS_MAX,
         .retain_available = settings->retain_available,
         .queue_qos0 = settings->queue_qos0_messages,
+        .allows_duplicates = settings->allow_duplicate_messages,
         .upgrade_outgoing_qos = settings->upgrade_outgoing_qos,
         .share_skips_denied = mode->share_skips_denied,
         .retain_rechecks_origin = mode->retain_rechecks_origin,

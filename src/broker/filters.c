@@ -455,6 +455,7 @@ static void fill_filters(struct nj_filters *filters, struct cached *slot, struct
     slot->match.count = 0;
     slot->has_filters = nj_tree_match_topic(filters->tree, topic, &filters->scratch[0],
                                             &filters->scratch[1]) == NJ_OK;
+    nj_tree_order_matches(&filters->scratch[1]);
     uint32_t found = filters->scratch[1].count;
     if (found > slot->filter_cap) {
         struct nj_filter **grown =

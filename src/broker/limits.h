@@ -22,6 +22,7 @@ struct nj_limits {
     bool retain_available;
     bool queue_qos0;
     bool upgrade_outgoing_qos;
+    bool allows_duplicates; /* MQTT 3: a copy for each of several overlapping subscriptions */
     /* Native and compat mode (config/settings.h) */
     bool share_skips_denied; /* members: online first, denied ones are skipped */
     bool retain_rechecks_origin;

@@ -132,11 +132,11 @@ bool nj_route_reaches_stored(struct nj_shard *shard, struct nj_bytes topic)
     return nj_filters_match(shard->filters, topic)->interest.stored != 0;
 }
 
-/* MQTT 3.1 and 3.1.1 get one copy, at the highest QoS of the overlapping subscriptions; MQTT 5 gets
- * one for each (MQTT5 3.3.4, MQTT3 3.3.5). */
+/* MQTT 3.1 and 3.1.1 get one copy, at the highest QoS of the overlapping subscriptions, unless more
+ * are asked for; MQTT 5 gets one for each (MQTT5 3.3.4, MQTT3 3.3.5). */
 static bool is_single_copy(const struct nj_session *session)
 {
-    return session->version != NJ_MQTT_5;
+    return session->version != NJ_MQTT_5 && !session->shard->limits->allows_duplicates;
 }
 
 /* Who subscribed when the message was retained already got it as such, or a newer one: what is
@@ -148,6 +148,14 @@ static bool is_outdated(const struct nj_sub_options *options,
            (int32_t)(options->retain_clock - publication->retain_clock) >= 0;
 }
 
+/* A bridge does not get its own messages back, as if each of its subscriptions said so: it would
+ * publish them again, and so would the other side. */
+static bool is_its_own(const struct nj_session *session, const struct nj_sub_options *options,
+                       const struct nj_publication *publication)
+{
+    return (options->is_no_local || session->is_bridge) && session->id == publication->sender;
+}
+
 /* By what it gets the message: both phases have to answer the same. NULL: it is its own, or the
  * subscription was made when the message had been released. */
 static const struct nj_sub_options *options_for(const struct nj_sub_entry *entry,
@@ -157,8 +165,7 @@ static const struct nj_sub_options *options_for(const struct nj_sub_entry *entry
     if (NJ_UNLIKELY(publication->phase == NJ_PHASE_REST)) {
         options = nj_sub_entry_at(entry, publication->moment);
     }
-    bool is_passed_over = !options ||
-                          (options->is_no_local && entry->session->id == publication->sender) ||
+    bool is_passed_over = !options || is_its_own(entry->session, options, publication) ||
                           is_outdated(options, publication);
     return is_passed_over ? NULL : options;
 }

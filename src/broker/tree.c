@@ -1,6 +1,8 @@
 /* See tree.h. */
 #include "broker/tree.h"
 
+#include <stdlib.h>
+
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/qsbr.h"
@@ -330,23 +332,33 @@ static enum nj_err step_filters(const struct nj_tree *tree, struct nj_bytes leve
     return err;
 }
 
-static void reverse(struct nj_tree_node **node, uint32_t count)
+/* Where two filters part, the level's own text comes first, then '+', then '#'. Of two of which one
+ * goes on where the other ends, which can only be by '#', the longer one comes first. */
+static int by_narrowness(const void *a, const void *b)
 {
-    for (uint32_t i = 0; i < count / 2; i++) {
-        struct nj_tree_node *other = node[count - 1 - i];
-        node[count - 1 - i] = node[i];
-        node[i] = other;
+    const struct nj_tree_node *left = *(struct nj_tree_node *const *)a;
+    const struct nj_tree_node *right = *(struct nj_tree_node *const *)b;
+    int longer_first = (left->depth < right->depth) - (left->depth > right->depth);
+    while (left->depth > right->depth) {
+        left = left->parent;
     }
+    while (right->depth > left->depth) {
+        right = right->parent;
+    }
+    if (left == right) {
+        return longer_first;
+    }
+    while (left->parent != right->parent) {
+        left = left->parent;
+        right = right->parent;
+    }
+    return wild_bit(left->level, left->level_len) - wild_bit(right->level, right->level_len);
 }
 
-/* The first `wide` nodes are '#', the shallowest first; behind them is what fits exactly. The
- * narrowest filter is to come first: who subscribed overlapping ones gets the copies in that order,
- * as from Mosquitto. */
-static void order_matches(struct nj_tree_nodes *nodes, uint32_t wide)
+void nj_tree_order_matches(struct nj_tree_nodes *nodes)
 {
-    if (wide) {
-        reverse(nodes->node, nodes->count);
-        reverse(nodes->node, nodes->count - wide);
+    if (nodes->count > 1) {
+        qsort(nodes->node, nodes->count, sizeof(struct nj_tree_node *), by_narrowness);
     }
 }
 
@@ -365,7 +377,6 @@ enum nj_err nj_tree_match_topic(const struct nj_tree *tree, struct nj_bytes topi
         from = end;
         is_guarded = false;
     }
-    uint32_t wide = out->count;
     for (uint32_t i = from; i < scratch->count && err == NJ_OK && !topic.ptr; i++) {
         struct nj_tree_node *at = scratch->node[i];
         err = add_if_valued(out, at);
@@ -373,7 +384,6 @@ enum nj_err nj_tree_match_topic(const struct nj_tree *tree, struct nj_bytes topi
             err = add_if_valued(out, wild_find(tree, at, NJ_TREE_HASH));
         }
     }
-    order_matches(out, wide);
     return err;
 }
 

@@ -75,6 +75,10 @@ void nj_tree_nodes_fini(struct nj_tree_nodes *nodes);
 enum nj_err nj_tree_match_topic(const struct nj_tree *tree, struct nj_bytes topic,
                                 struct nj_tree_nodes *scratch, struct nj_tree_nodes *out)
     NJ_NODISCARD;
+/* Puts what nj_tree_match_topic found into the order in which Mosquitto goes through filters, the
+ * narrowest first: who has overlapping ones gets the copies in it. For the owner of a private tree.
+ */
+void nj_tree_order_matches(struct nj_tree_nodes *nodes);
 /* Tree of topics: all nodes with a value whose topic is matched by `filter`, siblings in the order
  * in which they came. Readers. */
 enum nj_err nj_tree_match_filter(const struct nj_tree *tree, struct nj_bytes filter,

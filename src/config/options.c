@@ -122,9 +122,10 @@ const struct nj_option nj_options[] = {
 
     /* -- clients and messages -- */
     {"allow_duplicate_messages", BOOLEAN, GLOBAL(allow_duplicate_messages), LIVE, OLD,
-     .def = "true",
-     .help = "Without effect: overlapping subscriptions give one copy to MQTT 3 clients and one "
-             "for each to MQTT 5 clients."},
+     .def = "false",
+     .help = "Whether a message comes to an MQTT 3 client once for each of several overlapping "
+             "subscriptions, each time with the QoS of that one; else it comes once, with the "
+             "highest. To an MQTT 5 client it always comes once for each."},
     {"allow_zero_length_clientid", TRISTATE, SCOPE(allow_zero_length_clientid), LIVE, .def = "true",
      .help = "Whether clients may leave their id to the broker."},
     {"auto_id_prefix", TEXT, SCOPE(auto_id_prefix), LIVE, OLD, BY(nj_parse_auto_id_prefix),

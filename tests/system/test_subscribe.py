@@ -5,7 +5,7 @@ import pytest
 
 import mqttwire as mw
 from mqttwire import V5, options
-from scenes import settle
+from scenes import open_broker, settle
 
 MATCHES = [
     # filter, topics that match, topics that do not
@@ -183,6 +183,31 @@ def test_overlapping_subscriptions(plain, version, uid):
         assert sorted((p.props("subscription_identifier"), p.qos) for p in got) == [
             ([1], 2), ([2], 1), ([3], 0)]
     settle(sender, conn)
+
+
+@pytest.mark.needs("nightjar")
+def test_mqtt3_gets_a_copy_for_each_overlapping_subscription_where_that_is_wanted(
+        shared_broker, version, uid):
+    one = open_broker(shared_broker, extra="allow_duplicate_messages true\n")
+    conn, sender = one.client(uid, version), one.client(uid + "s", version)
+    conn.subscribe([(f"{uid}/#", 2), (f"{uid}/+", 1), (f"{uid}/a", 0)])
+    sender.publish(f"{uid}/a", b"m", 2)
+    assert [conn.receive(f"{uid}/a", b"m").qos for _ in range(3)] == [0, 1, 2]
+    settle(sender, conn)
+
+
+def test_copies_for_overlapping_subscriptions_come_in_the_order_of_mosquitto(plain, uid):
+    """Down the level's own name first, then '+', then '#'; below the last level '#' comes first."""
+    filters = [f"{uid}/a/b/#", f"{uid}/a/b", f"{uid}/a/+", f"{uid}/a/#", f"{uid}/+/b/#",
+               f"{uid}/+/b", f"{uid}/+/+", f"{uid}/+/#", f"{uid}/#"]
+    conn, sender = plain.client(uid), plain.client(uid + "s")
+    order = [3, 0, 8, 5, 1, 7, 2, 6, 4]
+    for number in order:
+        conn.subscribe(filters[number], packet_id=number + 1,
+                       properties={"subscription_identifier": number + 1})
+    sender.publish(f"{uid}/a/b", b"m")
+    got = [conn.receive(payload=b"m").prop("subscription_identifier") for _ in filters]
+    assert got == list(range(1, len(filters) + 1))
 
 
 def test_subscription_identifiers_come_with_messages(plain, uid):

@@ -92,6 +92,30 @@ static void check_result(const struct nj_tree_nodes *out, struct text *texts, in
     }
 }
 
+/* Of two filters that match the same topic: whether `left` has its turn first. */
+static bool is_narrower(const char *left, const char *right)
+{
+    while (*left && *left == *right) {
+        left++;
+        right++;
+    }
+    if (!*left || !*right) { /* a last level that is empty, or the one before '#' */
+        return *left ? strcmp(left, "/#") == 0 : strcmp(right, "/#") != 0;
+    }
+    bool is_left_wild = *left == '+' || *left == '#';
+    bool is_right_wild = *right == '+' || *right == '#';
+    return is_left_wild && is_right_wild ? *left == '+' : is_right_wild;
+}
+
+static void check_order(const struct nj_tree_nodes *out)
+{
+    for (uint32_t n = 1; n < out->count; n++) {
+        const struct text *before = atomic_load(&out->node[n - 1]->value);
+        const struct text *text = atomic_load(&out->node[n]->value);
+        assert_true(is_narrower(before->bytes, text->bytes));
+    }
+}
+
 static void compare(bool is_filter_tree)
 {
     static struct text texts[TEXTS_MAX];
@@ -108,6 +132,10 @@ static void compare(bool is_filter_tree)
                               : nj_tree_match_filter(tree, nj_bytes_of(asked), &scratch, &out);
         assert_int_equal(err, NJ_OK);
         check_result(&out, texts, count, asked, is_filter_tree);
+        if (is_filter_tree) {
+            nj_tree_order_matches(&out);
+            check_order(&out);
+        }
     }
     for (int i = 0; i < count; i++) {
         set(tree, &texts[i], false);
