@@ -108,6 +108,7 @@ static enum nj_err on_session(void *arg, const struct nj_store_session *record,
     session->has_record = true;
     session->is_ending = record->is_ending;
     session->version = record->version;
+    session->is_bridge = record->is_bridge;
     session->credential = record->has_login;
     session->away_wall_ms = record->away_ms ? record->away_ms : boot->wall_ms;
     session->backlog = (struct nj_backlog){

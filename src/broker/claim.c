@@ -147,6 +147,7 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
         nj_session_set_origin(session, claim->origin);
     }
     session->version = (uint8_t)link->version;
+    session->is_bridge = link->is_bridge;
     session->credential = claim->credential;
     nj_will_drop(session);
     nj_session_set_expiry(session, claim->expiry_s);

@@ -365,7 +365,8 @@ bool nj_deliver(struct nj_session *session, struct nj_publication *publication,
         .sub_id = options->sub_id,
         .share = publication->share,
         .qos = qos,
-        .is_retain = options->is_retain_as_published && publication->view.is_retain,
+        .is_retain =
+            publication->view.is_retain && (options->is_retain_as_published || session->is_bridge),
     };
     bool has_row = keeps_rows(session) && qos > 0;
     if (NJ_UNLIKELY(publication->phase != NJ_PHASE_ALL) &&

@@ -39,7 +39,8 @@ struct nj_flight {
     uint32_t bytes; /* of its payload, in flight_bytes */
     uint16_t packet_id;
     uint8_t state;  /* enum nj_flight_state */
-    bool is_unsent; /* not yet sent on this connection: resumed, or its record is not durable */
+    bool is_unsent; /* PUBLISH or PUBREL not yet sent on this connection: it was resumed, or the
+                       record is not durable */
 };
 
 struct nj_incoming {

@@ -71,7 +71,7 @@ struct nj_link {
     bool is_closing;   /* no more input or output for it */
     bool is_ready;     /* CONNACK is out: messages may follow */
     bool is_held_back; /* not read: the store is behind, or full */
-    bool is_bridge;
+    bool is_bridge;    /* another broker, by the protocol level of its CONNECT */
 };
 
 /* Whether the peer takes a packet of `len` bytes (MQTT5 3.1.2.11.4). */

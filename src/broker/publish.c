@@ -472,8 +472,8 @@ void nj_session_pubrec(struct nj_session *session, uint16_t packet_id, bool is_e
         return;
     }
     struct nj_wait wait = {0};
+    nj_flow_sent(session->flow, flight);
     if (flight->state == NJ_FLIGHT_WAIT_PUBREC) {
-        nj_flow_sent(session->flow, flight);
         flight->state = NJ_FLIGHT_WAIT_PUBCOMP;
         nj_rows_released(session, flight->delivery.seq);
         wait.group = nj_shard_commit(session->shard, &wait.err);

@@ -165,6 +165,7 @@ void nj_session_save(struct nj_session *session)
         .version = session->version,
         .has_login = session->credential != 0,
         .is_ending = session->is_ending,
+        .is_bridge = session->is_bridge,
     };
     op->session = &shard->saved;
     session->has_record = true;
@@ -372,8 +373,7 @@ static int by_order(const void *a, const void *b)
     return (left->order > right->order) - (left->order < right->order);
 }
 
-/* Goes on with what was in flight, in the first order (MQTT5 4.4, 4.6): PUBREL where the client had
- * the message, else the PUBLISH as far as the window allows. */
+/* What was in flight waits to go out again, in the first order (MQTT5 4.4, 4.6). */
 static void resume_flights(struct nj_session *session)
 {
     struct nj_flow *flow = session->flow;
@@ -390,9 +390,7 @@ static void resume_flights(struct nj_session *session)
     }
     qsort(sorted, count, sizeof(struct nj_flight *), by_order);
     for (uint32_t i = 0; i < count; i++) {
-        if (sorted[i]->state == NJ_FLIGHT_WAIT_PUBCOMP) {
-            nj_ack_send(session->link, NJ_HOLD_PUBREL, sorted[i]->packet_id, NJ_RC_SUCCESS);
-        } else if (nj_flow_wait(flow, sorted[i]) != NJ_OK) {
+        if (nj_flow_wait(flow, sorted[i]) != NJ_OK) {
             nj_link_fail_memory(session->link);
             break;
         }
@@ -410,7 +408,9 @@ void nj_session_resume(struct nj_session *session)
     nj_session_pump(session);
 }
 
-/* False when one that is not durable, the window, or memory is in the way. */
+/* PUBREL where the client had the message, else the PUBLISH. Only the latter has to wait for the
+ * window (MQTT5 4.9), but keeps back what comes after it. False when the window or memory is in the
+ * way. */
 static bool pump_unsent(struct nj_session *session)
 {
     struct nj_flight *flight;
@@ -419,7 +419,10 @@ static bool pump_unsent(struct nj_session *session)
             nj_session_pump_later(session, flight->delivery.group);
             return true; /* what is taken now goes behind it, and QoS 1 may pass it */
         }
-        if (!nj_deliver_may_send(session) || !nj_deliver_flight(session, flight)) {
+        if (flight->state == NJ_FLIGHT_WAIT_PUBCOMP) {
+            nj_flow_sent(session->flow, flight);
+            nj_ack_send(session->link, NJ_HOLD_PUBREL, flight->packet_id, NJ_RC_SUCCESS);
+        } else if (!nj_deliver_may_send(session) || !nj_deliver_flight(session, flight)) {
             return false;
         }
     }

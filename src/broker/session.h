@@ -89,6 +89,9 @@ struct nj_session {
     bool has_record;             /* in the store */
     bool has_rows;               /* it had when it was resumed: new ones go behind them */
     bool is_ending;              /* it ended; the record says so, too */
+    bool is_bridge;              /* its last connection was another broker's: every subscription
+                                    is no-local and retain-as-published, for which MQTT 3 has no
+                                    options */
     struct nj_will *will;
     struct nj_list held; /* answers that wait for the store, in order */
     uint32_t held_count;

@@ -245,11 +245,11 @@ void nj_login_finished(struct nj_conn *conn)
     }
     if (settings->connection_messages) {
         struct nj_bytes user = nj_origin_user(login->origin);
-        nj_log(NJ_LOG_NOTICE, "New client connected from %s as %.*s (p%d, c%d, k%u%s%.*s%s).",
-               nj_conn_address(conn, address), (int)login->client_id_len, login->client_id,
-               conn->link.version, login->is_clean_start, conn->keep_alive_s,
-               user.ptr ? ", u'" : "", (int)user.len, user.ptr ? (const char *)user.ptr : "",
-               user.ptr ? "'" : "");
+        nj_log(NJ_LOG_NOTICE, "New %s connected from %s as %.*s (p%d, c%d, k%u%s%.*s%s).",
+               conn->link.is_bridge ? "bridge" : "client", nj_conn_address(conn, address),
+               (int)login->client_id_len, login->client_id, conn->link.version,
+               login->is_clean_start, conn->keep_alive_s, user.ptr ? ", u'" : "", (int)user.len,
+               user.ptr ? (const char *)user.ptr : "", user.ptr ? "'" : "");
         const struct nj_tls_conn *tls = nj_stream_tls(conn->stream);
         if (tls) {
             nj_log(NJ_LOG_NOTICE, "Client %.*s negotiated %s cipher %s", (int)login->client_id_len,

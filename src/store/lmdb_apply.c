@@ -174,6 +174,7 @@ static enum nj_err session_save(struct nj_lmdb *db, const struct nj_store_sessio
         .version = session->version,
         .has_login = session->has_login,
         .is_ending = session->is_ending,
+        .is_bridge = session->is_bridge,
     };
     enum nj_err err = enter_index(db, session);
     if (err == NJ_OK) {

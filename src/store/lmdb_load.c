@@ -298,6 +298,7 @@ static enum nj_err load_session(struct walk *walk, struct nj_bytes key, struct n
         .version = record.version,
         .has_login = record.has_login,
         .is_ending = record.is_ending,
+        .is_bridge = record.is_bridge,
     };
     const struct nj_lmdb_backlogs *table = walk->db->backlogs;
     struct nj_store_backlog sum = {0};

@@ -370,7 +370,8 @@ static bool get_origin(struct reader *reader, struct nj_record_origin *origin)
 
 enum {
     SESSION_HAS_LOGIN = 1,
-    SESSION_IS_ENDING = 2
+    SESSION_IS_ENDING = 2,
+    SESSION_IS_BRIDGE = 4
 };
 
 enum nj_err nj_record_put_session(struct nj_buf *out, const struct nj_record_key *key,
@@ -378,7 +379,8 @@ enum nj_err nj_record_put_session(struct nj_buf *out, const struct nj_record_key
 {
     struct writer writer = start(out);
     put_u8(&writer, (uint8_t)((session->has_login ? SESSION_HAS_LOGIN : 0) |
-                              (session->is_ending ? SESSION_IS_ENDING : 0)));
+                              (session->is_ending ? SESSION_IS_ENDING : 0) |
+                              (session->is_bridge ? SESSION_IS_BRIDGE : 0)));
     put_u8(&writer, session->version);
     put_varint(&writer, session->expiry_s);
     put_varint(&writer, session->away_ms);
@@ -398,6 +400,7 @@ enum nj_err nj_record_get_session(struct nj_bytes key, struct nj_bytes value,
     *session = (struct nj_record_session){
         .has_login = flags & SESSION_HAS_LOGIN,
         .is_ending = flags & SESSION_IS_ENDING,
+        .is_bridge = flags & SESSION_IS_BRIDGE,
     };
     session->version = get_u8(&reader);
     session->expiry_s = get_varint32(&reader);

@@ -74,6 +74,7 @@ struct nj_record_session {
     uint8_t version;
     bool has_login;
     bool is_ending;
+    bool is_bridge;
 };
 
 struct nj_record_sub {

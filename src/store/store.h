@@ -76,6 +76,7 @@ struct nj_store_session {
     uint8_t version;   /* enum nj_mqtt_version of the last connection */
     bool has_login;    /* its user was verified (not only named) */
     bool is_ending;    /* expired; its rows are still being handed on */
+    bool is_bridge;    /* the last connection was another broker's */
 };
 
 struct nj_store_op {

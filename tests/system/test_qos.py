@@ -120,6 +120,85 @@ def test_qos2_is_resumed_at_the_step_it_had_reached(plain, version, uid):
     stored(plain, uid, version).quiet()
 
 
+STORES = {"ram": "persistence false\n", "chaos": None,
+          "lmdb": "persistence true\npersistence_location {dir}\n"}
+
+
+@pytest.mark.needs("nightjar")
+@pytest.mark.parametrize("kind", STORES)
+def test_what_is_sent_again_comes_in_the_first_order(broker, kind, version):
+    """MQTT3 4.4, 4.6, MQTT5 4.4: a PUBREL in the place of its message, not before all others."""
+    if kind == "chaos":
+        one = broker("acl_default allow\n", mode="native", env={"NIGHTJAR_STORE_CHAOS": "0"})
+    else:
+        one = broker("acl_default allow\n" + STORES[kind], mode="native")
+    first, sender = stored(one, "x", version), one.client("s", version)
+    first.subscribe("t/#", qos=2)
+    steps = [1, 2, 1, 2, 2, 1]  # the QoS of each message
+    for number, qos in enumerate(steps, 1):
+        sender.publish(f"t/{number}", b"m", qos, packet_id=number)
+    got = [first.expect("PUBLISH") for _ in steps]  # QoS 1 need not wait for QoS 2
+    ids = {p.packet_id: int(p.topic[2:]) for p in sorted(got, key=lambda p: p.topic)}
+    for packet_id, number in ids.items():
+        if number in (2, 4):
+            first.send(mw.pubrec(packet_id, version))
+            first.expect("PUBREL", packet_id=packet_id)
+    first.close()
+    expected = [("PUBLISH", 1), ("PUBREL", 2), ("PUBLISH", 3), ("PUBREL", 4), ("PUBLISH", 5),
+                ("PUBLISH", 6)]
+
+    def resumed(**options):
+        conn = stored(one, "x", version, **options)
+        got = [conn.packet() for _ in expected]
+        assert [(p.name, ids[p.packet_id]) for p in got] == expected, got
+        return conn
+
+    again = resumed()
+    again.close()
+    if kind == "lmdb":
+        one.kill()
+        one.start()
+        resumed().close()
+    conn = resumed()
+    for name, number in expected:
+        packet_id = next(i for i, n in ids.items() if n == number)
+        if name == "PUBREL":
+            conn.send(mw.pubcomp(packet_id, version))
+        elif steps[number - 1] == 1:
+            conn.send(mw.puback(packet_id, version))
+        else:
+            conn.send(mw.pubrec(packet_id, version))
+            conn.expect("PUBREL", packet_id=packet_id)
+            conn.send(mw.pubcomp(packet_id, version))
+    conn.quiet()
+
+
+@pytest.mark.needs("nightjar")
+def test_a_narrow_window_keeps_the_order_of_what_is_sent_again(plain, uid):
+    """A PUBREL does not wait for it (MQTT5 4.9), but for the messages before its own."""
+    first, sender = stored(plain, uid, V5), plain.client(uid + "s")
+    first.subscribe(f"{uid}/#", qos=2)
+    for number, qos in enumerate([2, 1, 1, 2], 1):
+        sender.publish(f"{uid}/{number}", b"m", qos, packet_id=number)
+    ids = [first.expect("PUBLISH", topic=f"{uid}/{n}").packet_id for n in range(1, 5)]
+    for packet_id in (ids[0], ids[3]):
+        first.send(mw.pubrec(packet_id))
+        first.expect("PUBREL", packet_id=packet_id)
+    first.close()
+    again = plain.conn()
+    again.connect(uid, clean=False, properties={**KEEP, "receive_maximum": 1})
+    again.expect("PUBREL", packet_id=ids[0])
+    again.send(mw.pubcomp(ids[0]))
+    again.expect("PUBLISH", packet_id=ids[1], dup=True)
+    again.quiet()
+    again.send(mw.puback(ids[1]))
+    again.expect("PUBLISH", packet_id=ids[2], dup=True)
+    again.expect("PUBREL", packet_id=ids[3])
+    again.quiet()
+    again.send(mw.puback(ids[2]), mw.pubcomp(ids[3]))
+    again.quiet()
+
+
 def test_incoming_qos2_is_delivered_once_however_often_it_comes(plain, version, uid):
     receiver, sender = plain.client(uid, version), stored(plain, uid + "s", version)
     receiver.subscribe(uid, qos=2)

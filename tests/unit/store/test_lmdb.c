@@ -110,6 +110,7 @@ static struct nj_store_session session_of(uint64_t owner, uint64_t away_ms)
         .expiry_s = 3600,
         .version = 5,
         .has_login = true,
+        .is_bridge = true,
     };
 }
 
@@ -210,6 +211,7 @@ static void keeps_a_session_with_what_hangs_on_it(void **state)
     assert_int_equal(seen.session.expiry_s, 3600);
     assert_int_equal(seen.session.origin.scope, 2);
     assert_true(seen.session.has_login);
+    assert_true(seen.session.is_bridge);
     assert_true(seen.session.origin.by_certificate);
     assert_true(highest.owner >= 5);
     const struct nj_store_op fewer[] = {
