@@ -52,7 +52,7 @@ struct nj_conn {
     uint8_t state;
     uint8_t close_reason; /* enum nj_mqtt_reason, told to MQTT 5 peers */
     bool says_goodbye;    /* DISCONNECT with close_reason before closing */
-    bool keeps_will;      /* the will is not sent: DISCONNECT came */
+    bool keeps_will;      /* the will is not sent: DISCONNECT took it back */
     bool has_hung_up; /* the peer closed its half: read until the end, whatever a read returns */
     bool is_counted;  /* got in: its end is logged as a client's */
     bool gets_rest;   /* closing, and what was put for it before is still written */

@@ -331,7 +331,7 @@ static bool on_disconnect(struct nj_conn *conn, struct nj_bytes body)
     if (has_expiry) {
         nj_session_set_expiry(session, packet.props.session_expiry_s);
     }
-    conn->keeps_will = packet.code != NJ_RC_DISCONNECT_WITH_WILL;
+    conn->keeps_will = packet.code == NJ_RC_SUCCESS; /* MQTT5 3.14.4-3 */
     nj_conn_end(conn, NJ_RC_SUCCESS, NULL);
     return false;
 }

@@ -177,6 +177,16 @@ static bool check_will(struct nj_conn *conn, const struct nj_mqtt_connect *packe
     return true;
 }
 
+/* Relative here: the interval begins when the will is published. One of 0 is over at once, while a
+ * message without one stays. */
+static uint64_t will_expiry_ms(const struct nj_mqtt_props *props)
+{
+    if (!nj_mqtt_props_has(props, NJ_PROP_MESSAGE_EXPIRY)) {
+        return 0;
+    }
+    return props->message_expiry_s ? props->message_expiry_s * 1000ull : 1;
+}
+
 static bool make_will(struct nj_conn *conn, const struct nj_mqtt_connect *packet)
 {
     struct nj_shard *shard = conn->link.shard;
@@ -188,8 +198,7 @@ static bool make_will(struct nj_conn *conn, const struct nj_mqtt_connect *packet
         .payload = packet->will_payload,
         .qos = packet->will_qos,
         .is_retain = packet->will_retain,
-        /* Relative here: the interval begins when the will is published. */
-        .expires_ms = packet->will_props.message_expiry_s * 1000ull,
+        .expires_ms = will_expiry_ms(&packet->will_props),
     };
     shard->props_buf.len = 0;
     if (nj_shard_mounted(shard, conn->link.mount_point, &view.topic) != NJ_OK ||

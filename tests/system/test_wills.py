@@ -54,6 +54,36 @@ def test_B184_disconnect_4_keeps_the_will(plain, watcher, uid):
     watcher.receive(f"{uid}/w", b"gone")
 
 
+@pytest.mark.needs("nightjar")
+@pytest.mark.parametrize("reason", [0x80, 0x81, 0x93, 0x97, 0x99])
+def test_a_disconnect_with_an_error_keeps_the_will(plain, watcher, uid, reason):
+    """MQTT5 3.1.2-8, 3.14.4-3: only 0x00 takes it back."""
+    conn = plain.client(uid, will=Will(f"{uid}/w", b"gone", 1))
+    conn.disconnect(reason)
+    watcher.receive(f"{uid}/w", b"gone")
+
+
+def test_a_disconnect_that_says_0_takes_the_will_away(plain, watcher, uid):
+    conn = plain.client(uid, will=Will(f"{uid}/w", b"gone", 1))
+    conn.disconnect(0, {"reason_string": "done"})
+    settle(plain.client(uid), watcher)
+
+
+def test_a_retained_will_that_expires_at_once_does_not_stay(plain, watcher, uid):
+    """An interval of 0 is none that is missing (MQTT5 3.1.3.2.4)."""
+    at_once = {"message_expiry_interval": 0}
+    plain.client(uid, will=Will(f"{uid}/w", b"gone", 1, properties=at_once)).close()
+    assert watcher.receive(f"{uid}/w", b"gone").prop("message_expiry_interval") in (0, 1)
+    plain.client(uid, will=Will(f"{uid}/w", b"kept", 1, True, properties=at_once)).disconnect(4)
+    late = plain.client(uid)  # comes after the will
+    deadline = time.monotonic() + mw.PATIENCE
+    names = ["PUBLISH"]
+    while "PUBLISH" in names and time.monotonic() < deadline:
+        late.send(mw.subscribe(1, f"{uid}/w"), mw.pingreq())
+        names = [p.name for p in late.drain(lambda p: p.name == "PINGRESP")]
+    assert names == ["SUBACK", "PINGRESP"]
+
+
 def test_will_properties_arrive(plain, watcher, uid):
     sent = [("payload_format_indicator", 1), ("message_expiry_interval", 50),
             ("content_type", "text/plain"), ("response_topic", "answers"),
