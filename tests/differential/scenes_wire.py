@@ -177,6 +177,17 @@ def sessions():
         SCENES[f"{label}-takeover-will"] = [
             ("s", other + sub(1, [("w", 1)])), ("x", mw.connect("x", version=v, will=mw.Will("w", b"g", 1))),
             ("z", fresh), ("s", b""), ("z", bye)]
+        SCENES[f"{label}-takeover-resumed-will"] = [
+            ("s", other + sub(1, [("w", 1)])),
+            ("x", mw.connect("x", version=v, clean=False, will=mw.Will("w", b"g", 1), **keep)),
+            ("z", hello), ("s", b""), ("z", bye), ("x", None), ("z", None), ("z", fresh)]
+        SCENES[f"{label}-bridge"] = [
+            ("x", mw.connect("x", version=v, level=v | 0x80) + sub(1, [("b/#", 1)])),
+            ("y", other + pub("b/1", b"1", 1, 1, retain=True)), ("x", pub("b/2", b"own", 1, 2)),
+            ("y", pub("b/1", b"", 1, 2, retain=True))]
+        SCENES[f"{label}-overlap-order"] = [
+            ("x", fresh + sub(1, [("#", 0)]) + sub(2, [("+/b", 0), ("a/#", 0), ("a/b/#", 0), ("a/b", 0)])),
+            ("y", other + pub("a/b", b"p"))]
         SCENES[f"{label}-will"] = [
             ("s", other + sub(1, [("w", 2)])), ("x", mw.connect("x", version=v, will=mw.Will("w", b"g", 1, True))),
             ("x", mw.packet(0)), ("s", mw.puback(1, v)), ("s", sub(2, [("w", 0)])), ("s", pub("w", b"", retain=True))]
@@ -240,6 +251,7 @@ def five():
         "v5-disconnect-expiry": [("x", hello), ("x", mw.disconnect(V5, 0, [("session_expiry_interval", 10)]))],
         "v5-disconnect-expiry-ok": [("x", props(("session_expiry_interval", 5))), ("x", mw.disconnect(V5, 0, [("session_expiry_interval", 100)])),
                                     ("x", None), ("x", mw.connect("x", clean=False))],
+        "v5-disconnect-80": [("s", other + sub(1, [("w", 0)])), ("x", mw.connect("x", will=mw.Will("w", b"g"))), ("x", mw.disconnect(V5, 0x80))],
         "v5-disconnect-04": [("s", other + sub(1, [("w", 0)])), ("x", mw.connect("x", will=mw.Will("w", b"g"))), ("x", mw.disconnect(V5, 4))],
         "v5-subscription-ids": [("x", hello + sub(1, [("i/#", 1)], properties=[("subscription_identifier", 7)])
                                  + sub(2, [("i/+", 1)], properties=[("subscription_identifier", 300)])),

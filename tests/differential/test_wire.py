@@ -48,6 +48,9 @@ DIFFERENCES = {  # names → why
     r"v3\d*-shared-plain": "a shared and a plain subscription are two (MQTT5 4.8.2)",
     r"v\d+-window": "max_inflight_messages holds at every acknowledgement",
     r"v5-(deliver-\d-\d|qos2-again|takeover|takeover-will)": "2.1: DISCONNECT 0x82 and 0x8E",
+    r"v\d+-takeover-resumed-will": "a will without delay is sent when its connection is closed (MQTT3 "
+                                   "3.1.2-8, MQTT5 3.1.4); the original drops it, 2.1 as well",
+    r"v5-disconnect-80": "only DISCONNECT 0x00 takes a will back (MQTT5 3.14.4-3)",
     r"v5-alias-out": "2.1: topic aliases towards clients",
     r"v5-too-many": "0x93, as MQTT5 3.3.4 says, not 0x97",
     r"v5-retain-as-published": "a subscription made again replaces its options (MQTT5 3.8.4-3)",

@@ -196,11 +196,13 @@ def test_mqtt3_gets_a_copy_for_each_overlapping_subscription_where_that_is_wante
     settle(sender, conn)
 
 
-def test_copies_for_overlapping_subscriptions_come_in_the_order_of_mosquitto(plain, uid):
+def test_copies_for_overlapping_subscriptions_come_in_the_order_of_mosquitto(shared_broker, mode,
+                                                                             uid):
     """Down the level's own name first, then '+', then '#'; below the last level '#' comes first."""
     filters = [f"{uid}/a/b/#", f"{uid}/a/b", f"{uid}/a/+", f"{uid}/a/#", f"{uid}/+/b/#",
                f"{uid}/+/b", f"{uid}/+/+", f"{uid}/+/#", f"{uid}/#"]
-    conn, sender = plain.client(uid), plain.client(uid + "s")
+    one = open_broker(shared_broker, mode)
+    conn, sender = one.client(uid), one.client(uid + "s")
     order = [3, 0, 8, 5, 1, 7, 2, 6, 4]
     for number in order:
         conn.subscribe(filters[number], packet_id=number + 1,

@@ -5,7 +5,7 @@ import pytest
 
 import mqttwire as mw
 import passwords
-from mqttwire import V5, Will
+from mqttwire import V31, V311, V5, Will
 from scenes import open_broker, settle
 
 KEEP = {"session_expiry_interval": 100}
@@ -139,6 +139,28 @@ def test_L041_takeover_fires_the_will_once(plain, watcher, version, uid):
     new = plain.client(uid, version)
     watcher.receive(f"{uid}/w", b"gone")
     settle(new, watcher)
+
+
+@pytest.mark.needs("nightjar")
+@pytest.mark.parametrize("old_version", [V31, V311, V5], ids=["v31", "v311", "v5"])
+def test_a_take_over_that_resumes_the_session_fires_a_will_without_delay(
+        shared_broker, mode, uid, old_version):
+    """Its connection is closed, and not by DISCONNECT (MQTT3 3.1.2-8, MQTT5 3.1.4); the original
+    sends none. In both modes."""
+    one = open_broker(shared_broker, mode)
+    watch = one.client(uid + "-watch")
+    watch.subscribe(f"{uid}/#")
+
+    def stored(session_present, will=None):
+        conn = one.conn(old_version)
+        conn.connect(uid, clean=False, will=will, session_present=session_present,
+                     properties=KEEP if old_version == V5 else None)
+        return conn
+
+    stored(False, Will(f"{uid}/w", b"gone"))
+    new = stored(True if old_version != V31 else None)
+    watch.receive(f"{uid}/w", b"gone")
+    settle(new, watch)
 
 
 def test_L041_takeover_with_a_delay_fires_no_will(plain, watcher, uid):
@@ -298,19 +320,6 @@ def test_wills_that_are_not_the_UTF8_they_say_pass_in_compat_mode(broker, mode):
     conn = one.conn()
     conn.send(mw.connect("x", will=Will("t", b"\xff", properties={"payload_format_indicator": 1})))
     conn.expect("CONNACK", reason=0x99 if mode == "native" else 0)
-
-
-@pytest.mark.needs("nightjar")
-def test_overlapping_subscriptions_get_the_narrowest_first(broker, mode, uid):
-    one = open_broker(broker, mode)
-    conn = one.client(uid)
-    for number, text in enumerate(["#", "a/#", "+/b", "a/b/#", "a/b"], start=1):
-        conn.send(mw.subscribe(1, [(text, mw.options(0))],
-                               properties={"subscription_identifier": number}))
-        conn.expect("SUBACK")
-    one.client(uid + "p").publish("a/b", b"m")
-    got = [conn.receive(topic="a/b").prop("subscription_identifier") for _ in range(5)]
-    assert got[0] == 5 and got[-2:] == [2, 1], got
 
 
 @pytest.mark.needs("nightjar", "native")
