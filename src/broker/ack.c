@@ -45,6 +45,13 @@ static uint8_t *room_for(struct nj_link *link, enum nj_hold_kind kind, size_t le
     return at;
 }
 
+/* PUBACK and PUBREC have no code for a message that is too large (MQTT5 3.4.2.1, 3.5.2.1); what
+ * they have says that a limit was exceeded. */
+static uint8_t code_of(uint8_t reason)
+{
+    return reason == NJ_RC_PACKET_TOO_LARGE ? NJ_RC_QUOTA_EXCEEDED : reason;
+}
+
 /* With a text, where one is to be said and the peer takes a packet of that size. */
 static void send_refusal(struct nj_link *link, enum nj_hold_kind kind, uint16_t packet_id,
                          uint8_t reason)
@@ -52,7 +59,7 @@ static void send_refusal(struct nj_link *link, enum nj_hold_kind kind, uint16_t 
     char buf[NJ_EXPLAIN_MAX];
     uint8_t props[NJ_EXPLAIN_MAX + 3];
     uint32_t limit = reason == NJ_RC_PACKET_TOO_LARGE ? link->shard->limits->max_payload : 0;
-    struct nj_mqtt_ack ack = {.packet_id = packet_id, .code = reason};
+    struct nj_mqtt_ack ack = {.packet_id = packet_id, .code = code_of(reason)};
     struct nj_bytes text = nj_explain(link, (enum nj_mqtt_reason)reason, limit, buf);
     if (text.len) {
         uint8_t *end = nj_mqtt_prop_put_bytes(props, NJ_PROP_REASON_STRING, text);

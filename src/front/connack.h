@@ -10,6 +10,8 @@ struct nj_login;
 
 /* Response information and the assigned client id are the largest parts. */
 #define NJ_CONNACK_MAX 1024
+/* An assigned client id of this length always has room in it. */
+#define NJ_ASSIGNED_ID_MAX 512
 
 /* For a connection whose session is attached. Returns the packet's length. Response information is
  * left out where the client may not use it, or takes no packet that large. */

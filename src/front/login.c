@@ -135,7 +135,8 @@ static void accept(struct nj_conn *conn, struct nj_bytes user, uint64_t credenti
     struct nj_login *login = conn->login;
     struct nj_worker *worker = conn->worker;
     if (conn->listener->settings->use_username_as_clientid) {
-        if (!user.len || !set_client_id(login, user)) {
+        bool is_untold = login->is_id_assigned && user.len > NJ_ASSIGNED_ID_MAX;
+        if (!user.len || is_untold || !set_client_id(login, user)) {
             nj_goodbye_refuse(conn, NJ_RC_CLIENTID_NOT_VALID, "no user name to use as client id");
             return;
         }

@@ -57,16 +57,6 @@ static bool check_id(struct nj_conn *conn, const struct nj_mqtt_connect *packet,
 {
     const struct nj_limits *limits = conn->link.shard->limits;
     struct nj_bytes id = packet->client_id;
-    if (id.len == 0) {
-        bool may_be_empty = nj_settings_zero_length_clientid(settings, conn->listener->index) &&
-                            (packet->version == NJ_MQTT_5 ||
-                             (packet->version == NJ_MQTT_311 && packet->is_clean_start));
-        if (conn->listener->settings->use_username_as_clientid) {
-            return true; /* it will have one */
-        }
-        return may_be_empty ? assign_id(conn, settings)
-                            : refuse(conn, NJ_RC_CLIENTID_NOT_VALID, "identifier rejected");
-    }
     if (nj_mqtt_utf8_has_control(id) || nj_mqtt_utf8_has_control(packet->username)) {
         if (!limits->refuses_control_chars) {
             nj_conn_close(conn, NJ_RC_SUCCESS, "malformed packet");
@@ -74,6 +64,18 @@ static bool check_id(struct nj_conn *conn, const struct nj_mqtt_connect *packet,
         }
         return refuse(conn, NJ_RC_CLIENTID_NOT_VALID,
                       "control character in client id or user name");
+    }
+    if (id.len == 0) {
+        /* MQTT3 3.1.3-8; MQTT 3.1 knows no empty one. */
+        bool is_lawful = packet->version == NJ_MQTT_5 ||
+                         (packet->version == NJ_MQTT_311 && packet->is_clean_start);
+        if (is_lawful && conn->listener->settings->use_username_as_clientid) {
+            conn->login->is_id_assigned = true; /* it will have one */
+            return true;
+        }
+        return is_lawful && nj_settings_zero_length_clientid(settings, conn->listener->index)
+                   ? assign_id(conn, settings)
+                   : refuse(conn, NJ_RC_CLIENTID_NOT_VALID, "identifier rejected");
     }
     if (settings->clientid_prefixes &&
         !nj_bytes_starts_with(id, nj_bytes_of(settings->clientid_prefixes))) {

@@ -531,6 +531,24 @@ def test_use_username_as_clientid(broker, version):
     assert try_login(one, version) != 0
 
 
+@pytest.mark.needs("nightjar")
+def test_use_username_as_clientid_when_the_client_gave_none(broker):
+    """MQTT5 3.2.2-16: it is told its id. MQTT3 3.1.3-8: with a stored session it has to have one."""
+    long = "u" * 600
+    one = broker(GUARD + "use_username_as_clientid true\n",
+                 files={"pw": passwords.file_text({"a": "a", long: "a"}), "acl": ALL})
+    conn = one.conn(V5)
+    connack = conn.connect("", username="a", password="a")
+    assert connack.prop("assigned_client_identifier") == "a"
+    assert one.conn(V5).connect("given", username="a", password="a").prop(
+        "assigned_client_identifier") is None
+    one.conn(V5).connect("", username=long, password="a", reason=0x85)
+    one.conn(V5).connect("given", username=long, password="a")
+    one.conn(V311).connect("", username="a", password="a")
+    one.conn(V311).connect("", username="a", password="a", clean=False, reason=2)
+    one.conn(V31).connect("", username="a", password="a", reason=2)
+
+
 @pytest.mark.needs("nightjar", "native")
 def test_L071_a_client_cannot_choose_what_it_belongs_to(broker):
     """Names that it sends beside its user name are only text."""
