@@ -250,6 +250,34 @@ static bool is_long(const struct nj_lmdb_owner *owner, const struct nj_lmdb_tail
            tail->count >= (owner->is_away ? PAGE_ROWS : TAIL_MAX + PAGE_ROWS);
 }
 
+/* Pages of an owner must not overlap, or rows would not be found in them: what comes late, with a
+ * sequence below those of a page, stays in the tail. Sets *first to how much of the tail that is.
+ */
+static enum nj_err pass_over_late(struct nj_lmdb *db, uint64_t owner,
+                                  const struct nj_lmdb_tail *tail, uint32_t *first)
+{
+    struct nj_record_row rows[NJ_RECORD_PAGE_ROWS];
+    struct nj_record_key end = nj_record_key_pair(owner, UINT64_MAX);
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    uint32_t count = 0;
+    *first = 0;
+    int rc = mdb_cursor_open(db->batch.txn, db->env.dbi[NJ_LMDB_PAGE], &cursor);
+    if (rc != MDB_SUCCESS) {
+        return nj_lmdb_error(rc);
+    }
+    rc = nj_lmdb_page_seek(cursor, &end, &key, &value);
+    if (rc == MDB_SUCCESS &&
+        nj_record_get_page(nj_lmdb_bytes(key), nj_lmdb_bytes(value), rows, &count) == NJ_OK) {
+        while (*first < tail->count && tail->seqs[tail->head + *first] < rows[count - 1].seq) {
+            ++*first;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? NJ_OK : nj_lmdb_error(rc);
+}
+
 static enum nj_err make_pages(struct nj_lmdb *db, bool *more)
 {
     uint32_t made = 0;
@@ -258,7 +286,14 @@ static enum nj_err make_pages(struct nj_lmdb *db, bool *more)
         const struct nj_lmdb_owner *owner = nj_lmdb_index_find(&db->index, number);
         const struct nj_lmdb_tail *tail = nj_lmdb_index_tail(&db->index, owner);
         uint32_t keep = owner && owner->is_away ? 0 : TAIL_MAX;
-        for (uint32_t at = 0; is_long(owner, tail) && at + PAGE_ROWS + keep <= tail->count;
+        uint32_t first = 0;
+        if (is_long(owner, tail)) {
+            enum nj_err err = pass_over_late(db, number, tail, &first);
+            if (err != NJ_OK) {
+                return err;
+            }
+        }
+        for (uint32_t at = first; is_long(owner, tail) && at + PAGE_ROWS + keep <= tail->count;
              at += PAGE_ROWS) {
             if (made++ == PAGES_PER_TURN) {
                 *more = true;

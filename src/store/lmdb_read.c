@@ -1,7 +1,7 @@
 /* The reader thread: gives a session back its rows, in order, some at a time. See lmdb_priv.h.
  *
- *   pages of the owner (first sequence ≤ from … end)  ─► rows    then    tail (from the job) ─►
- * rows
+ *   pages of the owner (first sequence ≤ from … end)  ─┬─► rows, by sequence
+ *   tail (from the job)                               ─┘
  *
  * The tail was copied when the read's turn came, and the transaction here is newer: a row of it
  * that became part of a page meanwhile is found there, one that is gone is passed over. */
@@ -22,6 +22,7 @@ struct gather {
     uint32_t queued; /* count towards the limits */
     uint64_t bytes;
     uint64_t last_seq;
+    uint32_t tail_at; /* the job's tail is added up to here */
     bool is_full;
     bool is_last_try; /* passes over what is removed meanwhile */
 };
@@ -197,6 +198,39 @@ static enum nj_err add_row(struct gather *gather, const struct nj_record_row *re
     return NJ_OK;
 }
 
+static enum nj_err add_from_tail(struct gather *gather, uint64_t seq)
+{
+    struct nj_record_key key = nj_record_key_u64(seq);
+    struct nj_record_row row;
+    MDB_val k = nj_lmdb_key(&key);
+    MDB_val value;
+    enum nj_err err =
+        nj_lmdb_error(mdb_get(gather->txn, gather->db->env.dbi[NJ_LMDB_ROW], &k, &value));
+    if (err == NJ_OK) {
+        err = nj_record_get_row(nj_lmdb_bytes(k), nj_lmdb_bytes(value), &row);
+    }
+    if (err == NJ_EMALFORMED) {
+        note_damage(gather, "row of a queue");
+        return NJ_OK;
+    }
+    if (err != NJ_OK) {
+        return err == NJ_ENOENT ? NJ_OK : err; /* in a page, or gone */
+    }
+    return row.owner == gather->job->read.owner ? add_row(gather, &row) : NJ_OK;
+}
+
+/* What comes before `seq`. Mostly the tail is behind all pages. */
+static enum nj_err add_tail(struct gather *gather, uint64_t seq)
+{
+    const struct nj_lmdb_job *job = gather->job;
+    enum nj_err err = NJ_OK;
+    while (err == NJ_OK && !gather->is_full && gather->tail_at < job->tail_count &&
+           job->tail[gather->tail_at] < seq) {
+        err = add_from_tail(gather, job->tail[gather->tail_at++]);
+    }
+    return err;
+}
+
 static enum nj_err add_page(struct gather *gather, MDB_val key, MDB_val value)
 {
     struct nj_record_row rows[NJ_RECORD_PAGE_ROWS];
@@ -207,7 +241,10 @@ static enum nj_err add_page(struct gather *gather, MDB_val key, MDB_val value)
         return NJ_OK;
     }
     for (uint32_t i = 0; i < count && err == NJ_OK && !gather->is_full; i++) {
-        err = add_row(gather, &rows[i]);
+        err = add_tail(gather, rows[i].seq);
+        if (err == NJ_OK && !gather->is_full) {
+            err = add_row(gather, &rows[i]);
+        }
     }
     return err;
 }
@@ -236,31 +273,6 @@ static enum nj_err add_pages(struct gather *gather)
     }
     mdb_cursor_close(cursor);
     return err == NJ_OK && rc != MDB_NOTFOUND ? nj_lmdb_error(rc) : err;
-}
-
-static enum nj_err add_tail(struct gather *gather)
-{
-    const struct nj_lmdb_job *job = gather->job;
-    for (uint32_t i = 0; i < job->tail_count && !gather->is_full; i++) {
-        struct nj_record_key key = nj_record_key_u64(job->tail[i]);
-        struct nj_record_row row;
-        MDB_val k = nj_lmdb_key(&key);
-        MDB_val value;
-        enum nj_err err =
-            nj_lmdb_error(mdb_get(gather->txn, gather->db->env.dbi[NJ_LMDB_ROW], &k, &value));
-        if (err == NJ_OK) {
-            err = nj_record_get_row(nj_lmdb_bytes(k), nj_lmdb_bytes(value), &row);
-        }
-        if (err == NJ_EMALFORMED) {
-            note_damage(gather, "row of a queue");
-        } else if (err == NJ_OK && row.owner == job->read.owner) {
-            err = add_row(gather, &row);
-        }
-        if (err != NJ_OK && err != NJ_ENOENT && err != NJ_EMALFORMED) {
-            return err;
-        }
-    }
-    return NJ_OK;
 }
 
 static enum nj_err add_one_incoming(struct gather *gather, const struct nj_record_key *key,
@@ -328,7 +340,7 @@ static enum nj_err gather_all(struct gather *gather)
     if (err == NJ_OK) {
         err = add_pages(gather);
     }
-    return err == NJ_OK ? add_tail(gather) : err;
+    return err == NJ_OK ? add_tail(gather, UINT64_MAX) : err;
 }
 
 /* ---- the thread */

@@ -116,6 +116,32 @@ static void delete_session(struct model *model, struct model_group *group, uint3
     model->row_count = kept;
 }
 
+/* Mostly the next one. Now and then one stays back and is used later: sequences are given in the
+ * order of arrival, and nobody promises that groups come in the same. */
+static uint64_t take_seq(struct model *model)
+{
+    uint64_t late = model->late_seq;
+    if (late && model_random(model, 100) == 0) {
+        model->late_seq = 0;
+        return late;
+    }
+    if (!late && model_random(model, 10) == 0) {
+        model->late_seq = model->next_seq++;
+    }
+    return model->next_seq++;
+}
+
+static struct model_row *add_row(struct model *model, uint64_t seq)
+{
+    uint32_t at = model->row_count++;
+    while (at > 0 && model->rows[at - 1].seq > seq) {
+        model->rows[at] = model->rows[at - 1];
+        at--;
+    }
+    model->rows[at] = (struct model_row){.seq = seq};
+    return &model->rows[at];
+}
+
 /* One message for several sessions. */
 static void append_rows(struct model *model, struct model_group *group, uint32_t first)
 {
@@ -128,9 +154,10 @@ static void append_rows(struct model *model, struct model_group *group, uint32_t
         if (!model->owners[at].exists || model->row_count == MODEL_ROWS) {
             continue;
         }
-        struct model_row *row = &model->rows[model->row_count++];
-        *row =
-            (struct model_row){.seq = model->next_seq++, .owner = at, .stamp = stamp, .len = len};
+        struct model_row *row = add_row(model, take_seq(model));
+        row->owner = at;
+        row->stamp = stamp;
+        row->len = len;
         struct nj_store_op *op = next_op(group, NJ_STORE_QUEUE_APPEND, model->owners[at].number);
         op->seq = row->seq;
         op->message = message;

@@ -40,6 +40,7 @@ struct model {
     uint32_t retained[MODEL_TOPICS]; /* stamp; 0 = none */
     uint32_t retained_len[MODEL_TOPICS];
     uint64_t next_seq;
+    uint64_t late_seq; /* given and not used yet; 0 = none */
     uint64_t next_owner;
     uint32_t next_stamp;
     uint64_t random;

@@ -361,6 +361,56 @@ static void makes_pages_of_a_long_queue_and_drains_it_in_order(void **state)
     nj_store_rows_free(rows);
 }
 
+static uint64_t pages_on_disk(struct rig *rig)
+{
+    struct nj_lmdb_env *env = &((struct nj_lmdb *)rig->store)->env;
+    MDB_txn *txn;
+    MDB_stat stat = {0};
+    assert_int_equal(mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn), MDB_SUCCESS);
+    assert_int_equal(mdb_stat(txn, env->dbi[NJ_LMDB_PAGE], &stat), MDB_SUCCESS);
+    mdb_txn_abort(txn);
+    return stat.ms_entries;
+}
+
+static void append_until(struct rig *rig, uint64_t from, uint64_t to, struct nj_message *message,
+                         uint64_t pages)
+{
+    for (uint64_t seq = from; seq <= to; seq++) {
+        assert_int_equal(append(rig, 1, seq, 0, message), NJ_OK);
+    }
+    while (pages_on_disk(rig) < pages) {
+        (void)usleep(1000);
+    }
+}
+
+/* Sequences rise, but another lane's group may come late. */
+static void finds_and_orders_rows_that_come_late(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(rig_open(rig), NJ_OK);
+    assert_int_equal(save(rig, 1, 1), NJ_OK);
+    struct nj_message *message = rig_message("t", 20, 0);
+    append_until(rig, 11, 74, message, 1);
+    const struct nj_store_op late = {
+        .kind = NJ_STORE_QUEUE_APPEND, .owner = 1, .seq = 5, .qos = 1, .message = message};
+    assert_int_equal(rig_wait(rig, 1, rig_submit(rig, 1, &late, 1, NULL)), NJ_OK);
+    append_until(rig, 75, 201, message, 2);
+    for (int round = 0; round < 2; round++) {
+        struct nj_store_rows *rows = read_from(rig, 1, 0, 1000, false);
+        assert_int_equal(rows->count, round ? 2 : 192);
+        assert_int_equal(rows->row[0].seq, 5);
+        for (uint32_t i = 1; i < rows->count; i++) {
+            assert_true(rows->row[i].seq > rows->row[i - 1].seq);
+        }
+        assert_int_equal(rows->row[rows->count - 1].seq, round ? 20 : 201);
+        nj_store_rows_free(rows);
+        for (uint64_t seq = 11; !round && seq <= 201; seq++) {
+            assert_true(seq == 20 || row_op(rig, NJ_STORE_QUEUE_REMOVE, 1, seq, 0) == NJ_OK);
+        }
+    }
+    nj_message_unref(message);
+}
+
 static void removes_rows_whose_time_has_come_and_says_so(void **state)
 {
     struct rig *rig = *state;
@@ -623,6 +673,7 @@ int main(void)
         TEST(keeps_retained_messages_and_their_deadlines),
         TEST(gives_rows_back_in_order_with_their_states),
         TEST(makes_pages_of_a_long_queue_and_drains_it_in_order),
+        TEST(finds_and_orders_rows_that_come_late),
         TEST(removes_rows_whose_time_has_come_and_says_so),
         TEST(f012_commits_joint_groups_together_or_not_at_all),
         TEST(tells_early_by_interval_and_writes_in_time),
