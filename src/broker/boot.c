@@ -8,6 +8,7 @@
 #include "broker/commit.h"
 #include "broker/filters.h"
 #include "broker/origin.h"
+#include "broker/publish.h"
 #include "broker/retain.h"
 #include "broker/session.h"
 #include "broker/shard.h"
@@ -28,6 +29,12 @@ struct boot {
     uint64_t now_ms; /* monotonic */
     uint64_t wall_ms;
     struct nj_session *last; /* records of one session mostly follow each other */
+    /* Format 1 of the store named listeners by their places. They are to be stored under their
+     * names before they can change places: */
+    bool has_places; /* sessions */
+    struct nj_retained *placed;
+    uint32_t placed_count;
+    uint32_t placed_cap;
 };
 
 /* A moment of the wall clock on the monotonic one; what is past is now. */
@@ -103,6 +110,7 @@ static enum nj_err on_session(void *arg, const struct nj_store_session *record,
         return NJ_ENOMEM;
     }
     end_older(boot, session, record->owner);
+    boot->has_places |= session->origin->scope_id != record->origin.scope;
     session->expiry_s = record->expiry_s;
     session->is_stored = record->expiry_s > 0;
     session->has_record = true;
@@ -182,6 +190,23 @@ static enum nj_err on_will(void *arg, uint64_t owner, struct nj_message *message
 
 /* ---- retained */
 
+static enum nj_err note_placed(struct boot *boot, struct nj_message *message,
+                               struct nj_origin *origin)
+{
+    if (boot->placed_count == boot->placed_cap) {
+        uint32_t cap = boot->placed_cap ? boot->placed_cap * 2 : 64;
+        struct nj_retained *grown = nj_try_realloc(boot->placed, cap * sizeof(*grown));
+        if (!grown) {
+            return NJ_ENOMEM;
+        }
+        boot->placed = grown;
+        boot->placed_cap = cap;
+    }
+    boot->placed[boot->placed_count++] =
+        (struct nj_retained){.message = nj_message_ref(message), .origin = nj_origin_ref(origin)};
+    return NJ_OK;
+}
+
 static enum nj_err on_retained(void *arg, struct nj_message *message,
                                const struct nj_store_origin *record)
 {
@@ -194,9 +219,10 @@ static enum nj_err on_retained(void *arg, struct nj_message *message,
         }
     }
     enum nj_err err = nj_retain_put(boot->core->retain, message, origin);
-    if (origin) {
-        nj_origin_unref(origin);
+    if (err == NJ_OK && origin && origin->scope_id != record->scope) {
+        err = note_placed(boot, message, origin);
     }
+    nj_origin_unref(origin);
     boot->booted->retained++;
     return err;
 }
@@ -218,13 +244,30 @@ static void run_records(struct nj_core *core)
     }
 }
 
+static void record_placed(struct boot *boot, struct nj_shard *shard)
+{
+    for (uint32_t i = 0; i < boot->placed_count; i++) {
+        enum nj_err err;
+        nj_shard_retain_store(shard, boot->placed[i].message, boot->placed[i].origin);
+        (void)nj_shard_commit(shard, &err);
+    }
+}
+
+static void forget_placed(struct boot *boot)
+{
+    while (boot->placed_count) {
+        nj_retained_unref(&boot->placed[--boot->placed_count]);
+    }
+    nj_free(boot->placed);
+}
+
 /* Those that lost their connection just now are recorded as away since now, so that deadlines hold
  * over the next start, too. What the store refuses begins anew then. */
 static void record_lost(const struct boot *boot, struct nj_shard *shard)
 {
     for (uint64_t i = 0; shard->table && i <= shard->table_mask; i++) {
         for (struct nj_session *session = shard->table[i]; session; session = session->hash_next) {
-            if (session->away_wall_ms == boot->wall_ms) {
+            if (boot->has_places || session->away_wall_ms == boot->wall_ms) {
                 enum nj_err err;
                 nj_session_save(session);
                 (void)nj_shard_commit(shard, &err);
@@ -258,10 +301,12 @@ enum nj_err nj_core_boot(struct nj_core *core, uint64_t now_ms, struct nj_booted
         run_records(core);
         atomic_store(&core->next_session_id, highest.owner);
         atomic_store(&core->next_seq, highest.seq);
+        record_placed(&boot, core->shards[0]);
         for (unsigned i = 0; i < core->shard_count; i++) {
             record_lost(&boot, core->shards[i]);
         }
     }
+    forget_placed(&boot);
     nj_qsbr_offline(core->qsbr, core->shard_count);
     return err;
 }

@@ -98,7 +98,7 @@ bool nj_shard_retain_clear(struct nj_shard *shard, struct nj_bytes topic)
     return true;
 }
 
-static void store_retained(struct nj_shard *shard, struct nj_message *message,
+void nj_shard_retain_store(struct nj_shard *shard, struct nj_message *message,
                            struct nj_origin *origin)
 {
     struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_SET, 0);
@@ -140,7 +140,7 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
         NJ_STAT_ADD(shard, dropped_memory, 1);
         shard->is_group_broken |= publication->view.qos > 0; /* the publisher learns of it */
     } else {
-        store_retained(shard, message, origin);
+        nj_shard_retain_store(shard, message, origin);
         publication->retain_clock = nj_retain_clock(shard->core->retain);
     }
     if (message && message != publication->kept) {

@@ -10,6 +10,7 @@
 #include "broker/deliver.h"
 #include "mqtt/types.h"
 
+struct nj_origin;
 struct nj_session;
 
 /* A decoded PUBLISH; views into the read buffer. */
@@ -28,9 +29,8 @@ struct nj_publish_in {
 };
 
 /* Whether the packet has to be left for later: too much waits for the store already, of this client
- * or of all, or the store
- * takes no more and the client's version knows no answer that says so. It is called again when that
- * has changed (nj_link_ops.read_on). */
+ * or of all, or the store takes no more and the client's version knows no answer that says so. It
+ * is called again when that has changed (nj_link_ops.read_on). */
 bool nj_session_must_wait(struct nj_session *session, const struct nj_publish_in *in);
 /* NJ_OK, or an error with *reason: the connection has to be closed with it. */
 enum nj_err nj_session_publish(struct nj_session *session, const struct nj_publish_in *in,
@@ -56,6 +56,9 @@ enum nj_err nj_shard_mounted(struct nj_shard *shard, struct nj_bytes mount_point
 /* Takes the retained message of a topic away, in the store, too (the group is still open). False
  * when there is none. */
 bool nj_shard_retain_clear(struct nj_shard *shard, struct nj_bytes topic);
+/* The operation that keeps a retained message, in the open group; `origin` NULL = the broker. */
+void nj_shard_retain_store(struct nj_shard *shard, struct nj_message *message,
+                           struct nj_origin *origin);
 /* Requests to the broker: never routed, retained or stored. */
 bool nj_publish_is_request(struct nj_bytes topic);
 /* The broker's own publication ($SYS), or a retained message set by it. */

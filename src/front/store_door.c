@@ -75,6 +75,20 @@ static char *store_path(const struct nj_settings *settings)
     return path;
 }
 
+/* What is wrong, the store has said. */
+static const char *advice(enum nj_err err)
+{
+    switch (err) {
+    case NJ_EBUSY:
+        return "Stop the other broker, or set persistence_location to another directory";
+    case NJ_ENOTSUP:
+        return "Nothing in it was changed";
+    default:
+        return "Set persistence_location to a directory that this account can write to, or "
+               "persistence false to keep nothing over a restart";
+    }
+}
+
 static enum nj_err open_durable(struct nj_front *front, const struct nj_settings *settings,
                                 const struct nj_store_events *events)
 {
@@ -95,10 +109,7 @@ static enum nj_err open_durable(struct nj_front *front, const struct nj_settings
     };
     enum nj_err err = nj_store_lmdb_open(front->worker_count, &options, events, &front->core.store);
     if (err != NJ_OK) {
-        nj_log(NJ_LOG_ERROR,
-               "Error: Unable to open the store %s. Set persistence_location to a directory that "
-               "this account can write to, or persistence false to keep nothing over a restart.",
-               path);
+        nj_log(NJ_LOG_ERROR, "Error: Unable to open the store %s. %s.", path, advice(err));
     } else {
         nj_log(NJ_LOG_INFO, "Keeping state in %s.", path);
     }

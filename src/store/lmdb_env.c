@@ -237,10 +237,26 @@ static enum nj_err write_format(struct nj_lmdb_env *env, MDB_txn *txn)
 static enum nj_err (*const upgrades[FORMAT])(struct nj_lmdb_env *env, MDB_txn *txn) = {
     [0] = write_format,
     /* Owners named the listener's place in the configuration, now what it is called. The old places
-     * are understood (nj_policy_scope_of) and replaced when a session is saved; a program that
+     * are understood (nj_policy_scope_of) and replaced at the start (broker/boot.c); a program that
      * takes names for places must not open this. */
     [1] = write_format,
 };
+
+bool nj_lmdb_is_newer_format(struct nj_bytes key, struct nj_bytes value, uint64_t *format)
+{
+    return nj_bytes_equal(key, NJ_BYTES_LIT("format")) &&
+           nj_record_get_number(NJ_TABLE_META, key, value, format) == NJ_OK && *format > FORMAT;
+}
+
+enum nj_err nj_lmdb_refuse_format(const struct nj_lmdb_env *env, uint64_t format)
+{
+    nj_log(NJ_LOG_ERROR,
+           "Error: the store %s has format %" PRIu64 "; this program writes format %d. %s.",
+           env->path, format, FORMAT,
+           format > FORMAT ? "Use the program that wrote it, or another directory"
+                           : "Start the broker once to bring it up to date");
+    return NJ_ENOTSUP;
+}
 
 static enum nj_err check_format(struct nj_lmdb_env *env, bool may_upgrade)
 {
@@ -252,12 +268,7 @@ static enum nj_err check_format(struct nj_lmdb_env *env, bool may_upgrade)
     }
     enum nj_err err = read_format(env, txn, &format);
     if (err == NJ_OK && (format > FORMAT || (format < FORMAT && !may_upgrade))) {
-        nj_log(NJ_LOG_ERROR,
-               "Error: the store %s has format %" PRIu64 "; this program writes format %d. %s.",
-               env->path, format, FORMAT,
-               format > FORMAT ? "Use the program that wrote it, or another directory"
-                               : "Start the broker once to bring it up to date");
-        err = NJ_ENOTSUP;
+        err = nj_lmdb_refuse_format(env, format);
     }
     for (uint64_t from = format; err == NJ_OK && from < FORMAT; from++) {
         err = upgrades[from](env, txn);

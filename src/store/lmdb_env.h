@@ -56,6 +56,10 @@ enum nj_err nj_lmdb_env_open(struct nj_lmdb_env *env, const char *path, uint64_t
 /* Beside a running broker, or without one; makes and changes nothing. Logs. */
 enum nj_err nj_lmdb_env_open_readonly(struct nj_lmdb_env *env, const char *path) NJ_NODISCARD;
 void nj_lmdb_env_close(struct nj_lmdb_env *env);
+/* Whether a record of the meta table says that a newer program wrote the database. */
+bool nj_lmdb_is_newer_format(struct nj_bytes key, struct nj_bytes value, uint64_t *format);
+/* Says what can be done about a format that is not the program's. NJ_ENOTSUP. */
+enum nj_err nj_lmdb_refuse_format(const struct nj_lmdb_env *env, uint64_t format) NJ_NODISCARD;
 /* What an LMDB return code means to the broker. */
 enum nj_err nj_lmdb_error(int code);
 

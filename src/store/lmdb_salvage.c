@@ -29,6 +29,7 @@ struct salvage {
     uint64_t bytes; /* in the transaction */
     uint64_t taken;
     uint64_t refused;
+    uint64_t format; /* with NJ_ENOTSUP: which one it has */
     enum nj_err err;
 };
 
@@ -77,6 +78,10 @@ static void take(void *arg, struct nj_bytes name, struct nj_bytes key, struct nj
         return;
     }
     if (salvage->err != NJ_OK) {
+        return;
+    }
+    if (table == NJ_LMDB_META && nj_lmdb_is_newer_format(key, value, &salvage->format)) {
+        salvage->err = NJ_ENOTSUP;
         return;
     }
     if (!salvage->txn) {
@@ -193,6 +198,9 @@ enum nj_err nj_lmdb_salvage(struct nj_lmdb_env *env, enum nj_err (*open)(struct 
         err = put_in_place(env);
     }
     remove_rest(env);
+    if (err == NJ_ENOTSUP && salvage.format) {
+        return nj_lmdb_refuse_format(env, salvage.format);
+    }
     if (err != NJ_OK) {
         nj_log(NJ_LOG_ERROR,
                "Error: what is sound of the damaged store %s cannot be taken over: %s.", env->path,
