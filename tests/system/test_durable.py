@@ -421,6 +421,28 @@ def test_a_session_of_a_listener_that_is_gone_blocks_nobody_and_goes_to_nobody(b
     assert fresh.reason == 0 and not fresh.session_present
 
 
+@pytest.mark.needs("native")
+def test_a_listener_that_moves_takes_nothing_with_it(broker, crash):
+    """What its users retained is not served without it, and again when it is back."""
+    one = broker(sites("ab"), listener=False, anonymous=False,
+                 files={"a": passwords.file_text({"alice": "a"}),
+                        "b": passwords.file_text({"alice": "b"})})
+    sender = stored(one, "dev", port="port2", username="alice", password=b"b")
+    sender.publish("r", b"x", 1, retain=True)
+    moved = sites("a") + SITES["b"].replace("{port2}", "{port3}")
+    crash(one, moved)
+    assert not ask(one, "port3", "b").session_present
+    for settings, is_served in ((moved, False), (sites("ab"), True)):
+        one.stop()
+        one.write_config(settings)
+        one.start()
+        reader = one.client("reader", username="alice", password=b"a")
+        reader.send(mw.subscribe(1, "r"), mw.pingreq())
+        seen = [p.name for p in reader.drain(lambda p: p.name == "PINGRESP")]
+        assert ("PUBLISH" in seen) == is_served
+        reader.close()
+
+
 def test_a_user_is_the_same_on_every_listener_that_shares_its_settings(broker, crash):
     """Without per_listener_settings; the second listener was taken for another owner's."""
     one = broker(STORE + "listener {port2} 127.0.0.1\nallow_anonymous false\n"
