@@ -289,9 +289,11 @@ def test_L022_sys_is_read_with_a_right_of_its_own(shared_broker, mode, version):
     one = acl_broker(shared_broker, "user a\ntopic readwrite #\nuser b\ntopic read $SYS/#\n",
                      mode)
     a, b = login(one, "a", version), login(one, "b", version)
-    b.send(mw.subscribe(1, "$SYS/broker/version", version))
-    assert b.expect("SUBACK").reasons == [0]
-    b.expect("PUBLISH", topic="$SYS/broker/version", retain=True)
+    # A broker that has just started says its version a little later: then it comes live first.
+    for is_retained in ((True, False), (True,)):
+        b.send(mw.subscribe(1, "$SYS/broker/version", version))
+        assert b.expect("SUBACK").reasons == [0]
+        assert b.expect("PUBLISH", topic="$SYS/broker/version").retain in is_retained
     a.send(mw.subscribe(1, "$SYS/broker/version", version))
     answer = a.expect("SUBACK")
     assert mode == "compat" or answer.reasons == [DENIED[version]]

@@ -82,8 +82,11 @@ def test_a_clean_start_and_an_ended_session_stay_gone(broker, crash):
     one.client("a", clean=True).close()
     stored(one, "b").disconnect(0, {"session_expiry_interval": 0})
     one.client("c", clean=False, properties={"session_expiry_interval": 0}).subscribe("t")
-    # DISCONNECT has no answer; what is answered later is durable later.
-    one.client("pub").publish("r", b"x", 1, packet_id=1, retain=True)
+    # DISCONNECT has no answer. What its client is told later is durable later; what another one is
+    # told is not, for it may live on another worker.
+    again = one.client("b", clean=False, properties={"session_expiry_interval": 0},
+                       session_present=False)
+    again.publish("r", b"x", 1, packet_id=1, retain=True)
     crash(one)
     for client_id in "abc":
         stored(one, client_id, session_present=False)
@@ -317,10 +320,12 @@ def test_who_did_not_ask_for_a_store_runs_where_none_can_be_written(broker):
 
 def test_B281_a_second_broker_on_the_same_store_is_refused(broker):
     one = broker(STORE)
+    conn = one.client("c")  # it listens before it has its store, so that ports fail first
     two = broker(STORE.replace("{dir}", str(one.dir)), start=False)
     status, log = two.run()
-    assert status == 1 and "persistence_location" in log
-    one.client("c").quiet()
+    assert status == 1 and f"in use by process {one.pid}" in log
+    assert "Stop the other broker, or set persistence_location" in log
+    conn.quiet()
 
 
 def test_persistence_file_names_the_store(broker):
