@@ -218,7 +218,7 @@ static enum nj_err on_retained(void *arg, struct nj_message *message,
             return NJ_ENOMEM;
         }
     }
-    enum nj_err err = nj_retain_put(boot->core->retain, message, origin);
+    enum nj_err err = nj_retain_put(boot->core->retain, message, origin, NULL);
     if (err == NJ_OK && origin && origin->scope_id != record->scope) {
         err = note_placed(boot, message, origin);
     }

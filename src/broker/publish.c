@@ -123,7 +123,7 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
     struct nj_bytes topic = publication->view.topic;
     if (publication->view.payload.len == 0) {
         (void)nj_shard_retain_clear(shard, topic);
-        publication->retain_clock = nj_retain_clock(shard->core->retain);
+        publication->retain_clock = (uint32_t)nj_retain_clock(shard->core->retain);
         return;
     }
     struct nj_message_view view = publication->view;
@@ -136,12 +136,13 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
         message = view.expires_ms == publication->view.expires_ms ? nj_publication_keep(publication)
                                                                   : nj_message_new(&view);
     }
-    if (!message || nj_retain_put(shard->core->retain, message, origin) != NJ_OK) {
+    uint64_t clock;
+    if (!message || nj_retain_put(shard->core->retain, message, origin, &clock) != NJ_OK) {
         NJ_STAT_ADD(shard, dropped_memory, 1);
         shard->is_group_broken |= publication->view.qos > 0; /* the publisher learns of it */
     } else {
         nj_shard_retain_store(shard, message, origin);
-        publication->retain_clock = nj_retain_clock(shard->core->retain);
+        publication->retain_clock = (uint32_t)clock;
     }
     if (message && message != publication->kept) {
         /* It is what the index holds; the group refers to it until it is committed. */

@@ -17,12 +17,13 @@
 struct kept {
     struct nj_retained retained; /* first */
     struct nj_btimer expiry;     /* set when the message expires; writers only */
+    uint64_t clock;              /* when it came */
 };
 
 struct nj_retain {
     struct nj_qsbr *domain;
     _Atomic int64_t count;
-    _Atomic uint32_t clock;
+    _Atomic uint64_t clock;
     _Atomic uint64_t next_due_ms;
     pthread_mutex_t lock; /* guards writing the tree, and what follows */
     struct nj_tree *tree; /* values: struct kept */
@@ -80,19 +81,22 @@ static void change_expiry(struct nj_retain *retain, struct kept *old, struct kep
     note_next_due(retain);
 }
 
-uint32_t nj_retain_clock(const struct nj_retain *retain)
+/* Whoever subscribes writes the index of interest and reads this; whoever retains writes this and
+ * reads that. One of them has to see the other, hence the order that is the same for all. */
+uint64_t nj_retain_clock(const struct nj_retain *retain)
 {
-    return atomic_load_explicit(&retain->clock, memory_order_acquire) | 1;
+    return atomic_load_explicit(&retain->clock, memory_order_seq_cst) | 1;
 }
 
-/* By two, so that it is never 0 with the lowest bit. After the change, under the lock. */
+/* By two, so that the lower half is never 0 with the lowest bit. After the change, under the lock.
+ */
 static void tick(struct nj_retain *retain)
 {
-    (void)atomic_fetch_add_explicit(&retain->clock, 2, memory_order_release);
+    (void)atomic_fetch_add_explicit(&retain->clock, 2, memory_order_seq_cst);
 }
 
 enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
-                          struct nj_origin *origin)
+                          struct nj_origin *origin, uint64_t *clock)
 {
     struct kept *fresh = nj_try_zalloc(sizeof(*fresh));
     if (!fresh) {
@@ -107,6 +111,10 @@ enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
     }
     fresh->retained.message = nj_message_ref(message);
     fresh->retained.origin = origin ? nj_origin_ref(origin) : NULL;
+    fresh->clock = nj_retain_clock(retain) + 2; /* which the tick will make it */
+    if (clock) {
+        *clock = fresh->clock;
+    }
     struct kept *old = atomic_exchange_explicit(&node->value, fresh, memory_order_acq_rel);
     change_expiry(retain, old, fresh);
     tick(retain);
@@ -170,13 +178,13 @@ void nj_retain_sweep(struct nj_retain *retain, uint64_t now_ms, unsigned max,
     nj_qsbr_reclaim(retain->domain);
 }
 
-enum nj_err nj_retain_match(struct nj_retain *retain, struct nj_bytes filter, uint64_t now_ms,
+enum nj_err nj_retain_match(struct nj_retain *retain, const struct nj_retain_query *query,
                             struct nj_tree_nodes scratch[2], struct nj_retained **out,
                             uint32_t *count)
 {
     *out = NULL;
     *count = 0;
-    enum nj_err err = nj_tree_match_filter(retain->tree, filter, &scratch[0], &scratch[1]);
+    enum nj_err err = nj_tree_match_filter(retain->tree, query->filter, &scratch[0], &scratch[1]);
     if (err != NJ_OK || scratch[1].count == 0) {
         return err;
     }
@@ -186,12 +194,13 @@ enum nj_err nj_retain_match(struct nj_retain *retain, struct nj_bytes filter, ui
     }
     uint32_t n = 0;
     for (uint32_t i = 0; i < scratch[1].count; i++) {
-        struct nj_retained *value =
+        const struct kept *kept =
             atomic_load_explicit(&scratch[1].node[i]->value, memory_order_acquire);
-        if (!value) {
+        if (!kept || kept->clock > query->clock) {
             continue;
         }
-        if (value->message->expires_ms && value->message->expires_ms <= now_ms) {
+        const struct nj_retained *value = &kept->retained;
+        if (value->message->expires_ms && value->message->expires_ms <= query->now_ms) {
             continue; /* the sweep takes it */
         }
         found[n].message = nj_message_ref(value->message);

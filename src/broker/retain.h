@@ -21,9 +21,10 @@ struct nj_retain *nj_retain_new(struct nj_qsbr *domain);
 void nj_retain_free(struct nj_retain *retain);
 
 /* Takes references of its own. `origin` is who published it (NULL = the broker itself): the right
- * to publish is asked again at replay. Any thread. */
+ * to publish is asked again at replay. *clock (may be NULL): nj_retain_clock of this change. Any
+ * thread. */
 enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
-                          struct nj_origin *origin) NJ_NODISCARD;
+                          struct nj_origin *origin, uint64_t *clock) NJ_NODISCARD;
 /* True when there was one. Any thread, as all that follows. */
 bool nj_retain_clear(struct nj_retain *retain, struct nj_bytes topic);
 
@@ -31,9 +32,16 @@ struct nj_retained {
     struct nj_message *message;
     struct nj_origin *origin;
 };
-/* All messages whose topic `filter` matches, as counted references in *out (nj_free it after
- * nj_retained_unref on each). Expired ones are left out. */
-enum nj_err nj_retain_match(struct nj_retain *retain, struct nj_bytes filter, uint64_t now_ms,
+/* What is asked for: all that `filter` matches, but not what expired before `now_ms` or was
+ * retained after `clock` (UINT64_MAX: whenever it was). */
+struct nj_retain_query {
+    struct nj_bytes filter;
+    uint64_t now_ms;
+    uint64_t clock;
+};
+/* As counted references in *out (nj_free it after nj_retained_unref on each). The nodes looked at
+ * are left in `scratch`. */
+enum nj_err nj_retain_match(struct nj_retain *retain, const struct nj_retain_query *query,
                             struct nj_tree_nodes scratch[2], struct nj_retained **out,
                             uint32_t *count) NJ_NODISCARD;
 void nj_retained_unref(struct nj_retained *retained);
@@ -49,7 +57,7 @@ void nj_retain_sweep(struct nj_retain *retain, uint64_t now_ms, unsigned max,
 
 /* Rises with every change: whoever reads it and then matches sees all changes up to it. Never 0.
  * Any thread. */
-uint32_t nj_retain_clock(const struct nj_retain *retain);
+uint64_t nj_retain_clock(const struct nj_retain *retain);
 
 int64_t nj_retain_count(const struct nj_retain *retain);
 

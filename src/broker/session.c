@@ -213,6 +213,7 @@ static void queue_count_changed(struct nj_session *session)
 
 static void discard(struct nj_session *session)
 {
+    nj_replay_keep_no_more(session);
     queue_count_changed(session);
     nj_flow_free(session->flow);
     table_remove(session);
@@ -263,6 +264,7 @@ void nj_session_attach(struct nj_session *session, struct nj_link *link)
     session->connection++;
     link->session = session;
     nj_btimer_clear(&session->shard->timers, &session->timer);
+    nj_replay_keep_no_more(session);
     session->expires_ms = 0;
     NJ_STAT_ADD(session->shard, clients_connected, 1);
     nj_share_tell_state(session);
@@ -277,30 +279,6 @@ void nj_session_watch(struct nj_session *session)
     if (due != UINT64_MAX) {
         nj_btimer_set(&session->shard->timers, &session->timer, due);
     }
-}
-
-/* What was not replayed of QoS > 0 waits in the queue for the next connection. */
-static void keep_replay(struct nj_session *session)
-{
-    for (struct nj_replay *replay = session->replay; replay; replay = replay->next) {
-        for (uint32_t i = replay->at; i < replay->count; i++) {
-            if (!nj_replay_still_holds(session->shard, &replay->items[i])) {
-                continue;
-            }
-            struct nj_publication publication = {
-                .view = nj_message_view(replay->items[i].message),
-                .kept = nj_message_ref(replay->items[i].message),
-            };
-            struct nj_sub_options options = replay->options;
-            options.is_retain_as_published = true;
-            publication.view.is_retain = true;
-            session->shard->publication++;
-            (void)nj_deliver(session, &publication, &options);
-            nj_publication_fini(&publication);
-        }
-    }
-    enum nj_err err;
-    (void)nj_shard_commit(session->shard, &err);
 }
 
 void nj_session_detach(struct nj_session *session, bool with_will)
@@ -321,9 +299,7 @@ void nj_session_detach(struct nj_session *session, bool with_will)
         nj_session_end(session);
         return;
     }
-    keep_replay(session);
-    nj_replay_free(session->replay);
-    session->replay = NULL;
+    nj_replay_keep(session);
     nj_rows_leave(session);
     nj_share_tell_state(session);
     session->expires_ms = session->expiry_s == NJ_EXPIRY_NEVER

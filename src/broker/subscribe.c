@@ -13,8 +13,6 @@
 #include "broker/share.h"
 #include "mqtt/topic.h"
 
-#define LOOKS_MAX 3
-
 /* A filter taken apart, with the mount point where it belongs: inside the share. */
 struct parts {
     struct nj_bytes whole;  /* what rights are asked for and the store keeps */
@@ -100,28 +98,17 @@ static void store_subscription(struct nj_session *session, enum nj_store_op_kind
     }
 }
 
-/* The subscription is entered: what is retained from now on comes live, too. A new one is told how
- * far what was found goes, so that nothing older comes behind it (route.c). Where others retain all
- * the time that is as far as is certain. */
-static struct nj_replay *look_for_retained(struct nj_session *session, struct nj_bytes filter,
-                                           const struct nj_sub_options *options, bool is_new,
-                                           struct nj_replay *next)
+/* The subscription is entered: what is retained from now on comes live, what was retained up to now
+ * comes as such, and nothing comes both ways or neither (route.c). */
+static struct nj_replay *ask_for_retained(struct nj_session *session, struct nj_bytes filter,
+                                          const struct nj_sub_options *options, bool is_new,
+                                          struct nj_replay *next)
 {
-    const struct nj_retain *retain = session->shard->core->retain;
-    uint32_t clock = nj_retain_clock(retain);
-    struct nj_replay *replay = nj_replay_new(session, filter, options, next);
-    for (int i = 0; i < LOOKS_MAX && nj_retain_clock(retain) != clock; i++) {
-        if (replay != next) {
-            replay->next = NULL;
-            nj_replay_free(replay);
-        }
-        clock = nj_retain_clock(retain);
-        replay = nj_replay_new(session, filter, options, next);
-    }
+    uint64_t clock = nj_retain_clock(session->shard->core->retain);
     if (is_new) {
-        nj_filters_set_retain_clock(session->shard->filters, session, filter, clock);
+        nj_filters_set_retain_clock(session->shard->filters, session, filter, (uint32_t)clock);
     }
-    return replay;
+    return nj_replay_new(session, filter, options, clock, next);
 }
 
 uint8_t nj_session_subscribe(struct nj_session *session, const struct nj_subscribe_in *in,
@@ -151,7 +138,7 @@ uint8_t nj_session_subscribe(struct nj_session *session, const struct nj_subscri
         !parts.group.len && (in->retain_handling == 0 || (in->retain_handling == 1 && is_new));
     if (wants_retained) {
         /* Retained copies keep their flag, whatever retain-as-published says. */
-        *replay = look_for_retained(session, parts.filter, &options, is_new, *replay);
+        *replay = ask_for_retained(session, parts.filter, &options, is_new, *replay);
     }
     return options.qos;
 }

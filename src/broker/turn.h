@@ -43,6 +43,7 @@ struct nj_job {
 /* Of a shard. */
 struct nj_turn {
     uint32_t steps_left; /* for output */
+    uint32_t filters; /* that the connection which is read has named in this turn: front counts */
     size_t usual_memory; /* what waits to be written had when nothing was left over */
     struct nj_list jobs; /* the first one is next */
 };

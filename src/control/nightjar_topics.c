@@ -105,9 +105,10 @@ static enum nj_err find_retained(const struct nj_front *front, struct nj_bytes f
 {
     struct nj_tree_nodes scratch[2] = {{0}};
     const struct nj_core *core = &front->core;
+    const struct nj_retain_query query = {
+        .filter = filter, .now_ms = nj_clock_mono_ms(), .clock = UINT64_MAX};
     nj_qsbr_online(core->qsbr, front->worker_count);
-    enum nj_err err =
-        nj_retain_match(core->retain, filter, nj_clock_mono_ms(), scratch, found, count);
+    enum nj_err err = nj_retain_match(core->retain, &query, scratch, found, count);
     nj_qsbr_offline(core->qsbr, front->worker_count);
     nj_tree_nodes_fini(&scratch[0]);
     nj_tree_nodes_fini(&scratch[1]);

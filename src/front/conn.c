@@ -27,6 +27,8 @@
 #define PRE_AUTH_PACKET_MAX (64u * 1024u)
 /* Reads of one connection in one turn, so that a flood of one does not hold the others up. */
 #define READS_PER_TURN 4
+/* Of SUBSCRIBE and UNSUBSCRIBE, each of them some microseconds: then others have their turn. */
+#define FILTERS_PER_TURN 2000u
 /* A system call, and what the kernel does with each 2 KiB (broker/turn.h). */
 #define STEPS_PER_WRITE 2u
 /* Closing one connection: its goodbye, its socket. */
@@ -608,12 +610,13 @@ void nj_conn_read(struct nj_conn *conn)
     if (conn->state == NJ_CONN_HANDSHAKE && !shake(conn)) {
         return;
     }
+    conn->link.shard->turn.filters = 0;
     if (is_reading(conn)) {
         handle_kept(conn);
     }
     int reads = 0;
     while (is_reading(conn)) {
-        if (reads == READS_PER_TURN ||
+        if (reads == READS_PER_TURN || conn->link.shard->turn.filters >= FILTERS_PER_TURN ||
             (conn->worker->is_congested && conn->state == NJ_CONN_ACTIVE)) {
             nj_list_remove(&conn->reread_node);
             nj_list_push_back(&conn->worker->reread, &conn->reread_node);

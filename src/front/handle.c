@@ -245,6 +245,7 @@ static bool on_subscribe(struct nj_conn *conn, struct nj_bytes body)
     if (!codes) {
         return fail_memory(conn);
     }
+    conn->link.shard->turn.filters += packet.count;
     uint8_t *at = codes;
     struct nj_replay *replay = NULL;
     struct nj_bytes rest = packet.filters;
@@ -285,6 +286,7 @@ static bool on_unsubscribe(struct nj_conn *conn, struct nj_bytes body)
     if (!codes) {
         return fail_memory(conn);
     }
+    conn->link.shard->turn.filters += packet.count;
     uint8_t *at = codes;
     struct nj_bytes rest = packet.filters;
     struct nj_bytes filter;

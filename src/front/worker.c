@@ -22,6 +22,8 @@
 #define HELP_WEIGHT_MAX 16u
 /* A connection with more than this to write has to wait for its turn among its like. */
 #define QUICK_BYTES ((size_t)64 * 1024)
+/* Turns that jobs get when the broker stops: a second or two of work. */
+#define LAST_TURNS 2000u
 /* A worker with more than this in its inbox makes others stop reading publishers. */
 #define INBOX_BYTES_HIGH  (32u * 1024u * 1024u)
 #define INBOX_BYTES_LOW   (8u * 1024u * 1024u)
@@ -352,6 +354,9 @@ static void *worker_main(void *arg)
         turn(worker, events);
     }
     nj_conn_close_all(worker);
+    /* What sessions were to be replayed goes into their queues; but nobody may make a stop long. */
+    for (unsigned i = 0; i < LAST_TURNS && nj_jobs_run(worker->shard); i++) {
+    }
     nj_qsbr_offline(qsbr, worker->id);
     baton_drop(worker);
     return NULL;

@@ -415,7 +415,8 @@ def control(port, n):
 def measure(binary, mode, name, n):
     fn, _ = SCENES[name]
     Options.binary = binary
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100000, 100000))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     rows = []
     broker = Broker(CONFIG, mode=mode)
     try:

@@ -135,12 +135,12 @@ static void *read_retained(void *arg)
         char filter[32];
         (void)snprintf(filter, sizeof(filter), next_random(&seed) % 2 ? "#" : "a/%u/+",
                        next_random(&seed) % 6);
+        const struct nj_retain_query query = {
+            .filter = nj_bytes_of(filter), .now_ms = 1000, .clock = UINT64_MAX};
         struct nj_retained *found;
         uint32_t count;
         nj_qsbr_online(world->qsbr, actor->slot);
-        assert_int_equal(
-            nj_retain_match(world->retain, nj_bytes_of(filter), 1000, scratch, &found, &count),
-            NJ_OK);
+        assert_int_equal(nj_retain_match(world->retain, &query, scratch, &found, &count), NJ_OK);
         for (uint32_t i = 0; i < count; i++) {
             struct nj_message_view view = nj_message_view(found[i].message);
             assert_true(nj_bytes_equal(view.topic, view.payload));
@@ -176,7 +176,7 @@ static void *write_retained(void *arg)
         }
         struct nj_message *message =
             message_of(topic, next_random(&seed) % 4 ? 0 : 500 + next_random(&seed) % 1000);
-        assert_int_equal(nj_retain_put(world->retain, message, origin), NJ_OK);
+        assert_int_equal(nj_retain_put(world->retain, message, origin, NULL), NJ_OK);
         nj_message_unref(message);
     }
     nj_origin_unref(origin);
@@ -245,7 +245,7 @@ static void retained_is_swept_when_it_expires_and_not_before(void **state)
     assert_true(nj_retain_next_due_ms(retain) == UINT64_MAX);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct nj_message *message = message_of(rows[i].topic, rows[i].expires_ms);
-        assert_int_equal(nj_retain_put(retain, message, NULL), NJ_OK);
+        assert_int_equal(nj_retain_put(retain, message, NULL, NULL), NJ_OK);
         nj_message_unref(message);
     }
     assert_true(nj_retain_clear(retain, nj_bytes_of("x")));
@@ -277,17 +277,25 @@ static void retained_is_replaced_cleared_and_expired(void **state)
     uint32_t count;
     struct nj_message *first = message_of("a", 0);
     struct nj_message *second = message_of("a", 50);
-    assert_int_equal(nj_retain_put(retain, first, NULL), NJ_OK);
+    assert_int_equal(nj_retain_put(retain, first, NULL, NULL), NJ_OK);
     assert_true(nj_retain_is_current(retain, first));
-    assert_int_equal(nj_retain_put(retain, second, NULL), NJ_OK);
+    assert_int_equal(nj_retain_put(retain, second, NULL, NULL), NJ_OK);
     assert_false(nj_retain_is_current(retain, first));
     assert_int_equal(nj_retain_count(retain), 1);
-    assert_int_equal(nj_retain_match(retain, nj_bytes_of("#"), 49, scratch, &found, &count), NJ_OK);
+    struct nj_retain_query query = {
+        .filter = nj_bytes_of("#"), .now_ms = 49, .clock = nj_retain_clock(retain)};
+    assert_int_equal(nj_retain_match(retain, &query, scratch, &found, &count), NJ_OK);
     assert_int_equal(count, 1);
     assert_ptr_equal(found[0].message, second);
     nj_retained_unref(&found[0]);
     nj_free(found);
-    assert_int_equal(nj_retain_match(retain, nj_bytes_of("#"), 50, scratch, &found, &count), NJ_OK);
+    query.clock = nj_retain_clock(retain) - 2; /* of the message that was replaced */
+    assert_int_equal(nj_retain_match(retain, &query, scratch, &found, &count), NJ_OK);
+    assert_int_equal(count, 0);
+    nj_free(found);
+    query.clock = UINT64_MAX;
+    query.now_ms = 50;
+    assert_int_equal(nj_retain_match(retain, &query, scratch, &found, &count), NJ_OK);
     assert_int_equal(count, 0);
     nj_free(found);
     assert_true(nj_retain_clear(retain, nj_bytes_of("a")));
@@ -295,10 +303,10 @@ static void retained_is_replaced_cleared_and_expired(void **state)
     assert_false(nj_retain_clear(retain, nj_bytes_of("a")));
     for (uint64_t n = 1; n <= 2; n++) {
         nj_fault_arm(NJ_FAULT_ALLOC, n, true);
-        assert_int_equal(nj_retain_put(retain, first, NULL), NJ_ENOMEM);
+        assert_int_equal(nj_retain_put(retain, first, NULL, NULL), NJ_ENOMEM);
         nj_fault_disarm();
     }
-    assert_int_equal(nj_retain_put(retain, first, NULL), NJ_OK);
+    assert_int_equal(nj_retain_put(retain, first, NULL, NULL), NJ_OK);
     assert_true(nj_retain_clear(retain, nj_bytes_of("a")));
     nj_message_unref(first);
     nj_message_unref(second);

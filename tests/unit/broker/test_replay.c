@@ -112,6 +112,68 @@ static void waits_for_a_blocked_socket(void **state)
     assert_int_equal(rig_drain(sub), 20);
 }
 
+/* One SUBSCRIBE may ask a thousand times for a million messages: they are looked for one filter
+ * after the other, as the connection takes them, and not all of them at once. */
+static void looks_for_one_filter_at_a_time(void **state)
+{
+    (void)state;
+    enum {
+        TIMES = 200
+    };
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    retain_many(pub, 5, 1);
+    struct rig_client *sub =
+        rig_connect(&rig, "sub", &(struct rig_connect){.is_clean = true, .receive_max = 1});
+    for (unsigned i = 0; i < TIMES; i++) {
+        rig_subscribe(sub, &(struct rig_subscribe){.filter = "#", .qos = 1});
+    }
+    unsigned waiting = 0;
+    unsigned looked = 0;
+    for (struct nj_replay *at = rig_session(&rig, "sub")->replay; at; at = at->next, waiting++) {
+        looked += at->has_looked;
+    }
+    assert_int_equal(waiting, TIMES);
+    assert_int_equal(looked, 1);
+    unsigned count = 0;
+    struct rig_packet packet;
+    while (rig_next(sub, &packet)) {
+        if (packet.type == NJ_MQTT_PUBLISH) {
+            count++;
+            rig_puback(sub, packet.id);
+        }
+    }
+    assert_int_equal(count, 5 * TIMES);
+    assert_null(rig_session(&rig, "sub")->replay);
+}
+
+/* What was retained after the subscription went out live, however late it is looked for. */
+static void does_not_replay_what_came_live_before_it_was_looked_for(void **state)
+{
+    (void)state;
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    retain_many(pub, 2, 1);
+    struct rig_client *sub =
+        rig_connect(&rig, "sub", &(struct rig_connect){.is_clean = true, .receive_max = 1});
+    rig_subscribe(sub, &(struct rig_subscribe){.filter = "r/0", .qos = 1});
+    (void)rig_expect(sub, NJ_MQTT_SUBACK);
+    struct rig_packet packet = rig_expect_publish(sub, "r/0", "old", 1);
+    rig_subscribe(sub, &(struct rig_subscribe){.filter = "#", .qos = 1}); /* has to wait */
+    rig_retain(pub, "late", "x", 1);
+    rig_retain(pub, "r/1", "new", 1);
+    rig_puback(sub, packet.id);
+    (void)rig_expect(sub, NJ_MQTT_SUBACK);
+    unsigned late = 0;
+    unsigned news = 0;
+    while (rig_next(sub, &packet)) {
+        late += strcmp(packet.topic, "late") == 0;
+        news += strcmp(packet.topic, "r/1") == 0;
+        assert_int_equal(packet.is_retain, strcmp(packet.topic, "r/0") == 0);
+        rig_puback(sub, packet.id);
+    }
+    assert_int_equal(late, 1);
+    assert_int_equal(news, 1);
+}
+
 static void skips_what_was_replaced_or_cleared_meanwhile(void **state)
 {
     (void)state;
@@ -233,6 +295,9 @@ int main(void)
         TEST1(goes_on_when_live_messages_are_queued_meanwhile),
         TEST2(goes_on_when_live_messages_are_queued_meanwhile),
         TEST1(waits_for_a_blocked_socket),
+        TEST1(looks_for_one_filter_at_a_time),
+        TEST1(does_not_replay_what_came_live_before_it_was_looked_for),
+        TEST4(does_not_replay_what_came_live_before_it_was_looked_for),
         TEST1(skips_what_was_replaced_or_cleared_meanwhile),
         TEST1(leaves_out_what_has_expired_and_counts_the_interval_down),
         TEST1(does_not_deliver_what_its_publisher_may_not_publish_any_more),

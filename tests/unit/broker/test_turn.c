@@ -203,9 +203,82 @@ static void asks_for_the_right_in_each_part(void **state)
     assert_null(rig_session(&rig, "sub")->replay);
 }
 
+/* ---- retained messages that a session did not get before it went away */
+
+static uint64_t queued_seen[16];
+static struct rig_client *again;
+
+static void count_queued(unsigned turn)
+{
+    uint64_t bytes;
+    queued_seen[turn] = nj_session_queued(rig_session(&rig, "sub"), &bytes);
+}
+
+static void go_away_in_the_middle(struct rig_client **sub)
+{
+    publisher = rig_connect(&rig, "pub", NULL);
+    for (unsigned i = 0; i < MANY; i++) {
+        char topic[16];
+        (void)snprintf(topic, sizeof(topic), "r/%u", i);
+        rig_retain(publisher, topic, "old", 1);
+    }
+    *sub = rig_connect(&rig, "sub", &(struct rig_connect){.expiry_s = 60, .receive_max = 1});
+    rig_sub(*sub, "r/+", 1);
+    (void)rig_expect(*sub, NJ_MQTT_PUBLISH);
+}
+
+static void keeps_for_the_next_connection_in_parts(void **state)
+{
+    (void)state;
+    struct rig_client *sub;
+    rig.limits.max_queued = 0;
+    go_away_in_the_middle(&sub);
+    struct watcher watcher = {.job = {.run = watch}, .look = count_queued, .turns_max = 6};
+    nj_job_add(&publisher->link.shard->turn, &watcher.job);
+    rig_break(sub);
+    assert_in_range(queued_seen[3], 1, MANY - 2);
+    assert_true(queued_seen[4] > queued_seen[3]);
+    count_queued(0);
+    assert_int_equal(queued_seen[0], MANY - 1);
+    assert_null(rig_session(&rig, "sub")->replay);
+}
+
+static void come_back_in_the_third_turn(unsigned turn)
+{
+    if (turn == 3) {
+        again = rig_connect(&rig, "sub", &(struct rig_connect){.expiry_s = 60});
+    }
+}
+
+static void goes_on_with_the_rest_when_the_client_is_back(void **state)
+{
+    (void)state;
+    struct rig_client *sub;
+    rig.limits.max_queued = 0;
+    go_away_in_the_middle(&sub);
+    struct watcher watcher = {
+        .job = {.run = watch}, .look = come_back_in_the_third_turn, .turns_max = 5};
+    nj_job_add(&publisher->link.shard->turn, &watcher.job);
+    rig_break(sub);
+    static bool has[MANY];
+    memset(has, 0, sizeof(has));
+    unsigned count = 0;
+    struct rig_packet packet;
+    while (rig_next(again, &packet)) {
+        unsigned number = 0;
+        if (packet.type == NJ_MQTT_PUBLISH && sscanf(packet.topic, "r/%u", &number) == 1) {
+            assert_false(has[number]);
+            has[number] = true;
+            count++;
+            rig_puback(again, packet.id);
+        }
+    }
+    assert_int_equal(count, MANY);
+    assert_null(rig_session(&rig, "sub")->replay);
+}
+
 /* ---- a session that ends with many filters */
 
-static struct rig_client *again;
 static int64_t filters_seen[16];
 
 static void come_back_under_the_same_name(unsigned turn)
@@ -391,6 +464,8 @@ int main(void)
         TEST2(never_replays_an_older_message_behind_a_newer_one),
         TEST1(goes_on_with_what_nobody_may_have_and_lets_others_in_between),
         TEST1(asks_for_the_right_in_each_part),
+        TEST1(keeps_for_the_next_connection_in_parts),
+        TEST1(goes_on_with_the_rest_when_the_client_is_back),
         TEST1(ends_a_session_with_many_filters_in_parts),
         TEST1(leaves_many_groups_in_parts),
         TEST1(tells_many_groups_in_parts_that_it_is_away),
