@@ -64,8 +64,9 @@ static size_t printable_len(const unsigned char *at)
             return 0;
         }
     }
-    /* C1 controls, overlong forms and surrogates are not text; nor are the marks that turn the
-     * direction of writing (U+202A–202E, U+2066–2069), which can disguise a name. */
+    /* C1 controls, overlong forms and surrogates are not text; nor are the marks that end a
+     * line or turn the direction of writing (U+2028–202E, U+2066–2069): viewers follow them, and a
+     * name could disguise itself or look like a line of its own. */
     if ((len == 2 && at[0] == 0xc2 && at[1] < 0xa0) ||
         (len == 3 && at[0] == 0xe0 && at[1] < 0xa0) ||
         (len == 3 && at[0] == 0xed && at[1] >= 0xa0) ||
@@ -73,10 +74,10 @@ static size_t printable_len(const unsigned char *at)
         (len == 4 && at[0] == 0xf4 && at[1] >= 0x90)) {
         return 0;
     }
-    bool turns = len == 3 && at[0] == 0xe2 &&
-                 ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) ||
-                  (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
-    return turns ? 0 : len;
+    bool misleads = len == 3 && at[0] == 0xe2 &&
+                    ((at[1] == 0x80 && at[2] >= 0xa8 && at[2] <= 0xae) ||
+                     (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+    return misleads ? 0 : len;
 }
 
 /* `size` leaves room for the newline as well. */

@@ -1,8 +1,8 @@
 /* Fuzzes what a peer may write into the log.
  *
  * Oracle: a line is one line of well-formed text without control characters and without marks that
- * turn the direction of writing; it is what a naive escape makes of the text, up to the limit of
- * a line; and escaping what was escaped changes nothing. */
+ * end a line or turn the direction of writing; it is what a naive escape makes of the text, up to
+ * the limit of a line; and escaping what was escaped changes nothing. */
 #include <stdio.h>
 
 #include "base/log.h"
@@ -38,8 +38,8 @@ static void open_log(void)
 
 static bool is_plain(uint32_t code)
 {
-    bool turns = (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-    return code >= 0x20 && (code < 0x7f || code > 0x9f) && !turns;
+    bool misleads = (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    return code >= 0x20 && (code < 0x7f || code > 0x9f) && !misleads;
 }
 
 static size_t escape(const char *text, char *out)

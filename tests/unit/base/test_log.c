@@ -117,6 +117,8 @@ static void B_024_peers_cannot_forge_lines(void **state)
         {"\xe2\x80\xae"
          "txt",
          "\\xe2\\x80\\xaetxt"},                       /* right-to-left override */
+        {"\xe2\x80\xa8", "\\xe2\\x80\\xa8"},          /* line separator */
+        {"\xe2\x80\xa9", "\\xe2\\x80\\xa9"},          /* paragraph separator */
         {"\xe2\x81\xa6", "\\xe2\\x81\\xa6"},          /* isolate */
         {"\xff\xc3", "\\xff\\xc3"},                   /* not UTF-8; cut short */
         {"\xc0\xaf", "\\xc0\\xaf"},                   /* overlong */
