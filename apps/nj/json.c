@@ -321,10 +321,14 @@ static bool in_object(const struct printer *p)
     return (p->is_object[p->depth / 8] >> (p->depth % 8) & 1) != 0;
 }
 
+/* Levels that are indented: deeper ones stay in that column, or two bytes of a hostile message
+ * would become thousands. */
+#define INDENT_MAX 64
+
 static void put_line(struct printer *p, int depth)
 {
     put(p, "\n", 1);
-    for (int i = 0; i < depth + p->style->depth; i++) {
+    for (int i = 0; i < depth + p->style->depth && i < INDENT_MAX; i++) {
         put_text(p, p->style->layout == NJ_JSON_TABS ? "\t" : "  ");
     }
 }

@@ -221,6 +221,35 @@ static void survives_deep_json(void **state)
     expect_json(text, &COMPACT, NULL);
 }
 
+/* 600 brackets and 30,000 numbers: indenting each number by 600 levels would make 36 MB of 60 KB.
+ */
+static void does_not_indent_without_end(void **state)
+{
+    (void)state;
+    enum {
+        DEPTH = 600,
+        NUMBERS = 30000
+    };
+    static const struct nj_json_style SPACES = {.layout = NJ_JSON_SPACES};
+    struct nj_buf text;
+    struct nj_buf out;
+    nj_buf_init(&text);
+    nj_buf_init(&out);
+    for (int i = 0; i < DEPTH; i++) {
+        assert_int_equal(nj_buf_append(&text, "[", 1), NJ_OK);
+    }
+    for (int i = 0; i < NUMBERS; i++) {
+        assert_int_equal(nj_buf_append(&text, i ? ",1" : "1", i ? 2 : 1), NJ_OK);
+    }
+    for (int i = 0; i < DEPTH; i++) {
+        assert_int_equal(nj_buf_append(&text, "]", 1), NJ_OK);
+    }
+    assert_int_equal(nj_json_print(&out, nj_buf_bytes(&text), &SPACES), NJ_OK);
+    assert_in_range(out.len, text.len, (NUMBERS + 2 * DEPTH) * 131);
+    nj_buf_fini(&text);
+    nj_buf_fini(&out);
+}
+
 static void expect_pretty(const struct nj_client_message *message, bool has_colour,
                           const char *wanted)
 {
@@ -281,6 +310,7 @@ int main(void)
         cmocka_unit_test(makes_json_of_a_message),
         cmocka_unit_test(checks_json_and_lays_it_out),
         cmocka_unit_test(survives_deep_json),
+        cmocka_unit_test(does_not_indent_without_end),
         cmocka_unit_test(shows_messages_to_people),
         cmocka_unit_test(lets_no_message_steer_the_terminal),
     };
