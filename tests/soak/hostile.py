@@ -397,7 +397,8 @@ def properties(port, n):
     yield "user", n, lambda: one.say(mw.publish("a", b"x", properties=users))
     yield "aliases", n, lambda: one.say(b"".join(
         mw.publish(f"t/{i}", b"", properties={"topic_alias": i + 1}) for i in range(n)))
-    yield "in a will", n, lambda: Client(port, "w", will=mw.Will("w", b"", properties=users)).close()
+    few = users[:5000]  # a CONNECT may not be larger than 64 KiB
+    yield "in a will", len(few), lambda: Client(port, "w", will=mw.Will("w", b"", properties=few)).close()
     yield "in UNSUBSCRIBE", n, lambda: one.say(mw.unsubscribe(1, ["b"], properties=users))
 
 
