@@ -4,6 +4,9 @@
  *   idle: commit at once     busy: a commit begins at most every millisecond, or with 1,000
  * operations
  *
+ * While one is being synced more may come, and the next takes up to 8,000 of it: the sync, and the
+ * pages that many operations change together, are then paid once.
+ *
  * When a transaction cannot be committed, or would fill the database to its limit, the groups that
  * make it grow are refused and the others tried again without them; a failed sync ends all writing
  * until the broker is started anew, because nobody knows what the disk holds then. */
@@ -17,7 +20,8 @@
 #include "base/mem.h"
 #include "store/lmdb_priv.h"
 
-#define OPS_MAX          1000u
+#define OPS_ENOUGH       1000u /* to begin at once */
+#define OPS_MAX          8000u /* in one transaction, when so much waits already */
 #define OPS_MAX_INTERVAL 20000u
 #define SPACING_NS       1000000ull
 #define MEMORY_MS        5000u /* durability memory: written so often */
@@ -648,7 +652,7 @@ static uint64_t queued_due_in_ns(const struct nj_lmdb *db, uint64_t spacing)
         return 0;
     }
     if (db->options.durability == NJ_STORE_FSYNC) {
-        return db->queued_ops >= OPS_MAX ? 0 : spacing;
+        return db->queued_ops >= OPS_ENOUGH ? 0 : spacing;
     }
     uint64_t interval =
         db->options.durability == NJ_STORE_INTERVAL ? db->options.interval_ms : MEMORY_MS;

@@ -17,8 +17,9 @@
 #include "base/mem.h"
 #include "store/open.h"
 
-#define PAYLOAD   200
-#define READ_ROWS 500
+#define PAYLOAD     200
+#define READ_ROWS   500
+#define PROGRESS_MS 5000
 
 static struct {
     pthread_mutex_t lock; /* guards what follows */
@@ -224,6 +225,18 @@ static struct nj_message *make_message(const char *topic)
     return message;
 }
 
+/* On standard error, every few seconds. */
+static void tell_progress(const char *what, uint64_t count, uint64_t all)
+{
+    static uint64_t next_ms;
+    uint64_t now_ms = nj_clock_mono_ms();
+    if (now_ms >= next_ms) {
+        (void)fprintf(stderr, "%s: %llu of %llu\n", what, (unsigned long long)count,
+                      (unsigned long long)all);
+        next_ms = now_ms + PROGRESS_MS;
+    }
+}
+
 static void append(uint64_t owner, uint64_t seq, uint16_t packet_id)
 {
     struct nj_message *message = make_message("plant/line/4/temperature");
@@ -318,6 +331,7 @@ static void backlog(const char *path, uint64_t messages, uint64_t sessions, uint
         }
         if (i % 4096 == 4095) {
             (void)wait_done(cookie - 4096);
+            tell_progress("append", i + 1, messages);
         }
     }
     nj_store_flush(store, 0);
@@ -331,6 +345,7 @@ static void backlog(const char *path, uint64_t messages, uint64_t sessions, uint
     uint64_t count = 0;
     for (uint64_t owner = 1; owner <= sessions; owner++) {
         count += drain(owner);
+        tell_progress("drain", count, messages);
     }
     nj_store_flush(store, 0);
     (void)wait_done(cookie);
@@ -376,6 +391,7 @@ int main(int argc, char **argv)
     }
     uint64_t n = argc > 3 ? strtoull(argv[3], NULL, 10) : 1000000;
     uint64_t m = argc > 4 ? strtoull(argv[4], NULL, 10) : 1000;
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     uint64_t seq = open_store(argv[1]);
     if (strcmp(argv[2], "stream") == 0) {
         stream(n, m, seq);

@@ -22,6 +22,7 @@ not count.
                        [--broker build/bin/nightjar] [--dir DIRECTORY]"""
 import argparse
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -93,12 +94,13 @@ def field(text, name):
 class Case:
     """One broker with one backlog; `figures` holds what was measured."""
 
-    def __init__(self, args, count, sessions):
-        self.args, self.count, self.sessions = args, count, sessions
+    def __init__(self, binary, folder, count, sessions):
+        self.count, self.sessions = count, sessions
+        self.load_program = pathlib.Path(binary).parent.parent / "tests" / "soak" / "backlog_load"
         self.figures = {}
-        self.broker = Broker(CONFIG + "0", name="backlog")
+        self.broker = Broker(CONFIG + "0", name="backlog", mode="native")
         shutil.rmtree(self.broker.dir)
-        self.broker.dir = pathlib.Path(tempfile.mkdtemp(prefix="nj-backlog-", dir=args.dir))
+        self.broker.dir = pathlib.Path(tempfile.mkdtemp(prefix="nj-backlog-", dir=folder))
         self.broker.write("acl", ACL)
         self.broker.write_config()
         self.name = f"{count:,} for {sessions}"
@@ -137,11 +139,10 @@ class Case:
 
     def load(self, what, count, *more):
         """What backlog_load says, with the broker's processor time and memory beside it."""
-        program = pathlib.Path(self.args.broker).parent.parent / "tests/soak/backlog_load"
         cpu = self.broker.cpu()
         with Memory(self.broker.pid) as memory:
             out = subprocess.run(
-                [program, str(self.broker.ports["port"]), what, str(self.sessions), str(count),
+                [self.load_program, str(self.broker.ports["port"]), what, str(self.sessions), str(count),
                  str(SIZE), *map(str, more)], stdout=subprocess.PIPE, check=True).stdout
         answer = json.loads(out)
         assert answer["count"] == count, answer
@@ -150,7 +151,7 @@ class Case:
 
     def tell_load(self, what, answer):
         rate = answer["count"] / answer["seconds"]
-        tenths = [answer["count"] / 10 / t for t in answer["tenths"]]
+        tenths = [answer["count"] / 10 / max(t, 1e-6) for t in answer["tenths"]]
         self.tell(f"{what} in {answer['seconds']:.1f} s = {rate:,.0f}/s (tenths of it "
                   f"{min(tenths):,.0f} to {max(tenths):,.0f}, the last {tenths[-1]:,.0f}), "
                   f"{answer['cpu'] / answer['count'] * 1e6:.2f} us CPU each; memory "
@@ -284,7 +285,7 @@ def run(args, what, sessions):
     """The small backlog, then the large one."""
     done = []
     for count in (args.small, args.messages):
-        case = Case(args, count, sessions)
+        case = Case(args.broker, args.dir, count, sessions)
         try:
             getattr(case, "run_" + what)()
         finally:
@@ -303,6 +304,7 @@ def main():
     parser.add_argument("--broker", default=str(ROOT / "build" / "bin" / "nightjar"))
     parser.add_argument("--dir", help="where the databases are; a temporary folder")
     args = parser.parse_args()
+    args.broker = os.path.abspath(args.broker)
     Options.binary, Options.mode = args.broker, "native"
     misses = 0
     for sessions in map(int, args.sessions.split(",")):

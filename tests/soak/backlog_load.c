@@ -432,7 +432,7 @@ static void print_result(double ended)
            load.first_at ? load.first_at - load.began : 0, load.refused);
     double from = load.first_at ? load.first_at : load.began;
     for (int i = 0; i < TENTHS; i++) {
-        printf("%s%.3f", i ? ", " : "", load.tenths[i] ? load.tenths[i] - from : 0);
+        printf("%s%.6f", i ? ", " : "", load.tenths[i] ? load.tenths[i] - from : 0);
         from = load.tenths[i];
     }
     printf("]}\n");

@@ -16,6 +16,7 @@ from brokerproc import Options
 from mqttwire import V5, V311, Will
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "soak"))
+import backlog  # noqa: E402
 import crash as crash_points  # noqa: E402
 from kill import Rounds  # noqa: E402
 
@@ -504,3 +505,14 @@ def test_F001_the_process_ends_at_points_around_what_is_made_durable():
             assert reached and not problems, (point, problems)
     finally:
         crashes.close()
+
+
+# ---- large backlogs (./dev soak backlog has ten million messages)
+
+
+def test_a_backlog_for_sessions_that_are_away():
+    case = backlog.Case(Options.binary, None, 20_000, 3)
+    try:
+        case.run_drain()
+    finally:
+        case.broker.remove()
