@@ -528,6 +528,17 @@ void model_detach(struct model *model, unsigned client, bool with_will)
     }
 }
 
+void model_loosen_large(struct model *model, unsigned client)
+{
+    struct m_session *session = &model->sessions[client];
+    for (unsigned i = 0; i < session->due_count; i++) {
+        session->dues[i].is_optional |= session->dues[i].message.is_large;
+    }
+    for (unsigned i = 0; i < FLOATS_MAX; i++) {
+        model->floats[i].is_optional |= model->floats[i].message.is_large;
+    }
+}
+
 void model_crash(struct model *model)
 {
     for (unsigned c = 0; c < model->clients; c++) {

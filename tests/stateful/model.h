@@ -167,6 +167,8 @@ void model_subscribe(struct model *model, unsigned client, const struct m_sub *s
 bool model_unsubscribe(struct model *model, unsigned client, unsigned filter, int group);
 /* The connection ended. */
 void model_detach(struct model *model, unsigned client, bool with_will);
+/* What was too large for the connection may have been dropped, seen or not. */
+void model_loosen_large(struct model *model, unsigned client);
 /* The process died and was started anew, while the store had completed everything: connections are
  * lost, stored sessions and what was retained are there. */
 void model_crash(struct model *model);

@@ -41,23 +41,11 @@ void sim_advance(struct sim *sim, uint64_t ms)
 
 /* ---- coming and going */
 
-/* What was too large for the connection may have been dropped, seen or not. */
-static void loosen_large(struct sim *sim, unsigned c)
-{
-    struct m_session *session = &sim->model.sessions[c];
-    for (unsigned i = 0; i < session->due_count; i++) {
-        session->dues[i].is_optional |= session->dues[i].message.is_large;
-    }
-    for (unsigned i = 0; i < FLOATS_MAX; i++) {
-        sim->model.floats[i].is_optional |= sim->model.floats[i].message.is_large;
-    }
-}
-
 void sim_forget_connection(struct sim *sim, unsigned c)
 {
     struct sim_client *client = &sim->clients[c];
     if (client->has_max_packet) {
-        loosen_large(sim, c);
+        model_loosen_large(&sim->model, c);
     }
     client->conn = NULL;
     client->is_blocked = false;

@@ -52,6 +52,18 @@ static void loosen_publication(struct model *model, uint32_t serial)
     }
 }
 
+/* The connections of now are gone by the time it is needed. */
+static void keep_model(struct sim *sim)
+{
+    struct model *model = &sim->point.model;
+    *model = sim->model;
+    for (unsigned c = 0; c < model->clients; c++) {
+        if (sim->clients[c].conn && sim->clients[c].has_max_packet) {
+            model_loosen_large(model, c);
+        }
+    }
+}
+
 /* The step behind the crash point. */
 static void cut_step(struct sim *sim)
 {
@@ -65,7 +77,7 @@ static void cut_step(struct sim *sim)
     }
     bool is_plain = step->kind == STEP_PUBLISH && step->arg[1] % 3 < 2 && step->arg[2] % 4 != 0;
     if (is_plain) {
-        point->model = sim->model;
+        keep_model(sim);
         loosen_publication(&point->model, sim->last_serial);
     }
     if (is_plain || step->kind == STEP_PUBREL) {
@@ -87,7 +99,7 @@ void sim_pass_crash_point(struct sim *sim)
     } else {
         point->is_reached = true;
         point->groups = sim->rig.store.group_count;
-        point->model = sim->model;
+        keep_model(sim);
     }
 }
 
