@@ -17,9 +17,10 @@
 #include "store/message.h"
 
 struct nj_release {
-    struct nj_after after;   /* first: when the last part is complete */
-    struct nj_parted parted; /* when the others have submitted theirs */
-    struct nj_release *next; /* of the same session */
+    struct nj_after after;    /* first: when the last part is complete */
+    struct nj_parted parted;  /* when the others have submitted theirs */
+    struct nj_release *next;  /* of the same session */
+    struct nj_release *newer; /* goes out when this one did; NULL = nobody waits */
     uint64_t session;
     struct nj_message *message;
     uint64_t waiter;         /* ticket that PUBCOMP waits for, of the newest connection */
@@ -29,6 +30,9 @@ struct nj_release {
     uint16_t packet_id;
     bool is_routed; /* the message goes out; else only its id becomes free */
     bool is_will;
+    bool is_behind;   /* an older one is not finished */
+    bool is_complete; /* `result` is known */
+    enum nj_err result;
     bool has_record;             /* of the session, or of what is released */
     enum nj_store_op_kind frees; /* the operation that lets go of it */
 };
@@ -88,18 +92,19 @@ static void route_unstored(struct nj_shard *shard, const struct nj_release *rele
     nj_publication_fini(&publication);
 }
 
-static void finished(struct nj_shard *shard, struct nj_release *release, enum nj_err err)
+static void finish(struct nj_shard *shard, struct nj_release *release)
 {
     struct nj_session *session = nj_session_by_id(shard, release->session);
     uint64_t waiter = release->waiter;
+    enum nj_err err = release->result;
     if (session && !release->is_will) {
         *find(session, release->packet_id) = release->next;
         if (err == NJ_OK) {
             (void)nj_flow_incoming_drop(session->flow, release->packet_id);
         }
     }
-    if (release->is_will && release->is_routed) {
-        shard->wills_waiting--;
+    if (shard->last_will == release) {
+        shard->last_will = NULL;
     }
     if (err != NJ_OK && release->is_will) {
         route_unstored(shard, release);
@@ -110,14 +115,40 @@ static void finished(struct nj_shard *shard, struct nj_release *release, enum nj
     nj_shard_ticket_done(shard, waiter, err, 0);
 }
 
+/* In the order of the beginnings (MQTT5 4.6), although parts on more workers take longer, and a
+ * release with nothing to store takes no time at all. */
+static void finished(struct nj_shard *shard, struct nj_release *release, enum nj_err err)
+{
+    release->result = err;
+    release->is_complete = true;
+    while (release && release->is_complete && !release->is_behind) {
+        struct nj_release *newer = release->newer;
+        bool is_closed = release->result == NJ_ECLOSED; /* the broker stops */
+        if (newer) {
+            newer->is_behind = false;
+            newer->result = is_closed ? NJ_ECLOSED : newer->result;
+        }
+        if (is_closed) {
+            release_free(shard, release);
+        } else {
+            finish(shard, release);
+        }
+        release = newer;
+    }
+}
+
+/* `older` is the newest of those that it must not pass; NULL = there is none. */
+static void follow(struct nj_release *release, struct nj_release *older)
+{
+    if (older) {
+        older->newer = release;
+        release->is_behind = true;
+    }
+}
+
 static void run_release(struct nj_shard *shard, struct nj_after *after, enum nj_err err)
 {
-    struct nj_release *release = (struct nj_release *)after;
-    if (err == NJ_ECLOSED) {
-        release_free(shard, release);
-    } else {
-        finished(shard, release, err);
-    }
+    finished(shard, (struct nj_release *)after, err);
 }
 
 /* The session may have been taken over with a new will, whose record replaced this one's. */
@@ -202,12 +233,13 @@ static struct nj_release *release_new(struct nj_session *session, struct nj_mess
 }
 
 /* Several workers: the group of this one is a part, and the last part follows when the others have
- * said how many there are. */
+ * said how many there are. A will has a part here even if that is empty: what its client has stored
+ * when it comes back, and so its CONNACK, is behind it. */
 static void begin_joint(struct nj_shard *shard, struct nj_release *release, struct nj_hold *hold,
                         const struct nj_routed *routed)
 {
     enum nj_err err = NJ_OK;
-    if (shard->op_count || shard->is_group_broken) {
+    if (release->is_will || shard->op_count || shard->is_group_broken) {
         struct nj_store_joint joint = {.id = release->joint};
         release->own_parts = nj_shard_commit_joint(shard, &joint, &err) ? 1 : 0;
     }
@@ -284,6 +316,7 @@ static void begin(struct nj_session *session, uint16_t packet_id, struct nj_mess
         return;
     }
     release->packet_id = packet_id;
+    follow(release, session->releases);
     release->next = session->releases;
     session->releases = release;
     release->waiter = ++shard->next_ticket;
@@ -309,9 +342,10 @@ bool nj_release_will(struct nj_session *session, struct nj_message *message, boo
     }
     release->is_will = true;
     release->frees = ends ? NJ_STORE_SESSION_DELETE : NJ_STORE_WILL_CLEAR;
-    bool waits = message->qos > 0 || message->is_retain || shard->wills_waiting;
-    if (waits && !is_volatile(session, message)) {
-        shard->wills_waiting++;
+    bool needs_store = message->qos > 0 || message->is_retain;
+    if (shard->last_will || (needs_store && !is_volatile(session, message))) {
+        follow(release, shard->last_will);
+        shard->last_will = release;
         route(session, release, hold);
         return true;
     }
@@ -347,7 +381,8 @@ void nj_session_pubrel(struct nj_session *session, uint16_t packet_id)
         nj_session_ack_unknown(session, NJ_HOLD_PUBCOMP, packet_id);
         return;
     }
-    if (!is_volatile(session, incoming->message)) {
+    /* Nor does it pass an older one, whatever that waits for. */
+    if (session->releases || !is_volatile(session, incoming->message)) {
         begin(session, packet_id, incoming->message);
         return;
     }

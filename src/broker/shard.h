@@ -143,7 +143,7 @@ struct nj_shard {
     uint32_t handovers_at_work;
     uint64_t handovers_from_ms;    /* not before */
     uint64_t next_joint;           /* number of the last joint group that began here */
-    uint32_t wills_waiting;        /* for the store: later ones must not pass them */
+    struct nj_release *last_will;  /* the newest that waits for the store: none may pass it */
     struct nj_list held_back;      /* links that are not read until the store has caught up */
     uint64_t store_look_ms;        /* when its state is asked for next */
     uint8_t store_state;           /* enum nj_store_state */

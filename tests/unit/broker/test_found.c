@@ -8,6 +8,7 @@
 #include "broker/session.h"
 #include "broker/will.h"
 #include "fixture.h"
+#include "store/group.h"
 
 #define SMALL_PACKET 200u
 
@@ -145,6 +146,78 @@ static void a_will_does_not_pass_an_older_one_that_waits_for_the_store(void **st
     (void)rig_expect_publish(sub, "w", "one", 0);
     (void)rig_expect_publish(sub, "w", "two", 0);
     rig_expect_nothing(sub);
+}
+
+static struct rig_client *connect_to_say(const char *payload)
+{
+    return rig_connect(
+        &rig, "pub",
+        &(struct rig_connect){
+            .is_clean = true, .will_topic = "w", .will_payload = payload, .will_qos = 1});
+}
+
+/* What waits in this lane is behind the first part of a joint group, so behind all of that. */
+static void expect_joint_first(unsigned lane)
+{
+    const struct nj_store_group *group = rig.store.groups;
+    while (group && group->lane != lane) {
+        group = group->next;
+    }
+    assert_non_null(group);
+    assert_true(group->joint.id || rig.core.shard_count == 1);
+}
+
+/* "offline" said after "online" would be taken for the last word. */
+static void a_client_that_is_back_does_not_pass_its_will(void **state)
+{
+    (void)state;
+    rig_keep(&rig);
+    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
+    rig_sub(sub, "w", 1);
+    rig_sub(rig_connect_stored(&rig, "stored"), "w", 1); /* so the will waits for the store */
+    (void)connect_to_say("offline");
+    rig.store.holds = true;
+    struct rig_client *pub = connect_to_say("again"); /* takes over */
+    struct rig_packet packet;
+    assert_false(rig_next(pub, &packet)); /* no CONNACK yet */
+    expect_joint_first(rig_session(&rig, "pub")->shard->id);
+    rig.store.holds = false;
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    (void)rig_expect(pub, NJ_MQTT_CONNACK);
+    rig_say(pub, "w", "online", 1, 1);
+    (void)rig_expect_publish(sub, "w", "offline", 1);
+    (void)rig_expect_publish(sub, "w", "online", 1);
+}
+
+/* The one who had to have the older one in the store is gone, and with it the need to wait. */
+static void a_release_does_not_pass_an_older_one_that_waits_for_the_store(void **state)
+{
+    (void)state;
+    rig_keep(&rig);
+    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
+    rig_sub(sub, "t", 2);
+    struct rig_client *stored = rig_connect_stored(&rig, "stored");
+    rig_sub(stored, "t", 2);
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    for (uint16_t id = 1; id <= 2; id++) {
+        const struct rig_publish publish = {
+            .topic = "t", .payload = id == 1 ? "one" : "two", .qos = 2, .id = id};
+        assert_int_equal(rig_publish(pub, &publish), 0);
+        rig_expect_ack(pub, NJ_MQTT_PUBREC, id, 0);
+    }
+    rig.store.holds = true;
+    rig_pubrel(pub, 1);
+    (void)rig_unsubscribe(stored, "t");
+    rig_pubrel(pub, 2);
+    rig_expect_nothing(sub);
+    rig.store.holds = false;
+    rig_store_release(&rig, NJ_OK);
+    rig_run(&rig);
+    (void)rig_expect_publish(sub, "t", "one", 2);
+    (void)rig_expect_publish(sub, "t", "two", 2);
+    rig_expect_ack(pub, NJ_MQTT_PUBCOMP, 1, 0);
+    rig_expect_ack(pub, NJ_MQTT_PUBCOMP, 2, 0);
 }
 
 /* What comes while the session is read back goes to the store, behind what is there. */
@@ -289,6 +362,10 @@ int main(void)
         TEST2(deadlines_do_not_begin_anew_with_a_second_crash),
         TEST1(a_will_does_not_pass_an_older_one_that_waits_for_the_store),
         TEST4(a_will_does_not_pass_an_older_one_that_waits_for_the_store),
+        TEST1(a_client_that_is_back_does_not_pass_its_will),
+        TEST4(a_client_that_is_back_does_not_pass_its_will),
+        TEST1(a_release_does_not_pass_an_older_one_that_waits_for_the_store),
+        TEST4(a_release_does_not_pass_an_older_one_that_waits_for_the_store),
         TEST1(qos_0_does_not_pass_one_that_is_in_the_store_only),
         TEST4(qos_0_does_not_pass_one_that_is_in_the_store_only),
         TEST1(qos_0_that_becomes_1_during_a_release_loses_nothing),
