@@ -405,6 +405,15 @@ static struct m_due *find_in_flight(struct sim *sim, unsigned c, uint16_t id)
     return NULL;
 }
 
+/* Which of several copies a PUBREL without PUBLISH stands for cannot be seen. */
+static void loosen_copies(struct m_session *session, const struct m_due *of)
+{
+    for (unsigned i = 0; i < session->due_count; i++) {
+        struct m_due *due = &session->dues[i];
+        due->is_any_shape |= due->state == DUE_WAITING && due->message.serial == of->message.serial;
+    }
+}
+
 /* A message that was put into the output of a connection that broke, never seen, and given up when
  * it might not be sent again. */
 static struct m_due *find_given_up(struct sim *sim, unsigned c)
@@ -414,6 +423,7 @@ static struct m_due *find_given_up(struct sim *sim, unsigned c)
         struct m_due *due = &session->dues[i];
         if (due->state == DUE_WAITING && due->qos == 2 && due->may_be_dup &&
             (due->is_optional || !is_deliverable(sim, c, due))) {
+            loosen_copies(session, due);
             return due;
         }
     }
