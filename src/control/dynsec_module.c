@@ -166,6 +166,7 @@ static void take_effect(struct nj_dynsec_module *module, struct nj_control_reque
         tell(module, request);
     }
     if (module->options.kicks && nj_dynsec_kick_count(module->kick)) {
+        nj_dynsec_kick_seal(module->kick);
         nj_control_kick(plane, concerns, module->kick, NJ_RC_ADMINISTRATIVE_ACTION, kicked);
         module->kick = NULL;
     }
@@ -310,12 +311,14 @@ struct nj_dynsec_fail nj_dynsec_roles_of(struct nj_control_call *call, struct nj
         }
         const struct nj_dynsec_ref ref = {role->id,
                                           nj_dynsec_priority_of(entry, NJ_DYNSEC_NO_PRIORITY)};
-        uint32_t count = (uint32_t)(out->len / sizeof(ref));
-        const struct nj_dynsec_ref *refs = (const struct nj_dynsec_ref *)(void *)out->data;
-        if (nj_dynsec_ref_find(refs, count, role->id) < 0 &&
-            nj_buf_append(out, &ref, sizeof(ref)) != NJ_OK) {
+        if (nj_buf_append(out, &ref, sizeof(ref)) != NJ_OK) {
             return nj_dynsec_fail(NJ_REFUSED_INTERNAL, INTERNAL);
         }
     }
+    uint32_t count = (uint32_t)(out->len / sizeof(struct nj_dynsec_ref));
+    if (nj_dynsec_refs_unique((struct nj_dynsec_ref *)(void *)out->data, &count) != NJ_OK) {
+        return nj_dynsec_fail(NJ_REFUSED_INTERNAL, INTERNAL);
+    }
+    out->len = count * sizeof(struct nj_dynsec_ref);
     return NJ_DYNSEC_DONE;
 }

@@ -168,21 +168,27 @@ static uint32_t find_id(const struct nj_dynsec_reader *reader, bool is_group, st
 static enum nj_err add_ref(struct nj_dynsec_reader *reader, struct nj_buf *buf,
                            struct nj_bytes name, int32_t priority)
 {
-    uint32_t count = (uint32_t)(buf->len / sizeof(struct nj_dynsec_ref));
     bool is_group = buf == &reader->groups;
     const struct nj_dynsec_ref ref = {find_id(reader, is_group, name), priority};
-    uint32_t id = ref.id;
-    if (id == NJ_DYNSEC_NOBODY) {
+    if (ref.id == NJ_DYNSEC_NOBODY) {
         reader->unknown_refs++;
         doubt(reader, NJ_DYNSEC_UNKNOWN_NAME, "there is no %s \"%.*s\"",
               is_group ? "group" : "role", (int)(name.len < 100 ? name.len : 100),
               (const char *)name.ptr);
         return NJ_OK;
     }
-    if (nj_dynsec_ref_find((const struct nj_dynsec_ref *)(void *)buf->data, count, id) >= 0) {
-        return wrong(reader, "the same name twice in a list");
-    }
     return nj_buf_append(buf, &ref, sizeof(ref));
+}
+
+static enum nj_err check_refs_twice(struct nj_dynsec_reader *reader, struct nj_buf *buf)
+{
+    uint32_t count = (uint32_t)(buf->len / sizeof(struct nj_dynsec_ref));
+    uint32_t kept = count;
+    if (count < 2) {
+        return NJ_OK;
+    }
+    enum nj_err err = nj_dynsec_refs_unique((struct nj_dynsec_ref *)(void *)buf->data, &kept);
+    return err == NJ_OK && kept < count ? wrong(reader, "the same name twice in a list") : err;
 }
 
 static enum nj_err read_refs(struct nj_dynsec_reader *reader, const json_t *object,
@@ -213,7 +219,7 @@ static enum nj_err read_refs(struct nj_dynsec_reader *reader, const json_t *obje
             return err;
         }
     }
-    return NJ_OK;
+    return check_refs_twice(reader, buf);
 }
 
 static const struct nj_dynsec_ref *refs_of(const struct nj_buf *buf, uint32_t *count)

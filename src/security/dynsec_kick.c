@@ -1,6 +1,8 @@
 /* See dynsec_kick.h. */
 #include "security/dynsec_kick.h"
 
+#include <stdlib.h>
+
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -21,6 +23,7 @@ struct target {
 
 struct nj_dynsec_kick {
     struct nj_buf targets;
+    size_t sorted; /* so many at the beginning are clients, sorted by name */
 };
 
 struct nj_dynsec_kick *nj_dynsec_kick_new(void)
@@ -139,11 +142,44 @@ static bool concerns_user(const struct target *target, struct nj_bytes user)
                : nj_dynsec_ref_find(client->groups, client->group_count, target->id) >= 0;
 }
 
+static int compare_targets(const void *a, const void *b)
+{
+    const struct target *x = a;
+    const struct target *y = b;
+    if (x->kind != KICK_CLIENT || y->kind != KICK_CLIENT) {
+        return (x->kind != KICK_CLIENT) - (y->kind != KICK_CLIENT);
+    }
+    return nj_bytes_compare(nj_bytes(x->name, x->name_len), nj_bytes(y->name, y->name_len));
+}
+
+void nj_dynsec_kick_seal(struct nj_dynsec_kick *kick)
+{
+    size_t count = nj_dynsec_kick_count(kick);
+    struct target *targets = (struct target *)(void *)kick->targets.data;
+    kick->sorted = 0;
+    if (count) {
+        qsort(targets, count, sizeof(*targets), compare_targets);
+    }
+    while (kick->sorted < count && targets[kick->sorted].kind == KICK_CLIENT) {
+        kick->sorted++;
+    }
+}
+
+static int compare_name(const void *name, const void *target)
+{
+    const struct target *other = target;
+    return nj_bytes_compare(*(const struct nj_bytes *)name, nj_bytes(other->name, other->name_len));
+}
+
 bool nj_dynsec_kick_concerns(const struct nj_dynsec_kick *kick, struct nj_bytes user)
 {
     size_t count;
     const struct target *targets = targets_of(kick, &count);
-    for (size_t i = 0; i < count; i++) {
+    if (user.ptr && kick->sorted &&
+        bsearch(&user, targets, kick->sorted, sizeof(*targets), compare_name)) {
+        return true;
+    }
+    for (size_t i = kick->sorted; i < count; i++) {
         if (user.ptr ? concerns_user(&targets[i], user) : concerns_anonymous(&targets[i])) {
             return true;
         }

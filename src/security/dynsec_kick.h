@@ -27,6 +27,10 @@ enum nj_err nj_dynsec_kick_group(struct nj_dynsec_kick *kick, struct nj_dynsec_s
                                  uint32_t group_id) NJ_NODISCARD;
 enum nj_err nj_dynsec_kick_anonymous(struct nj_dynsec_kick *kick) NJ_NODISCARD;
 
+/* After the last one is in and before other threads ask: a thousand clients are then found as fast
+ * as one. */
+void nj_dynsec_kick_seal(struct nj_dynsec_kick *kick);
+
 /* `user` ptr NULL = anonymous. */
 bool nj_dynsec_kick_concerns(const struct nj_dynsec_kick *kick, struct nj_bytes user);
 

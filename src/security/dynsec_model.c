@@ -1,6 +1,8 @@
 /* See dynsec_model.h. */
 #include "security/dynsec_model.h"
 
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "security/dynsec_principal.h"
 
@@ -285,6 +287,43 @@ int nj_dynsec_ref_find(const struct nj_dynsec_ref *refs, uint32_t count, uint32_
         }
     }
     return -1;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+enum nj_err nj_dynsec_refs_unique(struct nj_dynsec_ref *refs, uint32_t *count)
+{
+    uint32_t total = *count;
+    uint32_t kept = 0;
+    /* Number and place: sorted, the first of each number comes first. */
+    uint64_t *places = nj_try_alloc((total + 1) * sizeof(*places));
+    bool *is_twice = nj_try_zalloc(total + 1);
+    if (!places || !is_twice) {
+        nj_free(places);
+        nj_free(is_twice);
+        return NJ_ENOMEM;
+    }
+    for (uint32_t i = 0; i < total; i++) {
+        places[i] = (uint64_t)refs[i].id << 32 | i;
+    }
+    qsort(places, total, sizeof(*places), compare_places);
+    for (uint32_t i = 1; i < total; i++) {
+        is_twice[(uint32_t)places[i]] = places[i] >> 32 == places[i - 1] >> 32;
+    }
+    for (uint32_t i = 0; i < total; i++) {
+        if (!is_twice[i]) {
+            refs[kept++] = refs[i];
+        }
+    }
+    nj_free(places);
+    nj_free(is_twice);
+    *count = kept;
+    return NJ_OK;
 }
 
 int nj_dynsec_acl_find(const struct nj_dynsec_role *role, enum nj_dynsec_acl_type type,

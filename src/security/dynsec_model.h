@@ -167,6 +167,8 @@ const struct nj_dynsec_role *nj_dynsec_role_by_id(const struct nj_dynsec_state *
 
 /* The place of `id` among references; -1 when it is not there. */
 int nj_dynsec_ref_find(const struct nj_dynsec_ref *refs, uint32_t count, uint32_t id);
+/* Leaves out what names the same as an earlier one; fewer are left then. NJ_ENOMEM. */
+enum nj_err nj_dynsec_refs_unique(struct nj_dynsec_ref *refs, uint32_t *count) NJ_NODISCARD;
 /* The entry with this type and topic; -1 when there is none. */
 int nj_dynsec_acl_find(const struct nj_dynsec_role *role, enum nj_dynsec_acl_type type,
                        struct nj_bytes topic);
