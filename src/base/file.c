@@ -15,6 +15,12 @@
 
 #define READ_STEP ((size_t)64 * 1024)
 
+/* A sync waits for whatever the disk was given before it, and on ext4 for the data of every file
+ * that grew meanwhile: so a large file goes there in steps, and nobody else's sync meets more than
+ * one of them. */
+#define PACED_FROM ((size_t)1024 * 1024)
+#define PACED_STEP ((size_t)256 * 1024)
+
 static enum nj_err fail_errno(int cause)
 {
     errno = cause;
@@ -102,6 +108,43 @@ static enum nj_err write_all(int fd, const uint8_t *data, size_t len)
     return NJ_OK;
 }
 
+/* An error of the disk is told here or by the sync that follows, never by both. A file system that
+ * cannot do it in steps does it in the sync. */
+static enum nj_err push_out(int fd, size_t from, size_t len)
+{
+    if (sync_file_range(fd, (off64_t)from, (off64_t)len,
+                        SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) == 0 ||
+        errno == EINVAL || errno == ENOSYS || errno == ESPIPE) {
+        return NJ_OK;
+    }
+    return errno == ENOSPC || errno == EDQUOT ? NJ_ENOSPC : NJ_EIO;
+}
+
+/* What is being written from a file's beginning on. */
+struct course {
+    int fd;
+    size_t done;
+    size_t pushed;
+};
+
+static enum nj_err write_paced(struct course *course, const uint8_t *data, size_t len)
+{
+    enum nj_err err = NJ_OK;
+    while (len && err == NJ_OK) {
+        size_t step = len < PACED_STEP ? len : PACED_STEP;
+        err = write_all(course->fd, data, step);
+        data += step;
+        len -= step;
+        course->done += step;
+        size_t waits = course->done - course->pushed;
+        if (err == NJ_OK && course->done > PACED_FROM && waits >= PACED_STEP) {
+            err = push_out(course->fd, course->pushed, waits);
+            course->pushed = course->done;
+        }
+    }
+    return err;
+}
+
 static enum nj_err sync_fd(int fd)
 {
     if (nj_fault_hit(NJ_FAULT_SYNC)) {
@@ -109,6 +152,20 @@ static enum nj_err sync_fd(int fd)
         return NJ_EIO;
     }
     if (fsync(fd) == 0) {
+        return NJ_OK;
+    }
+    return errno == ENOSPC || errno == EDQUOT ? NJ_ENOSPC : NJ_EIO;
+}
+
+/* Without what a reader does not need, which spares the file system a commit of its own journal
+ * when no block and no size changed. */
+static enum nj_err sync_data(int fd)
+{
+    if (nj_fault_hit(NJ_FAULT_SYNC)) {
+        errno = EIO;
+        return NJ_EIO;
+    }
+    if (fdatasync(fd) == 0) {
         return NJ_OK;
     }
     return errno == ENOSPC || errno == EDQUOT ? NJ_ENOSPC : NJ_EIO;
@@ -143,7 +200,14 @@ static char *real_target(const char *path)
     return copy;
 }
 
-static enum nj_err fill_temp(int fd, const char *target, const void *data, size_t len, mode_t mode)
+struct nj_file_draft {
+    char *target;
+    char *temp; /* NULL: it is there no more */
+    int dir_fd;
+    struct course course; /* its fd is -1 when it is closed */
+};
+
+static enum nj_err take_after(int fd, const char *target, mode_t mode)
 {
     struct stat old;
     bool has_old = stat(target, &old) == 0;
@@ -154,69 +218,106 @@ static enum nj_err fill_temp(int fd, const char *target, const void *data, size_
     if (has_old && fchown(fd, old.st_uid, old.st_gid) != 0 && errno != EPERM) {
         return fail_errno(errno);
     }
-    if (fchmod(fd, has_old ? old.st_mode & 0777 : mode) != 0) {
-        return fail_errno(errno);
-    }
-    enum nj_err err = write_all(fd, data, len);
-    return err == NJ_OK ? sync_fd(fd) : err;
+    return fchmod(fd, has_old ? old.st_mode & 0777 : mode) == 0 ? NJ_OK : fail_errno(errno);
 }
 
-/* Puts the filled file at its place; from the rename on the new content is what readers see. */
-static enum nj_err swap_in(const char *temp, const char *target, int dir_fd)
+static enum nj_err begin_draft(struct nj_file_draft *draft, mode_t mode)
 {
-    int done = nj_fault_hit(NJ_FAULT_RENAME) ? (errno = EROFS, -1) : rename(temp, target);
+    size_t size = strlen(draft->target) + 32;
+    draft->dir_fd = open_directory(draft->target);
+    if (draft->dir_fd < 0) {
+        return fail_errno(errno);
+    }
+    char *temp = nj_alloc(size);
+    (void)snprintf(temp, size, "%s.%016llx.tmp", draft->target, (unsigned long long)nj_rand_u64());
+    draft->course.fd = nj_fault_hit(NJ_FAULT_OPEN)
+                           ? (errno = EMFILE, -1)
+                           : open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (draft->course.fd < 0) {
+        int cause = errno;
+        nj_free(temp);
+        return fail_errno(cause);
+    }
+    draft->temp = temp;
+    return take_after(draft->course.fd, draft->target, mode);
+}
+
+enum nj_err nj_file_draft_new(const char *path, mode_t mode, struct nj_file_draft **out)
+{
+    struct nj_file_draft *draft = nj_zalloc(sizeof(*draft));
+    draft->target = real_target(path);
+    draft->dir_fd = -1;
+    draft->course.fd = -1;
+    enum nj_err err = begin_draft(draft, mode);
+    if (err != NJ_OK) {
+        nj_file_draft_free(draft);
+        return err;
+    }
+    *out = draft;
+    return NJ_OK;
+}
+
+enum nj_err nj_file_draft_write(struct nj_file_draft *draft, const void *data, size_t len)
+{
+    return write_paced(&draft->course, data, len);
+}
+
+enum nj_err nj_file_draft_sync(struct nj_file_draft *draft)
+{
+    enum nj_err err = sync_fd(draft->course.fd);
+    int cause = errno;
+    if (close(draft->course.fd) != 0 && err == NJ_OK) {
+        err = fail_errno(errno);
+        cause = errno;
+    }
+    draft->course.fd = -1;
+    errno = cause;
+    return err;
+}
+
+void nj_file_draft_free(struct nj_file_draft *draft)
+{
+    int cause = errno;
+    if (!draft) {
+        return;
+    }
+    if (draft->course.fd >= 0) {
+        (void)close(draft->course.fd);
+    }
+    if (draft->dir_fd >= 0) {
+        (void)close(draft->dir_fd);
+    }
+    if (draft->temp) {
+        (void)unlink(draft->temp);
+    }
+    nj_free(draft->temp);
+    nj_free(draft->target);
+    nj_free(draft);
+    errno = cause;
+}
+
+enum nj_err nj_file_draft_place(struct nj_file_draft *draft)
+{
+    int done =
+        nj_fault_hit(NJ_FAULT_RENAME) ? (errno = EROFS, -1) : rename(draft->temp, draft->target);
     if (done != 0) {
         return fail_errno(errno);
     }
-    enum nj_err err = sync_fd(dir_fd);
+    nj_free(draft->temp);
+    draft->temp = NULL;
+    enum nj_err err = sync_fd(draft->dir_fd);
     /* Some file systems cannot sync a directory and say so. */
     return err != NJ_OK && errno == EINVAL ? NJ_OK : err;
 }
 
 enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 {
-    char *target = real_target(path);
-    size_t size = strlen(target) + 32;
-    char *temp = nj_alloc(size);
-    (void)snprintf(temp, size, "%s.%016llx.tmp", target, (unsigned long long)nj_rand_u64());
-    enum nj_err err = NJ_OK;
-    int cause;
-    int fd = -1;
-    int dir_fd = open_directory(target);
-    if (dir_fd < 0) {
-        err = fail_errno(errno);
-        goto out;
-    }
-    fd = nj_fault_hit(NJ_FAULT_OPEN)
-             ? (errno = EMFILE, -1)
-             : open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        err = fail_errno(errno);
-        goto out;
-    }
-    err = fill_temp(fd, target, data, len, mode);
-    cause = errno;
-    if (close(fd) != 0 && err == NJ_OK) {
-        err = fail_errno(errno);
-        cause = errno;
-    }
-    errno = cause;
-    if (err == NJ_OK) {
-        err = swap_in(temp, target, dir_fd);
-    }
-    if (err != NJ_OK) {
-        cause = errno;
-        (void)unlink(temp); /* gone already when only the directory's sync failed */
-        errno = cause;
-    }
-out:
-    cause = errno;
-    if (dir_fd >= 0) {
-        (void)close(dir_fd);
-    }
-    nj_free(temp);
-    nj_free(target);
-    errno = cause;
+    struct nj_file_draft *draft = NULL;
+    enum nj_err err = nj_file_draft_new(path, mode, &draft);
+    err = err == NJ_OK ? nj_file_draft_write(draft, data, len) : err;
+    err = err == NJ_OK ? nj_file_draft_sync(draft) : err;
+    err = err == NJ_OK ? nj_file_draft_place(draft) : err;
+    nj_file_draft_free(draft);
     return err;
 }
 
@@ -233,7 +334,8 @@ enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len)
         errno = EINVAL;
         err = NJ_EINVAL;
     } else {
-        err = write_all(fd, data, len);
+        struct course course = {.fd = fd};
+        err = write_paced(&course, data, len);
         if (err == NJ_OK && ftruncate(fd, (off_t)len) != 0) {
             err = fail_errno(errno);
         }
@@ -245,17 +347,29 @@ enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len)
     return err;
 }
 
-int nj_file_open_append(const char *path)
+int nj_file_open_write(const char *path)
 {
     if (nj_fault_hit(NJ_FAULT_OPEN)) {
         errno = EMFILE;
         return -1;
     }
-    return open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    return open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-enum nj_err nj_file_append(int fd, const void *data, size_t len)
+enum nj_err nj_file_put(int fd, size_t offset, const void *data, size_t len)
 {
-    enum nj_err err = write_all(fd, data, len);
-    return err == NJ_OK ? sync_fd(fd) : err;
+    const uint8_t *from = data;
+    for (size_t done = 0; done < len;) {
+        ssize_t step = nj_fault_hit(NJ_FAULT_WRITE)
+                           ? (errno = ENOSPC, -1)
+                           : pwrite(fd, from + done, len - done, (off_t)(offset + done));
+        if (step < 0 && errno == EINTR) {
+            continue;
+        }
+        if (step <= 0) {
+            return fail_errno(step < 0 ? errno : ENOSPC);
+        }
+        done += (size_t)step;
+    }
+    return sync_data(fd);
 }

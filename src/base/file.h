@@ -25,6 +25,20 @@ enum nj_err nj_file_read(const char *path, size_t max_bytes, bool nofollow, stru
 enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode_t mode)
     NJ_NODISCARD;
 
+/* The same in steps, for what need not be in memory at once, and with a moment between "the new one
+ * is on disk" and "it is in its place". A large one goes to the disk piece by piece, so that other
+ * files' syncs do not wait behind it. The errors are those above. */
+struct nj_file_draft;
+enum nj_err nj_file_draft_new(const char *path, mode_t mode, struct nj_file_draft **out)
+    NJ_NODISCARD;
+enum nj_err nj_file_draft_write(struct nj_file_draft *draft, const void *data, size_t len)
+    NJ_NODISCARD;
+enum nj_err nj_file_draft_sync(struct nj_file_draft *draft)
+    NJ_NODISCARD; /* nothing is added then */
+enum nj_err nj_file_draft_place(struct nj_file_draft *draft) NJ_NODISCARD; /* after its sync */
+/* Without a place it is thrown away. NULL is allowed; errno stays. */
+void nj_file_draft_free(struct nj_file_draft *draft);
+
 /* Writes new content into the file itself and syncs it: for files that cannot be replaced (mounted
  * alone into a container). A crash may leave half of it: the caller keeps a copy elsewhere. Refuses
  * symbolic links and anything but a regular file. */
@@ -34,9 +48,9 @@ enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len) NJ
  * errno, so it is asked before anything else is done. A constant text; never NULL. */
 const char *nj_file_why(enum nj_err err);
 
-/* Opens for appending; the file has to exist. -1 with errno. */
-int nj_file_open_append(const char *path);
-/* Appends and syncs. On an error something of it may be there. */
-enum nj_err nj_file_append(int fd, const void *data, size_t len) NJ_NODISCARD;
+/* Opens a file that exists, for writing. -1 with errno. */
+int nj_file_open_write(const char *path);
+/* Writes at an offset and syncs the data. On an error something of it may be there. */
+enum nj_err nj_file_put(int fd, size_t offset, const void *data, size_t len) NJ_NODISCARD;
 
 #endif

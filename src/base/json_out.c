@@ -8,10 +8,16 @@ void nj_json_out_init(struct nj_json_out *out, struct nj_buf *buf, bool is_prett
     *out = (struct nj_json_out){.buf = buf, .is_pretty = is_pretty};
 }
 
-static void put(struct nj_json_out *out, const void *data, size_t len)
+/* The whole of a large state goes through here in small bits: without a call when there is room. */
+static inline void put(struct nj_json_out *out, const void *data, size_t len)
 {
-    if (out->err == NJ_OK) {
-        out->err = nj_buf_append(out->buf, data, len);
+    struct nj_buf *buf = out->buf;
+    if (out->err == NJ_OK && buf->cap - buf->len < len) {
+        out->err = nj_buf_reserve(buf, len);
+    }
+    if (out->err == NJ_OK && len) {
+        memcpy(buf->data + buf->len, data, len);
+        buf->len += len;
     }
 }
 
@@ -88,33 +94,44 @@ void nj_json_out_end(struct nj_json_out *out)
     out->needs_comma = true;
 }
 
-static void put_escaped(struct nj_json_out *out, struct nj_bytes text)
+static bool is_plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte != '"' && byte != '\\';
+}
+
+static void put_escape(struct nj_json_out *out, uint8_t byte)
 {
     static const char short_forms[] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    char escape[8];
+    int len;
+    char letter = '\0';
+    if (byte < sizeof(short_forms)) {
+        letter = short_forms[byte];
+    }
+    if (byte == '"' || byte == '\\' || letter) {
+        len = snprintf(escape, sizeof(escape), "\\%c", letter ? letter : byte);
+    } else {
+        len = snprintf(escape, sizeof(escape), "\\u%04x", byte);
+    }
+    put(out, escape, (size_t)len);
+}
+
+static void put_escaped(struct nj_json_out *out, struct nj_bytes text)
+{
     size_t done = 0;
+    size_t i = 0;
     put_byte(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t byte = text.ptr[i];
-        if (byte >= 0x20 && byte != '"' && byte != '\\') {
-            continue;
-        }
-        char escape[8];
-        int len;
-        char letter = '\0';
-        if (byte < sizeof(short_forms)) {
-            letter = short_forms[byte];
-        }
-        if (byte == '"' || byte == '\\' || letter) {
-            len = snprintf(escape, sizeof(escape), "\\%c", letter ? letter : byte);
-        } else {
-            len = snprintf(escape, sizeof(escape), "\\u%04x", byte);
+    while (done < text.len) {
+        while (i < text.len && is_plain(text.ptr[i])) {
+            i++;
         }
         put(out, text.ptr + done, i - done);
-        put(out, escape, (size_t)len);
-        done = i + 1;
+        if (i < text.len) {
+            put_escape(out, text.ptr[i++]);
+        }
+        done = i;
     }
-    put(out, text.ptr ? text.ptr + done : NULL, text.len - done);
     put_byte(out, '"');
 }
 

@@ -19,7 +19,6 @@
 #define SAVE_AFTER_MS  300u
 #define REST_FACTOR    10u
 #define RETRY_AFTER_MS 5000u
-#define JOURNAL_TRIM   ((size_t)1 << 20)
 
 void nj_dynsec_look_at(const char *path, struct nj_dynsec_look *out)
 {
@@ -39,66 +38,10 @@ bool nj_dynsec_looks_same(const struct nj_dynsec_look *a, const struct nj_dynsec
 
 /* ---- saving: on the saver thread, without the lock but where it says so */
 
-static bool cannot_rename(int cause)
-{
-    return cause == EBUSY || cause == EXDEV || cause == EROFS || cause == EPERM || cause == EACCES;
-}
-
-/* In its place or, where that is a mount point, into itself. FILE.last has it by then. */
-static enum nj_err put_file(const struct nj_dynsec *dynsec, struct nj_bytes text)
-{
-    enum nj_err err = nj_file_replace(dynsec->path, text.ptr, text.len, NJ_DYNSEC_FILE_MODE);
-    if (err != NJ_OK && cannot_rename(errno)) {
-        err = nj_file_overwrite(dynsec->path, text.ptr, text.len);
-    }
-    return err;
-}
-
-static enum nj_err announce(struct nj_dynsec *dynsec, uint64_t index,
-                            const struct nj_dynsec_digest *digest)
-{
-    (void)pthread_mutex_lock(&dynsec->lock);
-    enum nj_err err = nj_dynsec_journal_save(&dynsec->journal, index, digest);
-    (void)pthread_mutex_unlock(&dynsec->lock);
-    return err;
-}
-
-static enum nj_err put_both(struct nj_dynsec *dynsec, uint64_t index, struct nj_bytes text,
-                            const char **what)
-{
-    struct nj_dynsec_digest digest;
-    *what = dynsec->journal.path;
-    errno = EIO;
-    if (!nj_dynsec_digest_of(text, &digest)) {
-        return NJ_ESYS;
-    }
-    enum nj_err err = announce(dynsec, index, &digest);
-    if (err == NJ_OK) {
-        *what = dynsec->last_path;
-        err = nj_file_replace(dynsec->last_path, text.ptr, text.len, NJ_DYNSEC_FILE_MODE);
-    }
-    if (err == NJ_OK) {
-        *what = dynsec->path;
-        err = put_file(dynsec, text);
-    }
-    if (err != NJ_OK) {
-        return err;
-    }
-    nj_dynsec_look_at(dynsec->path, &dynsec->look);
-    (void)pthread_mutex_lock(&dynsec->lock);
-    if (dynsec->journal.text.len > JOURNAL_TRIM || dynsec->is_stopping) {
-        /* When it fails, the journal is longer than it need be, and that is all. */
-        (void)!nj_dynsec_journal_trim(&dynsec->journal, index, &digest);
-    }
-    (void)pthread_mutex_unlock(&dynsec->lock);
-    return NJ_OK;
-}
-
 static bool save(struct nj_dynsec *dynsec, const struct nj_dynsec_state *state, bool had_failed)
 {
     struct nj_dynsec_look look;
-    struct nj_buf text = {NULL, 0, 0};
-    const char *what = dynsec->path;
+    struct nj_dynsec_put put;
     nj_dynsec_look_at(dynsec->path, &look);
     /* A file that is gone is nobody's work. */
     if (look.is_there && !nj_dynsec_looks_same(&look, &dynsec->look)) {
@@ -111,18 +54,15 @@ static bool save(struct nj_dynsec *dynsec, const struct nj_dynsec_state *state, 
         }
         return false;
     }
-    enum nj_err err = nj_dynsec_save(state, NJ_DYNSEC_FORM_21, &text);
-    err = err == NJ_OK ? put_both(dynsec, state->change_index, nj_buf_bytes(&text), &what) : err;
+    enum nj_err err = nj_dynsec_put(dynsec, state, &put);
     if (err != NJ_OK && !had_failed) {
         nj_log(NJ_LOG_ERROR,
                "Error: %s cannot be written: %s. Nothing is lost, changes are in %s; it is tried "
                "again.",
-               what, nj_file_why(err), dynsec->journal.path);
+               put.what, nj_file_why(err), dynsec->journal.path);
     } else if (err == NJ_OK && had_failed) {
         nj_log(NJ_LOG_NOTICE, "%s could be written again.", dynsec->path);
     }
-    nj_wipe(text.data, text.len);
-    nj_buf_fini(&text);
     return err == NJ_OK;
 }
 
@@ -158,7 +98,9 @@ static void save_unsaved(struct nj_dynsec *dynsec)
     dynsec->rest_until_ms = ok ? end + (end - begin) * REST_FACTOR : end + RETRY_AFTER_MS;
     if (!ok && !dynsec->unsaved) {
         dynsec->unsaved = nj_dynsec_state_ref(state);
-        dynsec->due_ms = dynsec->rest_until_ms;
+    }
+    if (dynsec->due_ms < dynsec->rest_until_ms) {
+        dynsec->due_ms = dynsec->rest_until_ms; /* of what came meanwhile, too */
     }
     nj_dynsec_state_unref(state);
     (void)pthread_cond_broadcast(&dynsec->settled);
@@ -182,6 +124,9 @@ static void *saver_main(void *arg)
         save_unsaved(dynsec);
     }
     (void)pthread_mutex_unlock(&dynsec->lock);
+    if (!dynsec->unsaved) {
+        nj_dynsec_put_last(dynsec); /* the journal is going to be removed */
+    }
     return NULL;
 }
 

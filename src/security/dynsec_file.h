@@ -44,6 +44,10 @@ struct nj_dynsec_load {
 enum nj_err nj_dynsec_load(struct nj_bytes text, struct nj_dynsec_principals *principals,
                            struct nj_dynsec_load *load, struct nj_dynsec_state **out) NJ_NODISCARD;
 
+/* In pieces of about a quarter of a MiB, to `fn`, whose error ends it. NJ_ENOMEM. */
+enum nj_err nj_dynsec_save_in_pieces(const struct nj_dynsec_state *state, enum nj_dynsec_form form,
+                                     enum nj_err (*fn)(void *arg, struct nj_bytes piece), void *arg)
+    NJ_NODISCARD;
 /* Appended to `out`. NJ_ENOMEM. */
 enum nj_err nj_dynsec_save(const struct nj_dynsec_state *state, enum nj_dynsec_form form,
                            struct nj_buf *out) NJ_NODISCARD;

@@ -290,7 +290,7 @@ static enum nj_err write_new(const char *path, const struct nj_buf *text, char *
         (void)snprintf(error, size, "%s: %s", path, strerror(errno));
         return err;
     }
-    enum nj_err err = nj_file_append(fd, text->data, text->len);
+    enum nj_err err = nj_file_put(fd, 0, text->data, text->len);
     if (err != NJ_OK) {
         (void)snprintf(error, size, "%s: %s", path, strerror(errno));
         (void)unlink(path);

@@ -15,6 +15,7 @@
 
 #define HEAD_MAX 160
 #define MODE     0600
+#define ROOM     ((size_t)64 * 1024) /* the file grows by so much */
 
 /* Against damage, not against an enemy: who can write here can write the file, too. */
 #define SUM_KEY_0 0x6e69676874000001ull
@@ -159,9 +160,17 @@ static bool has_more(struct nj_bytes rest)
     return false;
 }
 
+static bool is_room(struct nj_bytes rest)
+{
+    while (rest.len && !rest.ptr[0]) {
+        rest = nj_bytes(rest.ptr + 1, rest.len - 1);
+    }
+    return rest.len == 0;
+}
+
 enum nj_err nj_dynsec_record_next(struct nj_bytes *rest, struct nj_dynsec_record *out)
 {
-    if (!rest->len) {
+    if (is_room(*rest)) {
         return NJ_ENOENT;
     }
     enum nj_err err = parse(*rest, out);
@@ -235,16 +244,47 @@ enum nj_err nj_dynsec_journal_resume(struct nj_dynsec_journal *journal, struct n
     return nj_buf_append(&journal->text, text.ptr, text.len);
 }
 
+static size_t room_for(size_t len)
+{
+    return (len / ROOM + 1) * ROOM;
+}
+
 /* As a whole: old or new, never half. */
 static enum nj_err write_anew(struct nj_dynsec_journal *journal)
 {
+    struct nj_buf *text = &journal->text;
+    size_t room = room_for(text->len);
     let_go(journal);
-    enum nj_err err = nj_file_replace(journal->path, journal->text.data, journal->text.len, MODE);
+    errno = ENOMEM;
+    enum nj_err err = nj_buf_reserve(text, room - text->len);
+    if (err == NJ_OK) {
+        memset(text->data + text->len, 0, room - text->len);
+        err = nj_file_replace(journal->path, text->data, room, MODE);
+    }
     if (err != NJ_OK) {
         return err;
     }
-    journal->fd = nj_file_open_append(journal->path);
+    journal->room = room;
+    journal->fd = nj_file_open_write(journal->path);
     return journal->fd < 0 ? NJ_ESYS : NJ_OK;
+}
+
+/* What stands behind `before` goes behind it in the file. */
+static enum nj_err add(struct nj_dynsec_journal *journal, size_t before)
+{
+    struct nj_buf *text = &journal->text;
+    size_t len = text->len;
+    if (len > journal->room) {
+        size_t room = room_for(len);
+        errno = ENOMEM;
+        if (nj_buf_reserve(text, room - len) != NJ_OK) {
+            return NJ_ENOMEM;
+        }
+        memset(text->data + len, 0, room - len);
+        journal->room = room;
+        len = room;
+    }
+    return nj_file_put(journal->fd, before, text->data + before, len - before);
 }
 
 /* Somebody took the file away: what goes into it now is nowhere. */
@@ -258,12 +298,8 @@ static bool is_gone(int fd)
 static enum nj_err flush(struct nj_dynsec_journal *journal, size_t before)
 {
     struct nj_buf *text = &journal->text;
-    enum nj_err err;
-    if (journal->fd < 0 || is_gone(journal->fd)) {
-        err = write_anew(journal);
-    } else {
-        err = nj_file_append(journal->fd, text->data + before, text->len - before);
-    }
+    bool has_file = journal->fd >= 0 && !is_gone(journal->fd);
+    enum nj_err err = has_file ? add(journal, before) : write_anew(journal);
     if (err == NJ_OK) {
         return NJ_OK;
     }

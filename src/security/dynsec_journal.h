@@ -10,7 +10,9 @@
  *
  * Each record is synced before its change is answered. Changes that a file holds already are
  * skipped; a file that the journal does not name is somebody else's. The last record may be cut off
- * by a crash, and is then dropped; a bad one before the last is damage.
+ * by a crash, and is then dropped; a bad one before the last is damage. Zeros behind it are room
+ * for more: a record that is written into blocks that the file has already is synced without a
+ * commit of the file system's own journal, which would wait for other files.
  *
  * Owned by the module's lock (dynsec.c). All calls block. */
 #ifndef NJ_SECURITY_DYNSEC_JOURNAL_H
@@ -47,14 +49,15 @@ struct nj_dynsec_record {
     struct nj_bytes whole;          /* the record's own text */
 };
 
-/* Takes the first record off *rest. NJ_ENOENT at the end; NJ_EAGAIN: what is left is the beginning
- * of a record that was cut off; NJ_EMALFORMED: damage. */
+/* Takes the first record off *rest. NJ_ENOENT at the end, where *rest is room or nothing;
+ * NJ_EAGAIN: what is left is the beginning of a record that was cut off; NJ_EMALFORMED: damage. */
 enum nj_err nj_dynsec_record_next(struct nj_bytes *rest, struct nj_dynsec_record *out) NJ_NODISCARD;
 
 struct nj_dynsec_journal {
     char *path;
     int fd;             /* -1: not there, or not to be trusted: it is written anew first */
     struct nj_buf text; /* what has to be in it */
+    size_t room;        /* bytes of the file, zeros included */
 };
 
 void nj_dynsec_journal_init(struct nj_dynsec_journal *journal, const char *path);

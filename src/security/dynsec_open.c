@@ -119,13 +119,13 @@ static enum nj_err read_journal(struct recall *recall)
                        recall->journal.len - rest.len);
         return err;
     }
-    if (rest.len) {
+    if (err == NJ_EAGAIN) {
         nj_log(NJ_LOG_WARNING,
                "Warning: %s ends in the middle of a change, which was never answered; it is "
                "dropped.",
                path);
-        recall->journal.len -= rest.len;
     }
+    recall->journal.len -= rest.len;
     return NJ_OK;
 }
 
@@ -176,12 +176,13 @@ static enum nj_err take(struct recall *recall, struct source *source)
                                    &source->digest);
 }
 
-static void put_copy(const char *path, const struct nj_buf *text)
+static bool put_copy(const char *path, const struct nj_buf *text)
 {
     enum nj_err err = nj_file_replace(path, text->data, text->len, NJ_DYNSEC_FILE_MODE);
     if (err != NJ_OK) {
         nj_log(NJ_LOG_WARNING, "Warning: %s cannot be written: %s.", path, nj_file_why(err));
     }
+    return err == NJ_OK;
 }
 
 /* Nobody throws away what a person wrote: it stays under another name. */
@@ -192,7 +193,7 @@ static void keep_rejected(const struct recall *recall)
     char *path = nj_alloc(size);
     (void)snprintf(path, size, "%s.rejected", file->path);
     if (file->is_there) {
-        put_copy(path, &file->text);
+        (void)put_copy(path, &file->text);
     }
     nj_free(path);
 }
@@ -348,17 +349,16 @@ static enum nj_err recall_all(struct recall *recall, bool *is_dirty)
 }
 
 /* A file that could be read is the last good one from now on, before anybody can spoil it. */
-static void keep_copy(const struct recall *recall)
+static bool keep_copy(const struct recall *recall)
 {
     struct nj_buf old = {NULL, 0, 0};
     const char *path = recall->dynsec->last_path;
     bool is_same = nj_file_read(path, NJ_DYNSEC_FILE_MAX, true, &old) == NJ_OK &&
                    nj_bytes_equal(nj_buf_bytes(&old), nj_buf_bytes(&recall->file.text));
-    if (!is_same) {
-        put_copy(path, &recall->file.text);
-    }
+    bool is_kept = is_same || put_copy(path, &recall->file.text);
     nj_wipe(old.data, old.len);
     nj_buf_fini(&old);
+    return is_kept;
 }
 
 enum nj_err nj_dynsec_recall(struct nj_dynsec *dynsec, const struct nj_dynsec_options *options,
@@ -370,7 +370,7 @@ enum nj_err nj_dynsec_recall(struct nj_dynsec *dynsec, const struct nj_dynsec_op
     error[0] = '\0';
     enum nj_err err = recall_all(&recall, is_dirty);
     if (err == NJ_OK && recall.file.state && !recall.last.text.data) {
-        keep_copy(&recall);
+        dynsec->has_last = keep_copy(&recall);
     }
     nj_dynsec_look_at(dynsec->path, &dynsec->look);
     source_fini(&recall.file);

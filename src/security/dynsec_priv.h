@@ -29,7 +29,9 @@ struct nj_dynsec {
     struct nj_dynsec_state *state; /* of the thread that commits */
 
     struct nj_thread saver;
-    struct nj_dynsec_look look; /* of the file as the saver left it; the saver's */
+    struct nj_dynsec_look look; /* of the file as the saver left it; so far the saver's: */
+    bool has_last;              /* FILE.last is something that the journal names */
+    bool is_last_behind;        /* it is not what FILE is, or is going to be */
     pthread_mutex_t lock;       /* guards all below */
     pthread_cond_t wake;        /* the saver has something to do */
     pthread_cond_t settled;     /* the saver has done it */
@@ -45,5 +47,16 @@ struct nj_dynsec {
 /* Fills state, journal and look; `is_dirty`: the file is not what the state is. */
 enum nj_err nj_dynsec_recall(struct nj_dynsec *dynsec, const struct nj_dynsec_options *options,
                              bool *is_dirty, char *error, size_t error_size) NJ_NODISCARD;
+
+/* dynsec_put.c; the saver's. */
+struct nj_dynsec_put {
+    struct nj_dynsec_digest digest; /* of what was written */
+    const char *what;               /* the path that an error is about */
+};
+/* Into FILE, after the journal has announced it. errno says why not. */
+enum nj_err nj_dynsec_put(struct nj_dynsec *dynsec, const struct nj_dynsec_state *state,
+                          struct nj_dynsec_put *put) NJ_NODISCARD;
+/* At the stop: FILE.last becomes what FILE is, if it is not. Logs. */
+void nj_dynsec_put_last(struct nj_dynsec *dynsec);
 
 #endif

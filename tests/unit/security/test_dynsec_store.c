@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "security/dynsec.h"
 #include "security/dynsec_first.h"
+#include "security/dynsec_journal.h"
 #include "support/test.h"
 
 static char dir[64];
@@ -219,9 +220,19 @@ struct image {
     struct nj_buf journal;
 };
 
+/* Without the room behind its records. */
+static struct nj_buf get_journal(void)
+{
+    struct nj_buf text = get(beside(".journal"));
+    while (text.len && !text.data[text.len - 1]) {
+        text.len--;
+    }
+    return text;
+}
+
 static struct image take_image(void)
 {
-    return (struct image){get(path), get(beside(".last")), get(beside(".journal"))};
+    return (struct image){get(path), get(beside(".last")), get_journal()};
 }
 
 static void restore_one(const char *name, const struct nj_buf *buf, size_t len)
@@ -275,7 +286,7 @@ static void a_journal_cut_at_any_byte_gives_whole_changes(void **state)
     size_t ends[5];
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(add_role(dynsec, i), NJ_OK);
-        struct nj_buf journal = get(beside(".journal"));
+        struct nj_buf journal = get_journal();
         ends[i] = journal.len;
         nj_buf_fini(&journal);
     }
@@ -288,6 +299,17 @@ static void a_journal_cut_at_any_byte_gives_whole_changes(void **state)
         }
         restore(&image);
         restore_one(beside(".journal"), &image.journal, len);
+        dynsec = open_module();
+        assert_int_equal(count_roles(dynsec), expected);
+        nj_dynsec_close(dynsec);
+        /* And as it is with room: what was not written is zeros. */
+        struct nj_buf cut = {NULL, 0, 0};
+        assert_int_equal(nj_buf_append(&cut, image.journal.data, len), NJ_OK);
+        assert_int_equal(nj_buf_reserve(&cut, 400), NJ_OK);
+        memset(cut.data + len, 0, 400);
+        restore(&image);
+        restore_one(beside(".journal"), &cut, len + 400);
+        nj_buf_fini(&cut);
         dynsec = open_module();
         assert_int_equal(count_roles(dynsec), expected);
         nj_dynsec_close(dynsec);
@@ -436,6 +458,65 @@ static void a_copy_is_kept_before_the_first_change(void **state)
     nj_dynsec_close(dynsec);
 }
 
+/* Between two trims a large file is written once and not twice. */
+static void the_copy_and_the_journal_are_everything_at_any_time(void **state)
+{
+    struct nj_dynsec *dynsec;
+    (void)state;
+    put(path, start_text);
+    dynsec = open_module();
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(add_role(dynsec, i), NJ_OK);
+        assert_true(nj_dynsec_settle(dynsec));
+    }
+    struct image image = take_image();
+    assert_true(nj_bytes_equal(nj_buf_bytes(&image.last), nj_bytes_of(start_text)));
+    nj_dynsec_close(dynsec);
+    struct nj_buf file = get(path);
+    struct nj_buf last = get(beside(".last"));
+    assert_true(nj_bytes_equal(nj_buf_bytes(&file), nj_buf_bytes(&last)));
+    nj_buf_fini(&file);
+    nj_buf_fini(&last);
+    restore(&image);
+    put(path, "{");
+    assert_int_equal(try_open(NJ_DYNSEC_RECOVER_LAST, &dynsec), NJ_OK);
+    assert_int_equal(count_roles(dynsec), 3);
+    nj_dynsec_close(dynsec);
+    image_fini(&image);
+}
+
+static void the_journal_has_room_that_is_no_record(void **state)
+{
+    (void)state;
+    put(path, start_text);
+    struct nj_dynsec *dynsec = open_module();
+    for (unsigned i = 0; i < 2000; i++) {
+        assert_int_equal(add_role(dynsec, i), NJ_OK);
+    }
+    struct image image = take_image();
+    nj_buf_fini(&image.journal);
+    image.journal = get(beside(".journal"));
+    nj_dynsec_close(dynsec);
+    struct nj_bytes rest = nj_buf_bytes(&image.journal);
+    struct nj_dynsec_record record;
+    unsigned changes = 0;
+    enum nj_err err;
+    assert_int_equal(rest.len % 4096, 0);
+    while ((err = nj_dynsec_record_next(&rest, &record)) == NJ_OK) {
+        changes += record.kind == NJ_DYNSEC_RECORD_CHANGE;
+    }
+    assert_int_equal(err, NJ_ENOENT);
+    assert_int_equal(changes, 2000);
+    for (size_t i = 0; i < rest.len; i++) {
+        assert_int_equal(rest.ptr[i], 0);
+    }
+    restore(&image);
+    dynsec = open_module();
+    assert_int_equal(count_roles(dynsec), 2000);
+    nj_dynsec_close(dynsec);
+    image_fini(&image);
+}
+
 static void a_file_edited_while_stopped_counts(void **state)
 {
     (void)state;
@@ -492,7 +573,7 @@ static void a_file_that_cannot_be_replaced_is_rewritten(void **state)
     struct stat after;
     assert_int_equal(stat(path, &before), 0);
     assert_int_equal(add_role(dynsec, 1), NJ_OK);
-    nj_fault_arm(NJ_FAULT_RENAME, 2, false); /* the copy's works, the file's does not */
+    nj_fault_arm(NJ_FAULT_RENAME, 1, false); /* the file's does not work, the copy's does */
     assert_true(nj_dynsec_settle(dynsec));
     nj_fault_disarm();
     assert_int_equal(stat(path, &after), 0);
@@ -542,6 +623,8 @@ int main(void)
         EACH(a_journal_that_was_taken_away_is_written_again),
         EACH(a_bad_file_is_refused_and_the_last_good_copy_is_there),
         EACH(a_copy_is_kept_before_the_first_change),
+        EACH(the_copy_and_the_journal_are_everything_at_any_time),
+        EACH(the_journal_has_room_that_is_no_record),
         EACH(a_file_edited_while_stopped_counts),
         EACH(B_279_a_file_changed_meanwhile_is_not_overwritten),
         EACH(a_file_that_cannot_be_replaced_is_rewritten),
