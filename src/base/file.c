@@ -17,7 +17,7 @@
 
 /* A sync waits for whatever the disk was given before it, and on ext4 for the data of every file
  * that grew meanwhile: so a large file goes there in steps, and nobody else's sync meets more than
- * one of them. */
+ * two of them. */
 #define PACED_FROM ((size_t)1024 * 1024)
 #define PACED_STEP ((size_t)256 * 1024)
 
@@ -108,24 +108,32 @@ static enum nj_err write_all(int fd, const uint8_t *data, size_t len)
     return NJ_OK;
 }
 
-/* An error of the disk is told here or by the sync that follows, never by both. A file system that
- * cannot do it in steps does it in the sync. */
-static enum nj_err push_out(int fd, size_t from, size_t len)
-{
-    if (sync_file_range(fd, (off64_t)from, (off64_t)len,
-                        SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) == 0 ||
-        errno == EINVAL || errno == ENOSYS || errno == ESPIPE) {
-        return NJ_OK;
-    }
-    return errno == ENOSPC || errno == EDQUOT ? NJ_ENOSPC : NJ_EIO;
-}
-
 /* What is being written from a file's beginning on. */
 struct course {
     int fd;
     size_t done;
-    size_t pushed;
+    size_t begun;  /* up to here it is on its way to the disk, */
+    size_t pushed; /* up to here it is there */
 };
+
+/* Sends the newest step off and waits for the one before. An error of the disk is told here or by
+ * the sync that follows, never by both; a file system that knows no steps does all in the sync. */
+static enum nj_err push_on(struct course *course)
+{
+    int done = sync_file_range(course->fd, (off64_t)course->begun,
+                               (off64_t)(course->done - course->begun), SYNC_FILE_RANGE_WRITE);
+    if (done == 0 && course->begun > course->pushed) {
+        done = sync_file_range(course->fd, (off64_t)course->pushed,
+                               (off64_t)(course->begun - course->pushed),
+                               SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER);
+    }
+    if (done != 0 && errno != EINVAL && errno != ENOSYS && errno != ESPIPE) {
+        return errno == ENOSPC || errno == EDQUOT ? NJ_ENOSPC : NJ_EIO;
+    }
+    course->pushed = course->begun;
+    course->begun = course->done;
+    return NJ_OK;
+}
 
 static enum nj_err write_paced(struct course *course, const uint8_t *data, size_t len)
 {
@@ -136,10 +144,9 @@ static enum nj_err write_paced(struct course *course, const uint8_t *data, size_
         data += step;
         len -= step;
         course->done += step;
-        size_t waits = course->done - course->pushed;
-        if (err == NJ_OK && course->done > PACED_FROM && waits >= PACED_STEP) {
-            err = push_out(course->fd, course->pushed, waits);
-            course->pushed = course->done;
+        if (err == NJ_OK && course->done > PACED_FROM &&
+            course->done - course->begun >= PACED_STEP) {
+            err = push_on(course);
         }
     }
     return err;

@@ -131,7 +131,9 @@ static struct nj_dynsec_fail leave_all(struct nj_control_call *call, struct nj_b
 
 static struct nj_dynsec_fail join_given(struct nj_control_call *call, struct nj_bytes name)
 {
-    struct nj_dynsec_edit *edit = &nj_dynsec_module_of(call)->edit;
+    struct nj_dynsec_module *module = nj_dynsec_module_of(call);
+    struct nj_dynsec_edit *edit = &module->edit;
+    bool is_new = !nj_dynsec_client(module->mark.state, name);
     size_t i;
     json_t *entry;
     json_array_foreach(json_object_get(nj_control_call_args(call), "groups"), i, entry)
@@ -143,7 +145,11 @@ static struct nj_dynsec_fail join_given(struct nj_control_call *call, struct nj_
         }
         struct nj_bytes group = nj_bytes(json_string_value(text), json_string_length(text));
         if (!nj_dynsec_group(edit->state, group)) {
-            return nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Group not found");
+            /* The original's words for each of both commands. */
+            return nj_dynsec_fail(
+                NJ_REFUSED_NOT_FOUND,
+                is_new ? "Group not found"
+                       : "'groups' contains an object with a 'groupname' that does not exist");
         }
         enum nj_err err = nj_dynsec_step_join(edit, group, name,
                                               nj_dynsec_priority_of(entry, NJ_DYNSEC_NO_PRIORITY));

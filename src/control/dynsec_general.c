@@ -60,11 +60,10 @@ static json_t *show_special(const struct nj_dynsec_state *state, uint32_t id)
 {
     const struct nj_dynsec_group *group =
         id == NJ_DYNSEC_NOBODY ? NULL : nj_dynsec_group_by_id(state, id);
+    struct nj_bytes name =
+        group ? group->name : NJ_BYTES_LIT(""); /* as the original: always there */
     json_t *object = json_object();
-    if (group) {
-        (void)json_object_set_new(object, "groupname",
-                                  json_stringn((const char *)group->name.ptr, group->name.len));
-    }
+    (void)json_object_set_new(object, "groupname", json_stringn((const char *)name.ptr, name.len));
     return json_pack("{s:o}", "group", object);
 }
 

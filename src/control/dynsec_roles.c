@@ -166,6 +166,15 @@ static struct nj_dynsec_fail kick_holders(struct nj_control_call *call, uint32_t
     return nj_dynsec_fail_of(nj_dynsec_kick_role(module->kick, module->mark.state, id));
 }
 
+/* Another text is no reason to disconnect anybody. */
+static bool changes_rights(struct nj_control_call *call, const struct nj_dynsec_role *role)
+{
+    const json_t *args = nj_control_call_args(call);
+    const json_t *wildcards = json_object_get(args, "allowwildcardsubs");
+    return json_object_get(args, "acls") ||
+           (json_is_boolean(wildcards) && json_is_true(wildcards) != role->allow_wildcard_subs);
+}
+
 static struct nj_dynsec_fail modify(struct nj_control_call *call, json_t **data)
 {
     struct nj_bytes name;
@@ -174,10 +183,15 @@ static struct nj_dynsec_fail modify(struct nj_control_call *call, json_t **data)
     const struct nj_dynsec_role *role = find(call, &name, &fail);
     (void)data;
     if (!role) {
-        return fail;
+        /* The original's words, for this command alone. */
+        return fail.fault == NJ_REFUSED_NOT_FOUND
+                   ? nj_dynsec_fail(NJ_REFUSED_NOT_FOUND, "Role does not exist")
+                   : fail;
     }
     memcpy(&next, role, sizeof(next));
-    fail = kick_holders(call, role->id);
+    if (changes_rights(call, role)) {
+        fail = kick_holders(call, role->id);
+    }
     return fail.text ? fail : put(call, &next);
 }
 

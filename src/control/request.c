@@ -16,8 +16,12 @@
 
 /* ---- answers */
 
+/* As the table writes it, whatever case it came in: so does the original. */
 static const char *command_name(const struct nj_control_request *request)
 {
+    if (request->call.command) {
+        return request->call.command->name;
+    }
     const json_t *name = json_object_get(request->call.args, "command");
     return json_is_string(name) ? json_string_value(name) : UNKNOWN;
 }
@@ -313,6 +317,7 @@ static bool run_command(struct nj_control_request *request, json_t *object)
 {
     char error[160];
     struct nj_control_call *call = &request->call;
+    call->command = NULL;
     if (!json_is_object(object)) {
         refuse(request, NJ_REFUSED_INVALID, "Command not an object");
         return false;

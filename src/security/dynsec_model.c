@@ -22,11 +22,11 @@ static const char *const access_names[NJ_DYNSEC_ACCESS_COUNT] = {
     [NJ_DYNSEC_ACCESS_UNSUBSCRIBE] = "unsubscribe",
 };
 
-/* -1 when it is not there. */
+/* In any case of letters, as the original. -1 when it is not there. */
 static int find_name(const char *const *names, int count, const char *name)
 {
     for (int i = 0; i < count; i++) {
-        if (strcmp(names[i], name) == 0) {
+        if (strcasecmp(names[i], name) == 0) {
             return i;
         }
     }

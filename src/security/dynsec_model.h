@@ -42,7 +42,7 @@ enum nj_dynsec_acl_type {
 
 /* "publishClientSend", … */
 const char *nj_dynsec_acl_type_name(enum nj_dynsec_acl_type type);
-/* False when there is no such type. */
+/* False when there is no such type. Upper and lower case are the same, as in the original. */
 bool nj_dynsec_acl_type_find(const char *name, enum nj_dynsec_acl_type *out);
 
 /* What the defaults are about. */

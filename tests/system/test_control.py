@@ -293,7 +293,7 @@ def test_B290_one_bad_command_among_good_ones(one):
     answers = admin.batch(BROKER, [{"command": "LISTplugins"}, {"command": "fly"},
                                    {"command": "listListeners"}, 7, {"command": "listPlugins"}])
     assert [("error" in a, a["command"]) for a in answers] == [
-        (False, "LISTplugins"), (True, "fly"), (False, "listListeners"),
+        (False, "listPlugins"), (True, "fly"), (False, "listListeners"),
         (True, "Unknown command")]  # what is no object ends the batch, as in the original
 
 

@@ -138,7 +138,7 @@ WRONG = [
     ("setAnonymousGroup", {"groupname": "no"}, "Group not found"),
     ("deleteRole", {"rolename": "no"}, "Role not found"),
     ("getRole", {"rolename": "no"}, "Role not found"),
-    ("modifyRole", {"rolename": "no"}, "Role not found"),
+    ("modifyRole", {"rolename": "no"}, "Role does not exist"),
     ("createClient", {"username": "x", "password": 5}, "Invalid/missing password"),
     ("createClient", {"username": "x", "clientid": 5}, "Invalid/missing client id"),
     ("createClient", {"username": "x", "textname": 5}, "Invalid/missing textname"),
@@ -239,8 +239,9 @@ def test_priorities_are_kept_within_their_bounds(adm):
 
 def test_L034_a_change_that_fails_changes_nothing(adm):
     before = adm.do("exportConfig")
-    assert adm.bad("modifyClient", username="a", textname="new", roles=[{"rolename": "read"}],
-                   groups=[{"groupname": "g"}, {"groupname": "no"}]) == "Group not found"
+    error = adm.bad("modifyClient", username="a", textname="new", roles=[{"rolename": "read"}],
+                    groups=[{"groupname": "g"}, {"groupname": "no"}])
+    assert error == "'groups' contains an object with a 'groupname' that does not exist"
     assert adm.do("exportConfig") == before
 
 
@@ -518,11 +519,13 @@ def test_C5_compat_disconnects_who_is_concerned_and_nobody_else(broker):
             ("createRole", {"rolename": "new"}, ""),
             ("setDefaultACLAccess", {"acls": [{"acltype": "subscribe", "allow": True}]}, ""),
             ("enableClient", {"username": "a"}, ""),
-            ("modifyRole", {"rolename": "read", "textname": "x"}, "a"),
+            ("modifyRole", {"rolename": "read", "textname": "x"}, ""),
+            ("modifyRole", {"rolename": "read", "allowwildcardsubs": True}, ""),  # as it is
+            ("modifyRole", {"rolename": "read", "allowwildcardsubs": False}, "a"),
             ("addRoleACL", {"rolename": "read", **acl("publishClientSend", "y")}, "a"),
             ("addClientRole", {"username": "b", "rolename": "write"}, "b"),
             ("addGroupRole", {"groupname": "g", "rolename": "write"}, "m"),
-            ("modifyRole", {"rolename": "write", "textname": "x"}, "bm"),
+            ("modifyRole", {"rolename": "write", "acls": []}, "bm"),
             ("modifyGroup", {"groupname": "g", "clients": [{"username": "a"}]}, "am"),
             ("disableClient", {"username": "b"}, "b")):
         if command == "disableClient":
@@ -541,7 +544,7 @@ def test_rights_change_kick_holds_natively_too(broker):
     one = dynsec.start(broker, extra="rights_change kick\n", clients=[client("a", "read"),
                                                                       client("b")], roles=[READ])
     adm, a, b = Dynsec(one), login(one, "a"), login(one, "b")
-    adm.do("modifyRole", rolename="read", textname="x")
+    adm.do("modifyRole", rolename="read", acls=[])
     a.expect_closed(reason=0x98)
     b.quiet()
 

@@ -92,7 +92,7 @@ def test_the_certificate_group_takes_strangers_and_nobody_else(start, enter):
     adm.do("createClient", username="stranger")
     stranger.publish("t/1", b"m", 1, reason=0x87)
     adm.do("setCertificateGroup", groupname="")
-    assert adm.do("getCertificateGroup") == {"group": {}}
+    assert adm.do("getCertificateGroup") == {"group": {"groupname": ""}}
     stranger.quiet()
     one.stop()
     one.start()

@@ -8,6 +8,7 @@ What is not the same is frozen here, each with its reason:
   HIDDEN has each that this concerns here.
 - Memberships of equal priority: 2.0.11 orders them otherwise; so the priorities here differ.
 - DIFFERENCES: words of errors.
+- KICKS: who is disconnected by what.
 One that is not on these lists, and an entry that no longer differs, both fail."""
 import json
 import os
@@ -225,6 +226,11 @@ def test_words_of_errors_are_the_originals(both):
         "createRole twice": {"command": "createRole", "rolename": "r"},
         "deleteRole": {"command": "deleteRole", "rolename": "no"},
         "getRole": {"command": "getRole", "rolename": "no"},
+        "modifyRole": {"command": "modifyRole", "rolename": "no"},
+        "modifyGroup": {"command": "modifyGroup", "groupname": "no"},
+        "command in capitals": {"command": "GETROLE", "rolename": "r"},
+        "type in capitals": {"command": "addRoleACL", "rolename": "r",
+                             **acl("PUBLISHCLIENTSEND", "t")},
         "addRoleACL role": {"command": "addRoleACL", "rolename": "no",
                             **acl("publishClientSend", "t")},
         "addRoleACL twice": {"command": "addRoleACL", "rolename": "r",
@@ -255,3 +261,62 @@ def test_words_of_errors_are_the_originals(both):
             assert (mine[1], theirs_[1]) == DIFFERENCES[name][:2], name
         else:
             assert mine == theirs_, (name, mine, theirs_)
+
+
+# command → (ours, the original's): None of both changes what anybody may do, or 2.1 does so, too
+KICKS = {
+    "removeGroupRole that is not there": ("stays", "kicked"),
+    "removeClientRole that is not there": ("stays", "kicked"),
+    "removeGroupClient that is not there": ("stays", "kicked"),
+    "modifyRole acls": ("kicked", "stays"),  # 2.1 kicks
+    "modifyGroup without members": ("kicked", "stays"),  # 2.1 kicks
+}
+
+
+def test_C5_who_is_disconnected_is_the_originals(both):
+    admin = role("admin", *(acl(t, "$CONTROL/dynamic-security/#") for t in TYPES[:2]),
+                 acl("subscribePattern", "$CONTROL/dynamic-security/#"))
+    pair = both(
+        clients=[old_client("admin", {"rolename": "admin"}), old_client("u", {"rolename": "r"}),
+                 old_client("v")],
+        groups=[{"groupname": "g", "roles": [{"rolename": "s"}], "clients": [{"username": "u"}]},
+                {"groupname": "h"}],
+        roles=[admin, role("r", acl("publishClientSend", "t")), role("s"), role("n")])
+    user, group, of_r = {"username": "u"}, {"groupname": "g"}, {"rolename": "r"}
+    new = acl("publishClientSend", "new")
+    steps = [
+        ("modifyRole text", {**of_r, "textname": "x"}), ("modifyRole acls", {**of_r, "acls": []}),
+        ("addRoleACL", {**of_r, **new}), ("removeRoleACL", {**of_r, **new}),
+        ("modifyGroup text", {**group, "textname": "x"}), ("modifyClient", {**user}),
+        ("addGroupRole", {**group, "rolename": "n"}),
+        ("removeGroupRole", {**group, "rolename": "n"}),
+        ("removeGroupRole that is not there", {**group, "rolename": "n"}),
+        ("addClientRole", {**user, "rolename": "n"}),
+        ("removeClientRole", {**user, "rolename": "n"}),
+        ("removeClientRole that is not there", {**user, "rolename": "n"}),
+        ("removeGroupClient", {**group, **user}),
+        ("removeGroupClient that is not there", {**group, **user}),
+        ("addGroupClient", {**group, **user}), ("setClientId", {**user, "clientid": "c"}),
+        ("setClientPassword", {**user, "password": "pw"}), ("enableClient", {**user}),
+        ("setDefaultACLAccess", {"acls": [{"acltype": "subscribe", "allow": True}]}),
+        ("createRole", {"rolename": "x"}), ("deleteRole", {"rolename": "x"}),
+        ("modifyGroup with members", {"groupname": "h", "clients": [user]}),
+        ("modifyGroup without members", {"groupname": "h", "clients": []}),
+        ("deleteGroup", {"groupname": "h"}), ("deleteClient other", {"username": "v"}),
+        ("deleteRole held", {"rolename": "s"}), ("deleteClient", {**user}),
+    ]
+    admins = [Admin(one.client("adm", username="admin", password="pw"), False) for one in pair]
+    for name, fields in steps:
+        seen = []
+        for one, adm in zip(pair, admins):
+            conn = one.client("c", username="u", password="pw")
+            (answer,) = adm.batch(API, [{"command": name.split()[0], **fields}])
+            assert "error" not in answer, (name, answer)
+            adm.batch(API, [{"command": "listRoles"}])  # both kick before the next answer
+            try:
+                conn.send(mw.pingreq())
+                seen.append("stays" if conn.packet().name == "PINGRESP" else "kicked")
+                conn.close()
+            except (OSError, mw.WireError):
+                seen.append("kicked")
+        assert tuple(seen) == KICKS.get(name, (seen[1], seen[1])), name
