@@ -8,6 +8,18 @@
 
 #define LINES_PER_SECOND 20
 
+/* What was denied, so that a person reads a sentence: what a client sends comes from it, what it
+ * would have been sent goes to it. */
+static const char *deed(enum nj_action action)
+{
+    return action == NJ_ACTION_DELIVER ? "delivery" : nj_action_name(action);
+}
+
+static const char *direction(enum nj_action action)
+{
+    return action == NJ_ACTION_DELIVER ? "to" : "from";
+}
+
 void nj_denial_log(struct nj_shard *shard, const struct nj_denial *denial)
 {
     struct nj_denial_rate *rate = &shard->denial_rate;
@@ -27,8 +39,8 @@ void nj_denial_log(struct nj_shard *shard, const struct nj_denial *denial)
         rate->suppressed++;
         return;
     }
-    nj_log(NJ_LOG_NOTICE, "Denied %s of '%.*s' to client %.*s%s%.*s%s: %s.",
-           nj_action_name(denial->action), (int)denial->topic.len, (const char *)denial->topic.ptr,
+    nj_log(NJ_LOG_NOTICE, "Denied %s of '%.*s' %s client %.*s%s%.*s%s: %s.", deed(denial->action),
+           (int)denial->topic.len, (const char *)denial->topic.ptr, direction(denial->action),
            (int)denial->client_id.len, (const char *)denial->client_id.ptr,
            denial->user.ptr ? ", user '" : ", anonymous", (int)denial->user.len,
            denial->user.ptr ? (const char *)denial->user.ptr : "", denial->user.ptr ? "'" : "",

@@ -48,12 +48,30 @@ static void names_user_client_action_topic_and_rule(void **state)
     (void)state;
     struct nj_denial denial = denial_of("bob", "secret/x", NJ_ACTION_PUBLISH);
     nj_denial_log(rig.worker->shard, &denial);
-    assert_string_equal(rig_log(), "Denied publish of 'secret/x' to client the-id, user 'bob': "
+    assert_string_equal(rig_log(), "Denied publish of 'secret/x' from client the-id, user 'bob': "
                                    "acl:2: topic deny secret/#.\n");
     rig_log_clear();
-    denial = denial_of(NULL, "b", NJ_ACTION_DELIVER);
-    nj_denial_log(rig.worker->shard, &denial);
-    assert_string_equal(rig_log(), "Denied receive of 'b' to client the-id, anonymous: no rule.\n");
+}
+
+/* What a client sends comes from it, what it would have been sent goes to it. */
+static void reads_as_a_sentence_for_every_action(void **state)
+{
+    (void)state;
+    static const char *const WANTED[NJ_ACTION_COUNT] = {
+        [NJ_ACTION_PUBLISH] = "Denied publish of 'b' from client the-id, anonymous: no rule.\n",
+        [NJ_ACTION_DELIVER] = "Denied delivery of 'b' to client the-id, anonymous: no rule.\n",
+        [NJ_ACTION_SUBSCRIBE] = "Denied subscribe of 'b' from client the-id, anonymous: no rule.\n",
+        [NJ_ACTION_UNSUBSCRIBE] =
+            "Denied unsubscribe of 'b' from client the-id, anonymous: no rule.\n",
+        [NJ_ACTION_WILL] = "Denied will of 'b' from client the-id, anonymous: no rule.\n",
+    };
+    struct nj_denial denial = denial_of(NULL, "b", NJ_ACTION_DELIVER);
+    for (enum nj_action action = 0; action < NJ_ACTION_COUNT; action++) {
+        denial.action = action;
+        rig_log_clear();
+        nj_denial_log(rig.worker->shard, &denial);
+        assert_string_equal(rig_log(), WANTED[action]);
+    }
 }
 
 static void L_065_nobody_writes_a_second_line_or_a_control_character(void **state)
@@ -96,6 +114,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
     const struct CMUnitTest tests[] = {
         TEST(names_user_client_action_topic_and_rule),
+        TEST(reads_as_a_sentence_for_every_action),
         TEST(L_065_nobody_writes_a_second_line_or_a_control_character),
         TEST(a_flood_is_cut_and_counted),
     };
