@@ -264,8 +264,10 @@ static int answer(const struct nj_command *command, enum nj_opts_result result)
 {
     if (result == NJ_OPTS_VERSION) {
         nj_manual_print_version(command, stdout);
+    } else if (result == NJ_OPTS_HELP || command->is_compat) {
+        nj_manual_print_usage(&NJ_MANUAL_CTL, command, stdout);
     } else {
-        nj_manual_print_usage(&NJ_MANUAL_CTL, command, result == NJ_OPTS_HELP ? stdout : stderr);
+        (void)nj_manual_point_to_help(command);
     }
     return result == NJ_OPTS_BAD || command->is_compat ? NJ_CTL_FAILED : 0;
 }

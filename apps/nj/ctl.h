@@ -38,6 +38,7 @@ struct nj_ctl {
     bool is_json;     /* --json: answers as they came */
     bool compat_exit; /* statuses of the original: 0 for errors of the broker */
     bool is_quiet;
+    bool is_said;    /* the prompt for a password has said why there is no request */
     char *data_file; /* -f */
     /* the question that waits */
     char correlation[33];
@@ -87,9 +88,11 @@ int nj_ctl_init_file(struct nj_ctl *ctl, int argc, char **argv);
 int nj_ctl_edit_file(struct nj_ctl *ctl, int argc, char **argv);
 
 /* -- ctl_prompt.c -- */
-/* A new password, typed twice. `may_be_empty`: Return means none. False: something was said. The
- * buffer is wiped by the caller. */
-bool nj_ctl_new_password(const char *user, bool may_be_empty, struct nj_buf *password);
+/* A new password, typed twice. `may_be_empty`: Return means none, and so does an input that is at
+ * its end, under the original's name. False: something was said. The buffer is wiped by the caller.
+ */
+bool nj_ctl_new_password(const struct nj_ctl *ctl, const char *user, bool may_be_empty,
+                         struct nj_buf *password);
 
 /* -- ctl_print.c: nothing that the broker says steers the terminal -- */
 /* To stderr: the error of a reply, which may be NULL. */
@@ -114,6 +117,8 @@ void nj_ctl_print_created(json_t *data);
 /* -- ctl_help.c -- */
 void nj_ctl_usage(const struct nj_command *command, FILE *out);
 void nj_ctl_help_dynsec(const struct nj_command *command);
+/* To stderr: what stands behind the command `name`. */
+void nj_ctl_help_dynsec_words(const struct nj_command *command, const char *name);
 void nj_ctl_help_broker(const struct nj_command *command);
 
 #endif

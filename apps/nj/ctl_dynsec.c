@@ -74,11 +74,12 @@ static bool put_words(json_t *command, const char *words, int argc, char **argv)
 
 /* ---- builders ---- */
 
-static bool put_password(json_t *command, const char *user, bool may_be_empty)
+static bool put_password(struct nj_ctl *ctl, json_t *command, const char *user, bool may_be_empty)
 {
     struct nj_buf typed;
     nj_buf_init(&typed);
-    bool is_good = nj_ctl_new_password(user, may_be_empty, &typed);
+    bool is_good = nj_ctl_new_password(ctl, user, may_be_empty, &typed);
+    ctl->is_said = !is_good;
     if (is_good && typed.len) {
         json_t *value = json_stringn((const char *)typed.data, typed.len);
         is_good = value && json_object_set_new(command, "password", value) == 0;
@@ -94,7 +95,6 @@ static bool put_password(json_t *command, const char *user, bool may_be_empty)
 static bool build_client(struct nj_ctl *ctl, json_t *command, int argc, char **argv)
 {
     bool has_password = false;
-    (void)ctl;
     if (argc < 1 || !put_word(command, "username", false, argv[0])) {
         return false;
     }
@@ -105,7 +105,11 @@ static bool build_client(struct nj_ctl *ctl, json_t *command, int argc, char **a
         if (strcmp(arg, "--generate-password") == 0) {
             (void)json_object_set_new(command, "generatePassword", json_true());
             has_password = true;
-        } else if (i + 1 == argc || (!is_id && strcmp(arg, "-p") != 0)) {
+        } else if (!is_id && strcmp(arg, "-p") != 0) {
+            return false;
+        } else if (i + 1 == argc) {
+            fprintf(stderr, "Error: %s argument given, but no %s provided.\n", arg,
+                    is_id ? "clientid" : "password");
             return false;
         } else {
             has_password |= !is_id;
@@ -114,17 +118,16 @@ static bool build_client(struct nj_ctl *ctl, json_t *command, int argc, char **a
             }
         }
     }
-    return has_password || put_password(command, argv[0], true);
+    return has_password || put_password(ctl, command, argv[0], true);
 }
 
 static bool build_password(struct nj_ctl *ctl, json_t *command, int argc, char **argv)
 {
-    (void)ctl;
     if (argc < 1 || argc > 2 || !put_word(command, "username", false, argv[0])) {
         return false;
     }
     return argc == 2 ? put_word(command, "password", false, argv[1])
-                     : put_password(command, argv[0], false);
+                     : put_password(ctl, command, argv[0], false);
 }
 
 static bool is_one_of(const char *word, const char *const *words)
@@ -288,14 +291,23 @@ json_t *nj_ctl_dynsec_build(struct nj_ctl *ctl, int argc, char **argv, int *stat
         return NULL;
     }
     json_t *command = json_pack("{s:s}", "command", row->name);
+    ctl->is_said = false;
     bool is_good = row->build ? row->build(ctl, command, argc - 1, argv + 1)
                               : put_words(command, row->words, argc - 1, argv + 1);
     if (!is_good) {
         json_decref(command);
-        *status = NJ_CTL_BAD_ARGS;
+        *status = ctl->is_said ? nj_ctl_status(ctl, NJ_CTL_FAILED) : NJ_CTL_BAD_ARGS;
         return NULL;
     }
     return command;
+}
+
+static void say_unknown(const struct nj_command *command, const char *name)
+{
+    fprintf(stderr, "Command '%s' not recognised.\n", name);
+    if (!command->is_compat) {
+        fprintf(stderr, "Use '%s dynsec help' to see the commands.\n", command->name);
+    }
 }
 
 int nj_ctl_dynsec(struct nj_ctl *ctl, int argc, char **argv)
@@ -313,9 +325,12 @@ int nj_ctl_dynsec(struct nj_ctl *ctl, int argc, char **argv)
     }
     json_t *command = nj_ctl_dynsec_build(ctl, argc, argv, &status);
     if (status == NJ_CTL_NO_COMMAND) {
-        fprintf(stderr, "Command '%s' not recognised.\n", argv[0]);
-    } else if (!command) {
+        say_unknown(ctl->command, argv[0]);
+    } else if (!command && !ctl->is_said) {
         fprintf(stderr, "Error: Invalid function arguments provided.\n");
+        if (!ctl->command->is_compat) {
+            nj_ctl_help_dynsec_words(ctl->command, find_row(argv[0])->name);
+        }
     }
     return command ? nj_ctl_run(ctl, API, command, find_row(argv[0])->print) : status;
 }

@@ -21,11 +21,12 @@ static struct nj_hash_cost cost_of(const struct nj_ctl *ctl)
 }
 
 /* The one given, or a typed one; wiped by forget(). */
-static bool take_password(const char *user, const char *given, struct nj_buf *password)
+static bool take_password(const struct nj_ctl *ctl, const char *user, const char *given,
+                          struct nj_buf *password)
 {
     nj_buf_init(password);
     if (!given) {
-        return nj_ctl_new_password(user, false, password);
+        return nj_ctl_new_password(ctl, user, false, password);
     }
     if (!*given) {
         fprintf(stderr, "Error: Empty password.\n");
@@ -90,7 +91,7 @@ int nj_ctl_init_file(struct nj_ctl *ctl, int argc, char **argv)
         return NJ_CTL_BAD_ARGS;
     }
     int status = nj_ctl_status(ctl, NJ_CTL_FAILED);
-    if (take_password(argv[1], argc > 2 ? argv[2] : NULL, &password)) {
+    if (take_password(ctl, argv[1], argc > 2 ? argv[2] : NULL, &password)) {
         status = init_file(ctl, argv[0], argv[1], argc > 3 ? argv[3] : "admin", &password);
     }
     forget(&password);

@@ -24,7 +24,8 @@ static bool type_again(const char *user, const struct nj_buf *password)
     return is_same;
 }
 
-bool nj_ctl_new_password(const char *user, bool may_be_empty, struct nj_buf *password)
+bool nj_ctl_new_password(const struct nj_ctl *ctl, const char *user, bool may_be_empty,
+                         struct nj_buf *password)
 {
     char prompt[512];
     if (may_be_empty) {
@@ -37,8 +38,12 @@ bool nj_ctl_new_password(const char *user, bool may_be_empty, struct nj_buf *pas
     if (password->len == 0) {
         if (!may_be_empty) {
             fprintf(stderr, "Error: Empty password.\n");
+        } else if (!is_typed && !ctl->command->is_compat) {
+            fprintf(stderr,
+                    "Error: nobody is there to type a password; give it with -p, or let the "
+                    "broker make one with --generate-password.\n");
         }
-        return may_be_empty && is_typed;
+        return may_be_empty && (is_typed || ctl->command->is_compat);
     }
     return is_typed && type_again(user, password);
 }

@@ -243,7 +243,8 @@ bool nj_link_init(struct nj_link *link, const struct nj_opts *opts)
         nj_link_fini(link);
         return false;
     }
-    if (nj_opts_use_tls(opts) && !take_tls(link)) {
+    struct nj_tls_client_config unused;
+    if (nj_opts_use_tls(opts) ? !take_tls(link) : !take_tls_version(link, &unused)) {
         nj_link_fini(link);
         return false;
     }

@@ -362,6 +362,12 @@ static const struct nj_opts_row *find_row(const struct nj_opts *opts, const char
     return NULL;
 }
 
+/* A second source of the payload is wrong whatever its value, and even without one. */
+static bool is_second_mode(const struct nj_opts *opts, const struct nj_opts_row *row)
+{
+    return row->fn == nj_opt_set_mode && opts->mode != NJ_PUB_NONE;
+}
+
 enum nj_opts_result nj_opts_read_args(struct nj_opts *opts, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -378,7 +384,7 @@ enum nj_opts_result nj_opts_read_args(struct nj_opts *opts, int argc, char **arg
                 fprintf(opts->err, "Error: Unknown option '%s'.\n", argv[i]);
                 return NJ_OPTS_BAD;
             }
-            if (row->missing == NULL) {
+            if (row->missing == NULL || is_second_mode(opts, row)) {
                 result = row->fn(opts, row, NULL);
             } else if (i + 1 == argc) {
                 fprintf(opts->err, "Error: %s.\n\n", row->missing);

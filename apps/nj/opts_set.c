@@ -29,6 +29,18 @@ static long number(const struct nj_opts *opts, const char *value)
     return n < INT_MIN ? INT_MIN : n > INT_MAX ? INT_MAX : n;
 }
 
+/* A refused number, as the original says it: what atoi made of it. Natively as it was written. */
+static enum nj_opts_result refuse_number(const struct nj_opts *opts, const char *before,
+                                         const char *value, const char *after)
+{
+    if (opts->command->is_compat) {
+        fprintf(opts->err, "Error: Invalid %s%ld%s", before, number(opts, value), after);
+    } else {
+        fprintf(opts->err, "Error: Invalid %s%s%s", before, value, after);
+    }
+    return NJ_OPTS_BAD;
+}
+
 enum nj_opts_result nj_opt_set_text(struct nj_opts *opts, const struct nj_opts_row *row,
                                     const char *value)
 {
@@ -78,8 +90,7 @@ enum nj_opts_result nj_opt_set_port(struct nj_opts *opts, const struct nj_opts_r
     (void)row;
     long n = number(opts, value);
     if (n < 0 || n > 65535) {
-        fprintf(opts->err, "Error: Invalid port given: %s\n", value);
-        return NJ_OPTS_BAD;
+        return refuse_number(opts, "port given: ", value, "\n");
     }
     opts->port = (int)n;
     return NJ_OPTS_OK;
@@ -105,8 +116,7 @@ enum nj_opts_result nj_opt_set_qos(struct nj_opts *opts, const struct nj_opts_ro
     (void)row;
     long n = number(opts, value);
     if (n < 0 || n > 2) {
-        fprintf(opts->err, "Error: Invalid QoS given: %s\n", value);
-        return NJ_OPTS_BAD;
+        return refuse_number(opts, "QoS given: ", value, "\n");
     }
     opts->qos = (int)n;
     return NJ_OPTS_OK;
@@ -118,8 +128,7 @@ enum nj_opts_result nj_opt_set_will_qos(struct nj_opts *opts, const struct nj_op
     (void)row;
     long n = number(opts, value);
     if (n < 0 || n > 2) {
-        fprintf(opts->err, "Error: Invalid will QoS %s.\n\n", value);
-        return NJ_OPTS_BAD;
+        return refuse_number(opts, "will QoS ", value, ".\n\n");
     }
     opts->will.qos = (int)n;
     return NJ_OPTS_OK;
@@ -162,10 +171,9 @@ enum nj_opts_result nj_opt_set_positive(struct nj_opts *opts, const struct nj_op
             return NJ_OPTS_BAD;
         }
     }
-    bool is_count = row->offset == FIELD(message_count);
-    fprintf(opts->err, "Error: Invalid %s \"%s\".\n\n", is_count ? "message count" : "timeout",
-            value);
-    return NJ_OPTS_BAD;
+    return refuse_number(opts,
+                         row->offset == FIELD(message_count) ? "message count \"" : "timeout \"",
+                         value, "\".\n\n");
 }
 
 enum nj_opts_result nj_opt_set_repeat_delay(struct nj_opts *opts, const struct nj_opts_row *row,

@@ -300,11 +300,12 @@ static void wipe(struct nj_buf *buf)
     nj_buf_fini(buf);
 }
 
-static bool ask_password(struct job *job, FILE *out)
+/* Returns 0, or the exit status. */
+static int ask_password(struct job *job, FILE *out)
 {
     struct nj_buf again;
     nj_buf_init(&again);
-    bool is_good = false;
+    int status = 1;
     if (!nj_prompt_password("Password: ", out, &job->password) || job->password.len == 0) {
         fprintf(stderr, job->password.len >= NJ_PROMPT_MAX
                             ? "Error: Password must be less than 65536 characters long.\n"
@@ -313,11 +314,12 @@ static bool ask_password(struct job *job, FILE *out)
         fprintf(stderr, "Error: Empty password.\n");
     } else if (!equal(&job->password, &again)) {
         fprintf(stderr, "Error: Passwords do not match.\n");
+        status = job->command->is_compat ? 2 : 1; /* the original has a number of its own for it */
     } else {
-        is_good = true;
+        status = 0;
     }
     wipe(&again);
-    return is_good;
+    return status;
 }
 
 static bool hash(const struct job *job, struct nj_bytes password, char out[NJ_HASH_TEXT_MAX])
@@ -357,8 +359,11 @@ static int create(struct job *job)
     if (!to_stdout && !job->is_forced && lstat(job->path, &info) == 0) {
         return say_not_created(job, EEXIST);
     }
-    if ((!job->is_batch && !ask_password(job, talk)) ||
-        !hash(job, nj_buf_bytes(&job->password), text)) {
+    int status = job->is_batch ? 0 : ask_password(job, talk);
+    if (status != 0) {
+        return status;
+    }
+    if (!hash(job, nj_buf_bytes(&job->password), text)) {
         return 1;
     }
     if (nj_buf_printf(&line, "%s:%s\n", job->user, text) != NJ_OK) {
@@ -385,8 +390,9 @@ static int update(struct job *job, struct nj_passwd_file *file)
     char text[NJ_HASH_TEXT_MAX];
     struct nj_buf out;
     bool was_there = false;
-    if (!job->is_batch && !ask_password(job, stdout)) {
-        return 1;
+    int status = job->is_batch ? 0 : ask_password(job, stdout);
+    if (status != 0) {
+        return status;
     }
     if (!hash(job, nj_buf_bytes(&job->password), text)) {
         return 1;

@@ -349,6 +349,29 @@ const struct nj_manual NJ_MANUAL_PUB = {
     .see_also = "nj(1), nj-sub(1), nj-rr(1), nightjar(8)",
 };
 
+/* The original reads the payload before it misses a topic. */
+static bool is_payload_there(const struct nj_opts *opts)
+{
+    const struct nj_link link = {.opts = opts};
+    struct nj_buf payload;
+    nj_buf_init(&payload);
+    bool is_there = nj_payload_load(&link, &payload);
+    nj_buf_fini(&payload);
+    return is_there;
+}
+
+static void say_what_is_missing(const struct nj_opts *opts)
+{
+    if (!opts->command->is_compat) {
+        fprintf(stderr, "Error: a topic (-t) and a message (-m, -f, -l, -s or -n) are needed: "
+                        "nj pub -t TOPIC -m TEXT\n");
+        (void)nj_manual_point_to_help(opts->command);
+    } else if (is_payload_there(opts)) {
+        fprintf(stderr, "Error: Both topic and message must be supplied.\n");
+        nj_manual_print_usage(&NJ_MANUAL_PUB, opts->command, stdout);
+    }
+}
+
 int nj_cmd_pub(const struct nj_command *command, int argc, char **argv)
 {
     struct nj_opts opts;
@@ -358,14 +381,7 @@ int nj_cmd_pub(const struct nj_command *command, int argc, char **argv)
     if (result != NJ_OPTS_OK) {
         status = nj_usage_answer(command, &NJ_MANUAL_PUB, result);
     } else if (opts.topics.count == 0 || opts.mode == NJ_PUB_NONE) {
-        if (command->is_compat) {
-            fprintf(stderr, "Error: Both topic and message must be supplied.\n");
-            nj_manual_print_usage(&NJ_MANUAL_PUB, command, stdout);
-        } else {
-            fprintf(stderr, "Error: a topic (-t) and a message (-m, -f, -l, -s or -n) are needed: "
-                            "nj pub -t TOPIC -m TEXT\n");
-            (void)nj_manual_point_to_help(command);
-        }
+        say_what_is_missing(&opts);
     } else {
         struct run run = {.opts = &opts};
         nj_buf_init(&run.payload);
