@@ -203,7 +203,7 @@ int main(int argc, char **argv)
     struct nj_settings *settings = config.settings;
     if (config.action == NJ_CONFIG_TEST) {
         int status = try_files(settings) == NJ_OK ? STATUS_OK : STATUS_CONFIG;
-        if (status == STATUS_OK) {
+        if (status == STATUS_OK && !settings->is_quiet) {
             nj_log(NJ_LOG_INFO, "Configuration file is OK.");
         }
         nj_settings_free(settings);

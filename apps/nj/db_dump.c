@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "command.h"
+#include "db_json.h"
 #include "manual.h"
 #include "store.h"
 #include "store/mosquitto_db.h"
@@ -19,6 +20,7 @@ static const struct nj_option_text OPTIONS[] = {
     {NULL, "--stats", NULL, NULL, "What to print", "how many chunks of each kind there are", 1},
     {NULL, "--client-stats", NULL, NULL, "What to print",
      "subscriptions and messages of each client", 1},
+    {NULL, "--json", NULL, NULL, "What to print", "all of it as one JSON object", 1},
     {NULL, "--help", NULL, NULL, "Other", "this text", 1},
 };
 
@@ -31,7 +33,7 @@ const struct nj_manual NJ_MANUAL_DB_DUMP = {
     .word = "db-dump",
     .program = "mosquitto_db_dump",
     .summary = "print what is in a mosquitto.db",
-    .synopsis = {"[--stats | --client-stats] FILE", "DIRECTORY"},
+    .synopsis = {"[--stats | --client-stats | --json] FILE", "DIRECTORY"},
     .description = "Prints every chunk of the file in which Mosquitto keeps its state. For a "
                    "directory in which nightjar keeps its own, it does what nj store dump does.",
     .tool = 1,
@@ -45,7 +47,8 @@ const struct nj_manual NJ_MANUAL_DB_DUMP = {
 enum mode {
     MODE_ALL,
     MODE_STATS,
-    MODE_CLIENTS
+    MODE_CLIENTS,
+    MODE_JSON
 };
 
 struct client {
@@ -243,7 +246,8 @@ static int dump_file(const char *path, enum mode mode)
         fprintf(stderr, "Error: Unable to open %s\n", path);
         return 1;
     }
-    enum nj_err err = nj_mosquitto_db_read(nj_buf_bytes(&file), &reader);
+    enum nj_err err = mode == MODE_JSON ? nj_db_json_print(nj_buf_bytes(&file))
+                                        : nj_mosquitto_db_read(nj_buf_bytes(&file), &reader);
     print_end(&dump);
     nj_buf_fini(&file);
     nj_free(dump.list);
@@ -269,12 +273,17 @@ int nj_cmd_db_dump(const struct nj_command *command, int argc, char **argv)
             mode = MODE_STATS;
         } else if (strcmp(argv[i], "--client-stats") == 0) {
             mode = MODE_CLIENTS;
+        } else if (strcmp(argv[i], "--json") == 0) {
+            mode = MODE_JSON;
+        } else if (argv[i][0] == '-') {
+            fprintf(stderr, "Error: Unknown option '%s'.\n", argv[i]);
+            return nj_manual_point_to_help(command);
         } else {
             path = argv[i];
         }
     }
     if (!path) {
-        fprintf(stderr, "Usage: %s [--stats | --client-stats] <mosquitto db filename>\n",
+        fprintf(stderr, "Usage: %s [--stats | --client-stats | --json] <mosquitto db filename>\n",
                 command->name);
         return 1;
     }

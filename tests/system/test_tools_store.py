@@ -3,9 +3,11 @@
 tests/support/mosquitto_db/debian-2.0.11.db was written by Debian's mosquitto 2.0.11: sessions of
 MQTT 5 and 3.1.1, one message for two queues, three in flight in the three states, one incoming of
 QoS 2, and two retained."""
+import base64
 import json
 import os
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -120,6 +122,33 @@ DB_CHUNK_RETAIN:     2
 DB_CHUNK_SUB:        4
 DB_CHUNK_CLIENT:     4
 """)
+
+
+def test_db_dump_as_json():
+    told = json.loads(Tools("compat").run("db_dump", "--json", SAMPLE).expect(err="").out)
+    assert {key: len(rows) for key, rows in told.items()} == {
+        "base-messages": 8, "clients": 4, "client-messages": 7, "retained-messages": 2,
+        "subscriptions": 4}
+    by_id = {message["storeid"]: message for message in told["base-messages"]}
+    for row in told["client-messages"] + told["retained-messages"]:
+        assert row["storeid"] in by_id
+    assert set(told["clients"][0]) == {"clientid", "username", "last-mid", "listener-port",
+                                       "session-expiry-time", "session-expiry-interval"}
+    assert {client["clientid"] for client in told["clients"]} >= {
+        row["clientid"] for row in told["subscriptions"]}
+    text = Tools("compat").run("db_dump", SAMPLE).expect().out.decode()
+    for message in by_id.values():
+        payload = base64.b64decode(message.get("payload", ""))
+        assert f"\tTopic: {message['topic']}\n" in text
+        assert f"\tPayload Length: {len(payload)}\n" in text
+    Tools("compat").run("db_dump", "--jsn", SAMPLE).expect(1, "", re.compile("Unknown option '--jsn'"))
+
+
+@pytest.mark.parametrize("cut", [1, 20, 100, 500, 1380])
+def test_db_dump_as_json_of_a_damaged_file(tmp_path, cut):
+    bad = tmp_path / "bad.db"
+    bad.write_bytes(SAMPLE.read_bytes()[:cut])
+    Tools("compat").run("db_dump", "--json", bad).expect(1, "")
 
 
 # ---- beside a running broker
