@@ -124,6 +124,9 @@ int nj_ctl_module(struct nj_ctl *ctl, const char *name, int argc, char **argv)
         }
     }
     fprintf(stderr, "Error: Module '%s' not supported.\n", name);
+    if (!ctl->command->is_compat) {
+        fprintf(stderr, "There are dynsec, broker, nightjar, inspect, client and certificates.\n");
+    }
     return NJ_CTL_NO_MODULE;
 }
 
@@ -186,7 +189,7 @@ static enum nj_opts_result say_missing(struct nj_ctl *ctl, char *arg)
 {
     char *alone[] = {(char *)"", arg, NULL};
     if (arg && strcmp(arg, "-f") == 0) {
-        fprintf(stderr, "Error: -f argument given but no file specified.\n\n");
+        fprintf(ctl->opts.err, "Error: -f argument given but no file specified.\n\n");
         return NJ_OPTS_BAD;
     }
     return nj_opts_read_args(&ctl->opts, 2, alone);
@@ -204,7 +207,7 @@ static enum nj_opts_result read_options(struct nj_ctl *ctl, int argc, char **arg
         }
         const struct nj_option_text *row = find_option(arg);
         if (!row) {
-            fprintf(stderr, "Error: Unknown option '%s'.\n", argv[i]);
+            fprintf(ctl->opts.err, "Error: Unknown option '%s'.\n", argv[i]);
             return NJ_OPTS_BAD;
         }
         if (row->value && i + 1 == argc) {
@@ -252,12 +255,18 @@ enum nj_opts_result nj_ctl_read_defaults(struct nj_ctl *ctl)
 static enum nj_opts_result load(struct nj_ctl *ctl, int argc, char **argv, int *at)
 {
     const char *path = options_file(argc, argv);
+    struct nj_opts_held held;
+    nj_opts_hold_errors(&ctl->opts, &held);
     enum nj_opts_result result =
         path ? nj_opts_read_file(&ctl->opts, path) : nj_ctl_read_defaults(ctl);
     if (result == NJ_OPTS_OK) {
         result = read_options(ctl, argc, argv, at);
     }
-    return result == NJ_OPTS_OK ? nj_opts_check(&ctl->opts) : result;
+    if (result == NJ_OPTS_OK) {
+        result = nj_opts_check(&ctl->opts);
+    }
+    nj_opts_tell_errors(&ctl->opts, &held);
+    return result;
 }
 
 static int answer(const struct nj_command *command, enum nj_opts_result result)

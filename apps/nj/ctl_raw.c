@@ -59,7 +59,7 @@ static void print_data(json_t *data)
 int nj_ctl_raw(struct nj_ctl *ctl, const char *api, int argc, char **argv)
 {
     if (argc < 1) {
-        fprintf(stderr, "Error: no command given.\n");
+        fprintf(stderr, "Error: no command given; `nightjar listCommands` shows all of them.\n");
         return NJ_CTL_FAILED;
     }
     json_t *command = json_pack("{s:s}", "command", argv[0]);

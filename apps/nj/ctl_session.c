@@ -370,6 +370,12 @@ int nj_ctl_run(struct nj_ctl *ctl, const char *api, json_t *command, nj_ctl_prin
         nj_ctl_print_json(answer);
     } else if (error) {
         nj_ctl_print_error(name, error);
+        if (!ctl->command->is_compat && strcmp(error, "endpoint not available") == 0) {
+            fprintf(stderr, "That API is not turned on in this broker%s.\n",
+                    strcmp(api, "dynamic-security/v1") == 0
+                        ? " (`plugin mosquitto_dynamic_security.so` does that)"
+                        : "");
+        }
     } else if (print) {
         print(json_object_get(answer, "data"));
     }

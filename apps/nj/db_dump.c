@@ -1,6 +1,7 @@
 /* `nj db-dump` / mosquitto_db_dump: what is in a mosquitto.db, in the original's words. A directory
  * of our own store is dumped by `nj store dump`. */
 #include <sys/stat.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -228,7 +229,7 @@ static void print_end(const struct dump *dump)
     }
 }
 
-static int dump_file(const char *path, enum mode mode)
+static int dump_file(const char *path, enum mode mode, bool is_compat)
 {
     struct dump dump = {.mode = mode};
     struct nj_buf file;
@@ -243,7 +244,9 @@ static int dump_file(const char *path, enum mode mode)
     };
     nj_buf_init(&file);
     if (nj_file_read(path, FILE_MAX, false, &file) != NJ_OK) {
-        fprintf(stderr, "Error: Unable to open %s\n", path);
+        fprintf(stderr,
+                is_compat ? "Error: Unable to open %s\n" : "Error: Unable to open %s: %s.\n", path,
+                strerror(errno));
         return 1;
     }
     enum nj_err err = mode == MODE_JSON ? nj_db_json_print(nj_buf_bytes(&file))
@@ -290,5 +293,5 @@ int nj_cmd_db_dump(const struct nj_command *command, int argc, char **argv)
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         return nj_store_dump_run(path);
     }
-    return dump_file(path, mode);
+    return dump_file(path, mode, command->is_compat);
 }

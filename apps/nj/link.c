@@ -317,6 +317,16 @@ static int say_connect_error(const struct nj_link *link, enum nj_err err, int ca
     return 1;
 }
 
+void nj_link_say_lost(const struct nj_link *link, const char *text)
+{
+    bool is_unanswered = strstr(text, "instead of answering") != NULL;
+    const struct nj_opts *opts = link->opts;
+    const char *hint = !is_unanswered || nj_opts_use_tls(opts) || opts->unix_path ? ""
+                       : opts->is_ws ? " Does that port want TLS (--cafile)?"
+                                     : " Does that port want TLS (--cafile), or WebSocket (--ws)?";
+    nj_link_say(link, "Error: %s.%s\n", text, hint);
+}
+
 int nj_link_connect(const struct nj_link *link, struct nj_client *client)
 {
     struct nj_net_error error = {""};
@@ -326,6 +336,13 @@ int nj_link_connect(const struct nj_link *link, struct nj_client *client)
         return 0;
     }
     return say_connect_error(link, err, errno, error.text);
+}
+
+static bool is_not_authorised(enum nj_mqtt_version version, uint8_t code)
+{
+    return version == NJ_MQTT_5
+               ? code == NJ_RC_NOT_AUTHORIZED || code == NJ_RC_BAD_USERNAME_OR_PASSWORD
+               : code == 4 || code == 5;
 }
 
 int nj_link_refused(const struct nj_link *link, const struct nj_client_connack *connack)
@@ -341,9 +358,17 @@ int nj_link_refused(const struct nj_link *link, const struct nj_client_connack *
                    ? ". Try connecting to an MQTT v5 broker, or use MQTT v3.x mode."
                    : " Try another version with -V.";
     }
-    if (connack->reason.len > 0 && !link->opts->command->is_compat) {
-        nj_link_say(link, "Connection error: %s (%.*s)%s\n", text, (int)connack->reason.len,
-                    (const char *)connack->reason.ptr, hint);
+    if (is_not_authorised(version, connack->code) && !link->opts->command->is_compat) {
+        hint = link->opts->username == NULL
+                   ? " Give a user name and a password: -u and -P, or a file with -o."
+                   : " Are the user name and the password right?";
+    }
+    struct nj_bytes reason = nj_text_beyond(connack->code, connack->reason);
+    if (reason.len > 0 && !link->opts->command->is_compat) {
+        nj_link_say(link, "Connection error: %s (%.*s)%s%s\n", text, (int)reason.len,
+                    (const char *)reason.ptr, hint[0] == ' ' ? "." : "", hint);
+    } else if (version == NJ_MQTT_5 && hint[0] == ' ') {
+        nj_link_say(link, "Connection error: %s.%s\n", text, hint);
     } else {
         nj_link_say(link, "Connection error: %s%s\n", text, hint);
     }

@@ -18,6 +18,9 @@ struct nj_link {
 bool nj_link_init(struct nj_link *link, const struct nj_opts *opts) NJ_NODISCARD;
 void nj_link_fini(struct nj_link *link);
 
+/* Says that the connection ended with `text`, and what may be done about it. */
+void nj_link_say_lost(const struct nj_link *link, const char *text);
+
 /* Connects; the errors are said. 0 or the exit status. */
 int nj_link_connect(const struct nj_link *link, struct nj_client *client);
 

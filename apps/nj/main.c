@@ -94,8 +94,8 @@ static void say_unknown(const char *word)
             near = rows[i].manual->word;
         }
     }
-    fprintf(stderr, "Error: nj knows no command '%s'.", word);
-    if (near != NULL) {
+    fprintf(stderr, "Error: nj knows no %s '%s'.", word[0] == '-' ? "option" : "command", word);
+    if (near != NULL && word[0] != '-') {
         fprintf(stderr, " Did you mean '%s'?", near);
     }
     fprintf(stderr, "\n`nj --help` lists all commands.\n");
@@ -109,6 +109,20 @@ static int run(const struct nj_command_row *row, bool is_compat, int argc, char 
         .is_compat = is_compat,
     };
     return row->fn(&command, argc, argv);
+}
+
+/* `nj help WORD`, which people try. */
+static int help_about(char *word)
+{
+    const struct nj_command_row *row = find_word(word);
+    bool is_compat = row == NULL;
+    row = row != NULL ? row : find_program(word);
+    if (row == NULL) {
+        say_unknown(word);
+        return 1;
+    }
+    char *argv[] = {word, (char *)"--help", NULL};
+    return run(row, is_compat, 2, argv);
 }
 
 int main(int argc, char **argv)
@@ -131,8 +145,11 @@ int main(int argc, char **argv)
         print_help(stderr);
         return 1;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
+    bool is_help = strcmp(argv[1], "help") == 0;
+    if (is_help && argc > 2) {
+        return help_about(argv[2]);
+    }
+    if (is_help || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help(stdout);
         return 0;
     }

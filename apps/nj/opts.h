@@ -188,6 +188,16 @@ void nj_opts_fini(struct nj_opts *opts);
  * between options. argv[0] is skipped. */
 enum nj_opts_result nj_opts_load(struct nj_opts *opts, int argc, char **argv);
 
+/* Errors between these two come out at the end of the second one, and natively with one line end,
+ * not with the two that some of the original's texts have. nj_opts_load does it by itself. */
+struct nj_opts_held {
+    FILE *err;
+    char *text;
+    size_t len;
+};
+void nj_opts_hold_errors(struct nj_opts *opts, struct nj_opts_held *held);
+void nj_opts_tell_errors(struct nj_opts *opts, struct nj_opts_held *held);
+
 /* The parts, for nj_opts_load and tests. */
 enum nj_opts_result nj_opts_read_args(struct nj_opts *opts, int argc, char **argv);
 enum nj_opts_result nj_opts_read_file(struct nj_opts *opts, const char *path);

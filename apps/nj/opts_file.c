@@ -61,8 +61,9 @@ static enum nj_opts_result read_line(struct nj_opts *opts, char *line)
     return nj_opts_read_args(opts, argc, argv);
 }
 
-static enum nj_opts_result read_stream(struct nj_opts *opts, FILE *file)
+static enum nj_opts_result read_stream(struct nj_opts *opts, FILE *file, const char *path)
 {
+    unsigned number = 0;
     enum nj_opts_result result = NJ_OPTS_OK;
     char *line = NULL;
     size_t size = 0;
@@ -71,9 +72,13 @@ static enum nj_opts_result read_stream(struct nj_opts *opts, FILE *file)
         while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r')) {
             line[--len] = '\0';
         }
+        number++;
         if (line[0] != '#') {
             result = read_line(opts, line);
         }
+    }
+    if (result == NJ_OPTS_BAD && !opts->command->is_compat) {
+        fprintf(opts->err, "That is in %s, line %u.\n", path, number);
     }
     if (line != NULL) {
         nj_wipe(line, size); /* the file exists to hold passwords */
@@ -90,7 +95,7 @@ enum nj_opts_result nj_opts_read_file(struct nj_opts *opts, const char *path)
                 strerror(errno));
         return NJ_OPTS_BAD;
     }
-    enum nj_opts_result result = read_stream(opts, file);
+    enum nj_opts_result result = read_stream(opts, file, path);
     (void)fclose(file);
     return result;
 }
@@ -117,7 +122,7 @@ enum nj_opts_result nj_opts_read_defaults(struct nj_opts *opts)
     enum nj_opts_result result = NJ_OPTS_OK;
     FILE *file = fopen(path, "re");
     if (file != NULL) {
-        result = read_stream(opts, file);
+        result = read_stream(opts, file, path);
         (void)fclose(file);
     }
     free(path);
@@ -136,13 +141,41 @@ static const char *find_options_file(int argc, char **argv)
     return NULL;
 }
 
+void nj_opts_hold_errors(struct nj_opts *opts, struct nj_opts_held *held)
+{
+    *held = (struct nj_opts_held){.err = opts->err};
+    FILE *stream = opts->command->is_compat ? NULL : open_memstream(&held->text, &held->len);
+    opts->err = stream != NULL ? stream : held->err;
+}
+
+void nj_opts_tell_errors(struct nj_opts *opts, struct nj_opts_held *held)
+{
+    if (opts->err == held->err) {
+        return;
+    }
+    (void)fclose(opts->err);
+    opts->err = held->err;
+    size_t len = held->len;
+    while (len > 1 && held->text[len - 1] == '\n' && held->text[len - 2] == '\n') {
+        len--;
+    }
+    (void)fwrite(held->text, 1, len, held->err);
+    free(held->text);
+}
+
 enum nj_opts_result nj_opts_load(struct nj_opts *opts, int argc, char **argv)
 {
+    struct nj_opts_held held;
+    nj_opts_hold_errors(opts, &held);
     const char *path = find_options_file(argc, argv);
     enum nj_opts_result result =
         path != NULL ? nj_opts_read_file(opts, path) : nj_opts_read_defaults(opts);
     if (result == NJ_OPTS_OK) {
         result = nj_opts_read_args(opts, argc, argv);
     }
-    return result == NJ_OPTS_OK ? nj_opts_check(opts) : result;
+    if (result == NJ_OPTS_OK) {
+        result = nj_opts_check(opts);
+    }
+    nj_opts_tell_errors(opts, &held);
+    return result;
 }

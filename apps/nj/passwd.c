@@ -93,6 +93,9 @@ static bool set_kind(struct job *job, const char *name)
         }
     }
     fprintf(stderr, "Error: Unknown hash type '%s'\n", name);
+    if (!job->command->is_compat) {
+        fprintf(stderr, "There are argon2id, sha512-pbkdf2 and sha512.\n");
+    }
     return false;
 }
 
@@ -145,6 +148,17 @@ static bool *find_switch(struct job *job, char letter)
     }
 }
 
+/* Where the original prints its usage text without a word, we say what is wrong. */
+static enum parsed refuse(const struct job *job, const char *text)
+{
+    if (job->command->is_compat) {
+        return PARSED_USAGE;
+    }
+    fprintf(stderr, "Error: %s.\n", text);
+    (void)nj_manual_point_to_help(job->command);
+    return PARSED_BAD;
+}
+
 /* `arg` is an option; *at moves on when it has a value. */
 static enum parsed parse_option(struct job *job, const char *arg, char **argv, int *at)
 {
@@ -155,7 +169,9 @@ static enum parsed parse_option(struct job *job, const char *arg, char **argv, i
     bool *flag = find_switch(job, arg[1]);
     bool has_value = arg[1] == 'H' || arg[1] == 'I';
     if (arg[2] != '\0' || (flag == NULL && !has_value)) {
-        return PARSED_USAGE;
+        char text[64];
+        (void)snprintf(text, sizeof(text), "Unknown option '%s'", arg);
+        return refuse(job, text);
     }
     if (has_value) {
         const char *value = argv[*at + 1];
@@ -252,7 +268,13 @@ static enum parsed parse(struct job *job, int argc, char **argv)
     }
     int needed = job->is_upgrade ? 1 : job->is_batch ? 3 : 2;
     if (argc - at != needed) {
-        text = argc - at < needed ? missing_text(job) : NULL;
+        bool is_short = argc - at < needed;
+        text = is_short ? missing_text(job) : NULL;
+        if (argc > 1 && text == NULL) {
+            return refuse(job, !is_short       ? "too many words; a password on the line needs -b"
+                               : job->is_batch ? "a file, a user and a password are needed"
+                                               : "a file and a user are needed");
+        }
         if (text == NULL) {
             return PARSED_USAGE;
         }

@@ -50,6 +50,10 @@ static bool load_file(const struct nj_link *link, const char *path, struct nj_bu
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool is_good = fd >= 0;
     if (!is_good) {
+        if (!link->opts->command->is_compat) {
+            nj_link_say(link, "Error: Unable to open file \"%s\": %s.\n", path, strerror(errno));
+            return false;
+        }
         nj_link_say(link, "Error: Unable to open file \"%s\".\n", path);
     } else {
         is_good = load_stream(link, fd, payload);

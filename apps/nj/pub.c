@@ -195,6 +195,7 @@ static void on_published(struct nj_client *client, uint16_t packet_id, uint8_t c
     struct run *run = arg;
     (void)client;
     if (code >= 0x80) {
+        reason = nj_text_beyond(code, reason);
         bool has_reason = reason.len > 0 && !run->opts->command->is_compat;
         nj_link_say(&run->link, "Warning: Publish %u failed: %s%s%.*s.\n", packet_id,
                     nj_text_reason(code), has_reason ? ": " : "", has_reason ? (int)reason.len : 0,
@@ -222,6 +223,7 @@ static void on_kicked(struct nj_client *client, uint8_t code, struct nj_bytes re
     if (run->opts->command->is_compat) {
         return;
     }
+    reason = nj_text_beyond(code, reason);
     nj_link_say(&run->link, "Error: the broker ended the connection: %s%s%.*s.\n",
                 nj_text_reason(code), reason.len > 0 ? ": " : "", (int)reason.len,
                 reason.len > 0 ? (const char *)reason.ptr : "");
@@ -281,7 +283,7 @@ static void say_end(struct run *run, enum nj_err err)
         nj_link_say(&run->link, "Error: %s\n", nj_text_original(nj_original_error(err)));
     } else if (run->status == 0) {
         run->status = 1;
-        nj_link_say(&run->link, "Error: %s.\n", nj_client_error(run->client));
+        nj_link_say_lost(&run->link, nj_client_error(run->client));
     }
 }
 

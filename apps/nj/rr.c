@@ -109,6 +109,7 @@ static void on_published(struct nj_client *client, uint16_t packet_id, uint8_t c
         return; /* the original waits on */
     }
     if (code >= 0x80) {
+        reason = nj_text_beyond(code, reason);
         nj_link_say(&run->link, "Error: the request was refused: %s%s%.*s.\n", nj_text_reason(code),
                     reason.len > 0 ? ": " : "", (int)reason.len,
                     reason.len > 0 ? (const char *)reason.ptr : "");
@@ -152,6 +153,7 @@ static void on_kicked(struct nj_client *client, uint8_t code, struct nj_bytes re
     if (is_compat(run) || run->is_over) {
         return;
     }
+    reason = nj_text_beyond(code, reason);
     nj_link_say(&run->link, "Error: the broker ended the connection: %s%s%.*s.\n",
                 nj_text_reason(code), reason.len > 0 ? ": " : "", (int)reason.len,
                 reason.len > 0 ? (const char *)reason.ptr : "");
@@ -193,7 +195,7 @@ static void say_lost(struct run *run, enum nj_err err)
         nj_link_say(&run->link, "Error: %s\n", nj_text_original(nj_original_error(err)));
         end(run, (int)nj_original_error(err));
     } else {
-        nj_link_say(&run->link, "Error: %s.\n", nj_client_error(run->client));
+        nj_link_say_lost(&run->link, nj_client_error(run->client));
         end(run, 1);
     }
 }

@@ -185,6 +185,10 @@ static int read_options(struct job *job, int argc, char **argv, int *at)
             if (!take_pid(job, *at < argc ? argv[*at] : NULL)) {
                 return 2;
             }
+        } else if (arg[0] == '-' && !command->is_compat) {
+            fprintf(stderr, "Error: Unknown option '%s'.\n", arg);
+            (void)nj_manual_point_to_help(command);
+            return 2;
         } else {
             break;
         }
@@ -206,11 +210,11 @@ int nj_cmd_signal(const struct nj_command *command, int argc, char **argv)
     }
     if (!job.is_all && job.pid == 0) {
         fprintf(stderr, "Error: One of -a or -p must be used.\n");
-        return 1;
+        return command->is_compat ? 1 : nj_manual_point_to_help(command);
     }
     if (at == argc) {
         fprintf(stderr, "Error: No signal given.\n");
-        return 1;
+        return command->is_compat ? 1 : nj_manual_point_to_help(command);
     }
     if (at + 1 < argc && !command->is_compat) {
         fprintf(stderr, "Error: one signal at a time, and options before it.\n");
@@ -220,7 +224,7 @@ int nj_cmd_signal(const struct nj_command *command, int argc, char **argv)
     int number = row == NULL ? -1 : command->is_compat ? row->compat : row->native;
     if (number < 0) {
         fprintf(stderr, "Error: Unknown signal '%s'.\n", argv[at]);
-        return 1;
+        return command->is_compat ? 1 : nj_manual_point_to_help(command);
     }
     number = number >= REALTIME(0) ? SIGRTMIN + number - REALTIME(0) : number;
     if (job.is_all) {

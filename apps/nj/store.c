@@ -164,6 +164,14 @@ static const struct word {
     {"backup", 2, backup},     {"compact", 1, compact}, {"import", 2, import},
 };
 
+static void say_wanted(const struct word *word)
+{
+    fprintf(stderr, "Error: nj store %s wants %s.\n", word->name,
+            word->arguments == 1  ? "one directory"
+            : word->run == import ? "a new directory and a mosquitto.db"
+                                  : "a directory and a new one");
+}
+
 int nj_cmd_store(const struct nj_command *command, int argc, char **argv)
 {
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
@@ -176,6 +184,15 @@ int nj_cmd_store(const struct nj_command *command, int argc, char **argv)
             return WORDS[i].run(argv[2], argc > 3 ? argv[3] : NULL);
         }
     }
-    fprintf(stderr, "Error: nj store stats|dump|check|backup|compact|import, with a directory.\n");
+    for (size_t i = 0; argc > 1 && i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+        if (strcmp(argv[1], WORDS[i].name) == 0) {
+            say_wanted(&WORDS[i]);
+            return nj_manual_point_to_help(command);
+        }
+    }
+    fprintf(stderr,
+            argc > 1 ? "Error: nj store knows no command '%s'.\n"
+                     : "Error: what to do, and a directory, are needed%s.\n",
+            argc > 1 ? argv[1] : "");
     return nj_manual_point_to_help(command);
 }

@@ -271,6 +271,7 @@ static void on_kicked(struct nj_client *client, uint8_t code, struct nj_bytes re
     if (run->opts->command->is_compat) {
         return;
     }
+    reason = nj_text_beyond(code, reason);
     nj_link_say(&run->link, "The broker ended the connection: %s%s%.*s.\n", nj_text_reason(code),
                 reason.len > 0 ? ": " : "", (int)reason.len,
                 reason.len > 0 ? (const char *)reason.ptr : "");
@@ -435,7 +436,7 @@ static void run_all(struct run *run)
                 nj_link_say(&run->link, "Error: %s\n", nj_text_original(nj_original_error(err)));
             } else {
                 run->status = 1;
-                nj_link_say(&run->link, "Error: %s.\n", nj_client_error(run->client));
+                nj_link_say_lost(&run->link, nj_client_error(run->client));
             }
             return;
         }

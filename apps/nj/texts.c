@@ -2,6 +2,8 @@
 #include "texts.h"
 
 #include <stddef.h>
+#include <string.h>
+#include <strings.h>
 
 struct text {
     int code;
@@ -93,6 +95,14 @@ static const char *find(const struct text *texts, size_t count, int code, const 
 const char *nj_text_reason(uint8_t code)
 {
     return find(REASONS, sizeof(REASONS) / sizeof(REASONS[0]), code, "Unknown reason");
+}
+
+struct nj_bytes nj_text_beyond(uint8_t code, struct nj_bytes reason)
+{
+    const char *text = nj_text_reason(code);
+    bool is_same =
+        reason.len == strlen(text) && strncasecmp((const char *)reason.ptr, text, reason.len) == 0;
+    return is_same ? nj_bytes(NULL, 0) : reason;
 }
 
 const char *nj_text_connack(enum nj_mqtt_version version, uint8_t code)

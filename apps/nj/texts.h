@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "mqtt/types.h"
 
@@ -27,6 +28,8 @@ enum nj_original_error {
 };
 
 const char *nj_text_reason(uint8_t code);
+/* What a broker's reason string says beyond the text of the code; empty when that is nothing. */
+struct nj_bytes nj_text_beyond(uint8_t code, struct nj_bytes reason);
 /* The answer to CONNECT, in the language of the version. */
 const char *nj_text_connack(enum nj_mqtt_version version, uint8_t code);
 enum nj_original_error nj_original_error(enum nj_err err);

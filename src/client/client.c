@@ -319,8 +319,10 @@ static void read_stream(struct nj_client *client)
         }
         if (err != NJ_OK) {
             nj_client_fail(client, err, "%s",
-                           err == NJ_ECLOSED ? "the broker closed the connection"
-                                             : nj_stream_error(client->stream));
+                           err != NJ_ECLOSED ? nj_stream_error(client->stream)
+                           : client->state == NJ_CLIENT_CONNECTING
+                               ? "the broker closed the connection instead of answering CONNECT"
+                               : "the broker closed the connection");
             return;
         }
         client->in.len += got;

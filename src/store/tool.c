@@ -313,7 +313,7 @@ static enum nj_err lock(const char *path, int *lock_fd)
         return complain(path, "cannot be used", strerror(errno));
     }
     if (flock(*lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        (void)complain(path, "is in use",
+        (void)complain(path, "it is in use",
                        "stop the broker first, or make a backup, which is "
                        "compacted, too");
         (void)close(*lock_fd);
