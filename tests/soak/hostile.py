@@ -113,7 +113,8 @@ class Client:
 
     def until(self, kind, count=1):
         while count > 0:
-            self.wait(reads=True)
+            if not self.wait(reads=True)[0]:
+                continue
             data = self.sock.recv(1 << 20)
             if not data:
                 raise ConnectionError("the broker closed the connection")
@@ -400,17 +401,6 @@ def properties(port, n):
     few = users[:5000]  # a CONNECT may not be larger than 64 KiB
     yield "in a will", len(few), lambda: Client(port, "w", will=mw.Will("w", b"", properties=few)).close()
     yield "in UNSUBSCRIBE", n, lambda: one.say(mw.unsubscribe(1, ["b"], properties=users))
-
-
-@scene(500)
-def control(port, n):
-    one = Client(port, "h")
-    batch = '{"commands":[' + ",".join(['{"command":"listSessions","count":1}'] * n) + "]}"
-    topic = "$CONTROL/nightjar/v1"
-    yield "batch", n, lambda: (one.say(mw.subscribe(1, topic + "/response")),
-                               one.say(mw.publish(topic, batch.encode(), 1, 1)), one.until(3))
-    deep = b'{"commands":' + b"[" * n + b"]" * n + b"}"
-    yield "deep", n, lambda: one.say(mw.publish(topic, deep, 1, 1))
 
 
 def measure(binary, mode, name, n):
