@@ -182,6 +182,7 @@ static void take_session(struct nj_link *link)
     }
     config->client_id = link->prefixed_id != NULL ? link->prefixed_id : opts->id;
     config->is_clean_start = opts->clean_session;
+    config->ignores_alias_maximum = opts->command->is_compat;
     config->keep_alive_s = (uint16_t)opts->keepalive;
     config->username = opts->username;
     config->password = nj_bytes_of(opts->password);

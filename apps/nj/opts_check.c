@@ -76,6 +76,12 @@ static const char *contradiction(struct nj_opts *opts)
     if (opts->will.retain && opts->will.topic == NULL) {
         return "Error: Will retain given, but no will topic given.\n";
     }
+    if (opts->id != NULL && !nj_opts_is_utf8(opts->id)) {
+        return "Error: Malformed UTF-8 in the client id.\n";
+    }
+    if (opts->username != NULL && !nj_opts_is_utf8(opts->username)) {
+        return "Error: Malformed UTF-8 in the user name.\n";
+    }
     const char *text = contradiction_in_tls(&opts->tls);
     if (text == NULL) {
         text = contradiction_in_session(opts);
@@ -90,10 +96,12 @@ static const char *contradiction(struct nj_opts *opts)
     return text;
 }
 
-/* MQTT5 3.1.2.11, 3.3.2.3: values that the standard forbids although their type allows them. */
+/* MQTT5 3.1.2.11, 3.1.3.2, 3.3.2.3: values that the standard forbids although their type allows
+ * them. */
 static bool is_value_allowed(const struct nj_opts_prop *prop)
 {
     switch (prop->id) {
+    case 0x01: /* payload format indicator */
     case 0x17: /* request problem information */
     case 0x19: /* request response information */
         return prop->number <= 1;
@@ -102,6 +110,8 @@ static bool is_value_allowed(const struct nj_opts_prop *prop)
     case 0x23: /* topic alias */
     case 0x27: /* maximum packet size */
         return prop->number != 0;
+    case 0x08: /* response topic */
+        return nj_opts_is_topic(prop->text);
     default:
         return true;
     }

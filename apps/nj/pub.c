@@ -61,6 +61,7 @@ static void say_publish_error(struct run *run, enum nj_err err)
         {NJ_ETOOBIG, "Error: Message payload is too large.\n"},
         {NJ_ENOTSUP, "Error: Message QoS not supported on broker, try a lower QoS.\n"},
         {NJ_EACCES, "Error: Retained messages not supported on broker.\n"},
+        {NJ_EPROTOCOL, "Error: Topic alias not supported on broker, try a lower one.\n"},
     };
     run->status = run->opts->command->is_compat ? run->status : 1;
     for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {

@@ -195,6 +195,7 @@ enum nj_err nj_client_connect(struct nj_client *client, struct nj_net_error *err
     client->server_packet_max = UINT32_MAX;
     client->server_max_qos = 2;
     client->server_retain = true;
+    client->server_aliases_max = client->config.ignores_alias_maximum ? UINT16_MAX : 0;
     client->keep_alive_s = client->config.keep_alive_s;
     nj_client_drop_incoming(client, true); /* aliases end with their connection */
     enum nj_err err = nj_client_open_stream(client, error);
@@ -359,6 +360,13 @@ static uint64_t connect_limit_ms(const struct nj_client *client)
                                                  : NJ_CLIENT_CONNECT_MS;
 }
 
+/* Silence after which PINGREQ is sent: before the keep alive is over, because what counts is when
+ * it arrives (MQTT5 3.1.2-20). */
+static uint64_t ping_after_ms(const struct nj_client *client)
+{
+    return (uint64_t)client->keep_alive_s * 900;
+}
+
 static int next_timeout(const struct nj_client *client, int timeout_ms)
 {
     uint64_t now_ms = nj_clock_mono_ms();
@@ -368,9 +376,9 @@ static int next_timeout(const struct nj_client *client, int timeout_ms)
     if (client->keep_alive_s == 0) {
         return timeout_ms;
     }
-    uint64_t keep_alive_ms = (uint64_t)client->keep_alive_s * 1000;
-    uint64_t from_ms = client->ping_ms != 0 ? client->ping_ms : client->last_out_ms;
-    return sooner(timeout_ms, from_ms + keep_alive_ms, now_ms);
+    uint64_t due_ms = client->ping_ms != 0 ? client->ping_ms + (uint64_t)client->keep_alive_s * 1000
+                                           : client->last_out_ms + ping_after_ms(client);
+    return sooner(timeout_ms, due_ms, now_ms);
 }
 
 static void check_time(struct nj_client *client)
@@ -388,7 +396,7 @@ static void check_time(struct nj_client *client)
         if (now_ms - client->ping_ms >= keep_alive_ms) {
             nj_client_fail(client, NJ_ETIMEDOUT, "the broker did not answer PINGREQ in time");
         }
-    } else if (now_ms - client->last_out_ms >= keep_alive_ms) {
+    } else if (now_ms - client->last_out_ms >= ping_after_ms(client)) {
         nj_client_trace(client, "Client %s sending PINGREQ", nj_client_id_text(client));
         client->ping_ms = now_ms;
         if (nj_buf_append(&client->out, PINGREQ, sizeof(PINGREQ)) != NJ_OK) {
@@ -465,7 +473,13 @@ void nj_client_disconnect(struct nj_client *client, uint8_t code,
 {
     if (client->state == NJ_CLIENT_UP && client->down_reason == NJ_OK) {
         nj_client_trace(client, "Client %s sending DISCONNECT", nj_client_id_text(client));
-        if (nj_client_put_disconnect(client, code, props, &client->out) == NJ_OK) {
+        size_t before = client->out.len;
+        enum nj_err err = nj_client_put_disconnect(client, code, props, &client->out);
+        if (err == NJ_OK && client->out.len - before > client->server_packet_max) {
+            client->out.len = before; /* MQTT5 3.14.2-3, 3.14.2-4: without words, then */
+            err = nj_client_put_disconnect(client, code, NULL, &client->out);
+        }
+        if (err == NJ_OK) {
             flush_blocking(client);
         }
     }

@@ -8,7 +8,8 @@
  *
  * QoS 1 and 2 work both ways. At most min(max_inflight, the broker's receive maximum) outgoing
  * messages are under way, more wait in order. After a lost connection, nj_client_connect may be
- * called again: what was under way is sent again (MQTT5 4.4), what waited still waits.
+ * called again: what was under way is sent again (MQTT5 4.4), what waited still waits, and what the
+ * broker does not take any more is reported as refused.
  *
  * The broker is not trusted: every packet is checked for state, flags, lengths and counts, and what
  * it may make us keep is bounded (L-126). */
@@ -72,6 +73,9 @@ struct nj_client_config {
     /* Messages unacknowledged at once, outgoing and (MQTT 5) incoming. 0 = 20. */
     uint16_t max_inflight;
     uint16_t receive_max;
+    /* Topic aliases are sent whatever the broker said, as mosquitto_pub does: the standard forbids
+     * it (MQTT5 3.2.2-17). */
+    bool ignores_alias_maximum;
 };
 
 struct nj_client_connack {
@@ -131,7 +135,7 @@ struct nj_client_publish {
 };
 /* Takes a copy. *packet_id names it in `published`. NJ_EINVAL: topic. NJ_ETOOBIG: larger than the
  * broker takes. NJ_ENOTSUP: the broker refuses this QoS. NJ_EACCES: it refuses retained
- * messages. NJ_ECLOSED: not connected.
+ * messages. NJ_EPROTOCOL: a topic alias above the broker's maximum. NJ_ECLOSED: not connected.
  * NJ_ELIMIT: 32768 messages are waiting. NJ_ENOMEM. */
 enum nj_err nj_client_publish(struct nj_client *client, const struct nj_client_publish *publish,
                               uint16_t *packet_id) NJ_NODISCARD;

@@ -42,6 +42,9 @@ struct nj_client_out {
     uint8_t qos;
     bool retain;
     enum nj_client_out_state state;
+    bool is_repeated; /* the broker's session may know it: DUP */
+    bool is_orphan;   /* its topic was an alias of an earlier connection */
+    uint16_t alias;   /* 0 = none */
     size_t topic_len; /* for the trace; the topic begins behind the fixed header */
     size_t payload_len;
     struct nj_buf packet; /* as on the wire */
@@ -95,6 +98,7 @@ struct nj_client {
     uint32_t server_packet_max;
     uint8_t server_max_qos;
     bool server_retain;
+    uint16_t server_aliases_max; /* topic aliases it takes from us */
     uint16_t keep_alive_s;
     uint16_t our_receive_max; /* what CONNECT said */
 

@@ -50,6 +50,10 @@ static void take_limits(struct nj_client *client, const struct nj_mqtt_props *pr
     if (nj_mqtt_props_has(props, NJ_PROP_RETAIN_AVAILABLE)) {
         client->server_retain = props->retain_available != 0;
     }
+    if (nj_mqtt_props_has(props, NJ_PROP_TOPIC_ALIAS_MAXIMUM) &&
+        !client->config.ignores_alias_maximum) {
+        client->server_aliases_max = props->topic_alias_maximum;
+    }
     if (nj_mqtt_props_has(props, NJ_PROP_SERVER_KEEP_ALIVE)) {
         client->keep_alive_s = props->server_keep_alive;
     }
@@ -74,6 +78,13 @@ static void take_connack(struct nj_client *client, struct nj_bytes body)
         nj_client_fail(client, NJ_EPROTOCOL, "the broker sent a second CONNACK");
         return;
     }
+    if (packet.is_session_present && client->config.is_clean_start &&
+        client->config.version == NJ_MQTT_5) {
+        /* MQTT5 3.2.2-4. Before, the standard leaves it to the client, and brokers err. */
+        nj_client_fail(client, NJ_EPROTOCOL,
+                       "the broker speaks of a session although none was to be left");
+        return;
+    }
     const struct nj_client_connack connack = {
         .code = packet.code,
         .is_session_present = packet.is_session_present && !client->config.is_clean_start,
@@ -86,10 +97,13 @@ static void take_connack(struct nj_client *client, struct nj_bytes body)
     nj_client_trace(client, "Client %s received CONNACK (%d)", nj_client_id_text(client),
                     connack.code);
     if (connack.code == 0) {
-        if (!connack.is_session_present) {
+        /* CONNACK of MQTT 3.1 does not say it; there the session goes on when it was asked for. */
+        bool goes_on = client->config.version == NJ_MQTT_31 ? !client->config.is_clean_start
+                                                            : connack.is_session_present;
+        if (!goes_on) {
             nj_client_drop_incoming(client, false);
         }
-        nj_client_resume(client, connack.is_session_present);
+        nj_client_resume(client, goes_on);
     }
     if (client->callbacks.connected != NULL) {
         client->callbacks.connected(client, &connack, client->arg);
@@ -458,7 +472,7 @@ static void take_disconnect(struct nj_client *client, struct nj_bytes body)
 
 bool nj_client_check_header(struct nj_client *client, const struct nj_mqtt_frame *frame)
 {
-    if (!nj_mqtt_flags_are_valid(frame->type, frame->flags)) {
+    if (!nj_mqtt_flags_are_valid_in(frame->type, frame->flags, client->config.version)) {
         fail_packet(client, NJ_EMALFORMED, "fixed header");
         return false;
     }

@@ -84,19 +84,48 @@ static void trace_out(struct nj_client *client, const struct nj_client_out *out,
     trace_publish(client, &view, out->packet_id, is_dup);
 }
 
-static void send_out(struct nj_client *client, struct nj_client_out *out, bool is_dup)
+static void send_out(struct nj_client *client, struct nj_client_out *out)
 {
-    if (is_dup) {
+    if (out->is_repeated) {
         out->packet.data[0] |= FLAG_DUP;
     } else {
         out->packet.data[0] &= (uint8_t)~FLAG_DUP;
     }
-    trace_out(client, out, is_dup);
+    trace_out(client, out, out->is_repeated);
     out->state = NJ_CLIENT_PUBLISHED;
     if (nj_buf_append(&client->out, out->packet.data, out->packet.len) != NJ_OK) {
         nj_client_fail(client, NJ_ENOMEM, "out of memory for a message of %zu bytes",
                        out->packet.len);
     }
+}
+
+static const struct nj_client_prop *find_prop(const struct nj_client_props *props, uint8_t id)
+{
+    for (size_t i = 0; i < props->count; i++) {
+        if (props->items[i].id == id) {
+            return &props->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* What the broker of this connection does not take (MQTT5 3.2.2-11, -14, -15, -17, 3.3.2-7), as the
+ * code with which it would refuse it; 0 = it takes it. */
+static uint8_t refusal_of(const struct nj_client *client, const struct nj_client_out *out)
+{
+    if (out->state == NJ_CLIENT_RELEASED) {
+        return 0;
+    }
+    if (out->is_orphan || out->alias > client->server_aliases_max) {
+        return NJ_RC_TOPIC_ALIAS_INVALID;
+    }
+    if (out->packet.len > client->server_packet_max) {
+        return NJ_RC_PACKET_TOO_LARGE;
+    }
+    if (out->qos > client->server_max_qos) {
+        return NJ_RC_QOS_NOT_SUPPORTED;
+    }
+    return out->retain && !client->server_retain ? NJ_RC_RETAIN_NOT_SUPPORTED : 0;
 }
 
 void nj_client_pump(struct nj_client *client)
@@ -110,9 +139,28 @@ void nj_client_pump(struct nj_client *client)
             return;
         }
         struct nj_client_out *out = NJ_CONTAINER(node, struct nj_client_out, node);
-        if (out->state == NJ_CLIENT_QUEUED) {
+        if (out->state == NJ_CLIENT_QUEUED && refusal_of(client, out) == 0) {
             client->window_used++;
-            send_out(client, out, false);
+            send_out(client, out);
+        }
+    }
+}
+
+/* An earlier connection had other limits. */
+static void give_up_unfit(struct nj_client *client)
+{
+    struct nj_list *node = client->outs.next;
+    while (node != &client->outs) {
+        struct nj_client_out *out = NJ_CONTAINER(node, struct nj_client_out, node);
+        uint16_t packet_id = out->packet_id;
+        uint8_t code = refusal_of(client, out);
+        node = node->next; /* callbacks may only append */
+        if (code != 0) {
+            free_out(client, out);
+            if (client->callbacks.published != NULL) {
+                client->callbacks.published(client, packet_id, code, nj_bytes(NULL, 0),
+                                            client->arg);
+            }
         }
     }
 }
@@ -122,6 +170,9 @@ void nj_client_resume(struct nj_client *client, bool is_session_present)
     client->window_used = 0;
     nj_list_each (node, &client->outs) {
         struct nj_client_out *out = NJ_CONTAINER(node, struct nj_client_out, node);
+        out->is_orphan = out->topic_len == 0;
+        out->is_repeated =
+            is_session_present && (out->is_repeated || out->state == NJ_CLIENT_PUBLISHED);
         if (out->state == NJ_CLIENT_RELEASED && is_session_present) {
             client->window_used++;
             nj_client_trace(client, "Client %s sending PUBREL (m%d)", nj_client_id_text(client),
@@ -130,14 +181,15 @@ void nj_client_resume(struct nj_client *client, bool is_session_present)
                 nj_client_fail(client, NJ_ENOMEM, "out of memory");
             }
         } else if (out->state == NJ_CLIENT_PUBLISHED && is_session_present &&
-                   client->window_used < window_size(client)) {
+                   client->window_used < window_size(client) && refusal_of(client, out) == 0) {
             client->window_used++;
-            send_out(client, out, true);
+            send_out(client, out);
         } else {
-            /* The broker knows nothing of it: from the beginning. */
+            /* The broker knows nothing of it, or does not take it now: from the beginning. */
             out->state = NJ_CLIENT_QUEUED;
         }
     }
+    give_up_unfit(client);
     nj_client_pump(client);
 }
 
@@ -200,15 +252,19 @@ void nj_client_take_ack(struct nj_client *client, enum nj_mqtt_type type, uint16
     }
 }
 
+/* 0 = none; the standard knows no alias 0, which nj_client_publish has refused. */
+static uint16_t alias_of(const struct nj_client *client, const struct nj_client_publish *publish)
+{
+    const struct nj_client_prop *alias = find_prop(&publish->props, NJ_PROP_TOPIC_ALIAS);
+    return alias != NULL && client->config.version == NJ_MQTT_5 ? (uint16_t)alias->number : 0;
+}
+
 static enum nj_err check_publish(const struct nj_client *client,
                                  const struct nj_client_publish *publish)
 {
     /* An empty topic needs an alias; that the alias is known is the caller's business. */
-    bool has_alias = false;
-    for (size_t i = 0; i < publish->props.count; i++) {
-        has_alias = has_alias || publish->props.items[i].id == NJ_PROP_TOPIC_ALIAS;
-    }
-    bool may_be_empty = has_alias && client->config.version == NJ_MQTT_5;
+    const struct nj_client_prop *alias = find_prop(&publish->props, NJ_PROP_TOPIC_ALIAS);
+    bool may_be_empty = alias != NULL && client->config.version == NJ_MQTT_5;
     bool is_topic = publish->topic.len <= UINT16_MAX && nj_mqtt_topic_is_valid(publish->topic, 0) &&
                     nj_mqtt_utf8_is_valid(publish->topic);
     if (!is_topic && !(publish->topic.len == 0 && may_be_empty)) {
@@ -225,6 +281,9 @@ static enum nj_err check_publish(const struct nj_client *client,
     }
     if (publish->retain && !client->server_retain) {
         return NJ_EACCES;
+    }
+    if (may_be_empty && (alias->number == 0 || alias->number > client->server_aliases_max)) {
+        return NJ_EPROTOCOL;
     }
     if (publish->payload.len > NJ_MQTT_VARINT_MAX) {
         return NJ_ETOOBIG;
@@ -272,6 +331,7 @@ static enum nj_err enqueue(struct nj_client *client, const struct nj_client_publ
     out->qos = publish->qos;
     out->retain = publish->retain;
     out->topic_len = publish->topic.len;
+    out->alias = alias_of(client, publish);
     out->payload_len = publish->payload.len;
     nj_list_push_back(&client->outs, &out->node);
     client->outs_count++;
