@@ -364,9 +364,9 @@ def test_4_8_2_6_what_a_member_refuses_goes_to_nobody_else(plain, uid, qos):
     settle(sender, *members)
 
 
-def test_3_8_4_1_what_connack_offers(plain, uid):
+def test_what_connack_offers(plain, uid):
     """Groups are offered as CONNACK says: nothing there means yes."""
     answer = plain.conn(V5).connect(uid)
     for name in ("shared_subscription_available", "wildcard_subscription_available",
-                 "subscription_identifiers_available"):
+                 "subscription_identifier_available"):
         assert answer.prop(name) in (None, 1)
