@@ -118,18 +118,29 @@ def test_3_3_4_1_and_3_6_1_1_and_4_3_3_1_and_2_3_1_6_qos_2_of_a_sender(side):
     assert sent[2].raw == b"\x62\x02\0\1"
 
 
-def test_2_3_1_6_and_3_3_4_1_and_4_3_2_2_and_4_3_3_2_a_receiver(side):
-    """Each copy is acknowledged with its id; a QoS 2 message counts once, until PUBREL frees its id."""
+def test_2_3_1_6_and_3_3_4_1_and_4_3_2_2_and_4_3_3_2_and_4_5_0_2_and_4_6_0_2_and_4_6_0_3_a_receiver(side):
+    """Each copy is acknowledged with its id, in the order in which they came; a QoS 2 message counts once,
+    until PUBREL frees its id."""
     v = side.version
 
     def make(payload, qos, number, **options):
         return mw.publish("t", payload, qos, number, version=v, **options)
 
-    sent, done = side.listen(make(b"1", 1, 5), make(b"2", 2, 5), make(b"2", 2, 5, dup=True), make(b"3", 1, 65535),
-                             mw.pubrel(5, v), make(b"4", 2, 5), mw.pubrel(5, v), args=("-C", "4"))
-    assert [p.raw for p in sent[2:9]] == [mw.puback(5, v), mw.pubrec(5, v), mw.pubrec(5, v), mw.puback(65535, v),
-                                          mw.pubcomp(5, v), mw.pubrec(5, v), mw.pubcomp(5, v)]
-    assert done.out == b"1\n3\n2\n4\n"
+    sent, done = side.listen(make(b"1", 1, 5), make(b"2", 2, 9), make(b"3", 2, 5), make(b"2", 2, 9, dup=True),
+                             make(b"4", 1, 2), mw.pubrel(9, v), make(b"5", 2, 9), mw.pubrel(5, v),
+                             mw.pubrel(9, v), args=("-C", "5"))
+    assert [p.raw for p in sent[2:11]] == [
+        mw.puback(5, v), mw.pubrec(9, v), mw.pubrec(5, v), mw.pubrec(9, v), mw.puback(2, v), mw.pubcomp(9, v),
+        mw.pubrec(9, v), mw.pubcomp(5, v), mw.pubcomp(9, v)]
+    assert done.out == b"1\n4\n2\n3\n5\n"
+
+
+def test_4_6_0_4_pubrel_comes_in_the_order_of_pubrec(side):
+    v = side.version
+    sent, _ = side.play("pub", "-t", "t", "-q", "2", "-l", data=b"1\n2\n3\n", steps=[
+        b"", b"", mw.pubrec(2, v) + mw.pubrec(3, v) + mw.pubrec(1, v), b"", b"",
+        mw.pubcomp(1, v) + mw.pubcomp(2, v) + mw.pubcomp(3, v)])
+    assert [p.packet_id for p in sent if p.name == "PUBREL"] == [2, 3, 1]
 
 
 def test_3_8_1_1_and_3_10_1_1_and_3_8_3_3_and_3_10_3_2_and_2_3_1_1_requests(side):

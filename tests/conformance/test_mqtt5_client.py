@@ -239,6 +239,13 @@ def test_3_3_4_1_and_3_6_1_1_and_3_6_2_1_and_4_3_3_2_and_4_3_3_3_and_4_3_3_4_and
     assert sent[2].raw == b"\x62\x02\0\1"
 
 
+def test_4_6_0_4_pubrel_comes_in_the_order_of_pubrec():
+    sent, _ = play("pub", "-t", "t", "-q", "2", "-l", data=b"1\n2\n3\n", steps=[
+        b"", b"", mw.pubrec(2) + mw.pubrec(3) + mw.pubrec(1), b"", b"",
+        mw.pubcomp(1) + mw.pubcomp(2) + mw.pubcomp(3)])
+    assert [p.packet_id for p in sent if p.name == "PUBREL"] == [2, 3, 1]
+
+
 @pytest.mark.parametrize("qos", [1, 2])
 def test_4_3_3_9_and_4_4_0_2_a_refusal_is_the_end_of_the_exchange(qos):
     sent, done = play("pub", "-t", "t", "-q", str(qos), "-m", "x",

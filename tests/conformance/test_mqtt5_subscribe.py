@@ -98,6 +98,7 @@ def test_3_9_3_2_and_3_8_4_7_one_of_several_is_refused(shared_broker, uid):
 def test_3_8_4_3_and_3_8_4_4_the_same_filter_replaces(plain, uid):
     """QoS, identifier and options of the newer one count; nothing is lost and nothing doubled."""
     reader, sender = plain.client(uid), plain.client(uid + "s")
+    reader.subscribe(uid)  # so that there is one to replace, however soon the first message comes
     for turn, qos in enumerate((0, 2, 1, 0, 2)):
         reader.send(mw.subscribe(1, [(uid, qos)], properties={"subscription_identifier": turn + 1}))
         sender.publish(uid, str(turn), 2)

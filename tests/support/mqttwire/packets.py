@@ -14,6 +14,21 @@ FLAGS = {number: 2 if name in ("PUBREL", "SUBSCRIBE", "UNSUBSCRIBE") else 0
          for number, name in NAMES.items()}
 
 
+# The reasons that each packet of MQTT 5 may carry (the tables of its chapters), and the codes before.
+ACK_REASONS = frozenset({0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
+REASONS = {
+    "CONNACK": frozenset({0, *range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, 0x99, 0x9A, 0x9B, 0x9C, 0x9D,
+                          0x9F}),
+    "PUBACK": ACK_REASONS, "PUBREC": ACK_REASONS, "PUBREL": frozenset({0, 0x92}),
+    "PUBCOMP": frozenset({0, 0x92}),
+    "SUBACK": frozenset({0, 1, 2, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2}),
+    "UNSUBACK": frozenset({0, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91}),
+    "DISCONNECT": frozenset({0, 4, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x8F, 0x90,
+                             *range(0x93, 0xA3)}),
+    "AUTH": frozenset({0, 0x18, 0x19})}
+OLD_CODES = {"CONNACK": frozenset(range(6)), "SUBACK": frozenset({0, 1, 2, 0x80})}
+
+
 def packet(kind, body=b"", flags=None, length=None):
     """Any packet from its parts. `length` replaces the true remaining length: a number, or bytes."""
     number = TYPES[kind] if isinstance(kind, str) else kind
@@ -269,6 +284,17 @@ def _parse_reason(name, cursor, version, fields):
                 fields["properties"] = props.decode(cursor, name)
 
 
+def _check_reasons(name, version, fields):
+    """MQTT5 3.2.2-8, 3.4.2-1 and so on: for every packet that any test sees."""
+    codes = fields.get("reasons", [fields["reason"]] if "reason" in fields else [])
+    allowed = (REASONS if version == V5 else OLD_CODES).get(name)
+    if name == "CONNACK" and "properties" not in fields:
+        allowed = OLD_CODES["CONNACK"]  # to who asked for a version that is not there
+    for code in codes if allowed is not None else []:
+        if code not in allowed:
+            raise WireError(f"{name} may not carry the reason {code:#04x}")
+
+
 def parse(first, body, version, raw_bytes=None):
     """One whole packet. Anything the standard forbids is a WireError."""
     number, flags = first >> 4, first & 15
@@ -297,6 +323,7 @@ def parse(first, body, version, raw_bytes=None):
         _parse_codes(name, cursor, version, fields)
     elif name in ("DISCONNECT", "AUTH"):
         _parse_reason(name, cursor, version, fields)
+    _check_reasons(name, version, fields)
     if cursor.left:
         raise WireError(f"{name} with {cursor.left} bytes too many: {raw_bytes.hex(' ')}")
     return Packet(name, flags, raw_bytes, fields)
