@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include <sys/stat.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -198,6 +199,16 @@ static int open_directory(const char *path)
     return fd;
 }
 
+#define DRAFT_DIGITS 16
+
+static bool is_draft_of(const char *name, const char *base)
+{
+    size_t len = strlen(base);
+    return strncmp(name, base, len) == 0 && name[len] == '.' &&
+           strspn(name + len + 1, "0123456789abcdef") == DRAFT_DIGITS &&
+           strcmp(name + len + 1 + DRAFT_DIGITS, ".tmp") == 0;
+}
+
 /* A symbolic link stands for the file it names: that one is replaced, the link stays. */
 static char *real_target(const char *path)
 {
@@ -317,6 +328,26 @@ enum nj_err nj_file_draft_place(struct nj_file_draft *draft)
     return err != NJ_OK && errno == EINVAL ? NJ_OK : err;
 }
 
+void nj_file_sweep_drafts(const char *path)
+{
+    char *target = real_target(path);
+    const char *slash = strrchr(target, '/');
+    int fd = open_directory(target);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        if (is_draft_of(entry->d_name, slash ? slash + 1 : target)) {
+            (void)unlinkat(fd, entry->d_name, 0);
+        }
+    }
+    if (folder) {
+        (void)closedir(folder);
+    } else if (fd >= 0) {
+        (void)close(fd);
+    }
+    nj_free(target);
+}
+
 enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 {
     struct nj_file_draft *draft = NULL;
@@ -326,6 +357,27 @@ enum nj_err nj_file_replace(const char *path, const void *data, size_t len, mode
     err = err == NJ_OK ? nj_file_draft_place(draft) : err;
     nj_file_draft_free(draft);
     return err;
+}
+
+/* The first byte comes last: until then it is one that begins no text of ours, so that half of the
+ * new over half of the old cannot be taken for a whole. */
+static enum nj_err overwrite_fd(int fd, const uint8_t *data, size_t len)
+{
+    static const uint8_t unfinished = 0;
+    struct course course = {.fd = fd};
+    if (len == 0) {
+        return ftruncate(fd, 0) == 0 ? sync_fd(fd) : fail_errno(errno);
+    }
+    enum nj_err err = nj_file_put(fd, 0, &unfinished, 1);
+    if (err == NJ_OK && lseek(fd, 1, SEEK_SET) != 1) {
+        err = fail_errno(errno);
+    }
+    err = err == NJ_OK ? write_paced(&course, data + 1, len - 1) : err;
+    if (err == NJ_OK && ftruncate(fd, (off_t)len) != 0) {
+        err = fail_errno(errno);
+    }
+    err = err == NJ_OK ? sync_fd(fd) : err;
+    return err == NJ_OK ? nj_file_put(fd, 0, data, 1) : err;
 }
 
 enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len)
@@ -341,12 +393,7 @@ enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len)
         errno = EINVAL;
         err = NJ_EINVAL;
     } else {
-        struct course course = {.fd = fd};
-        err = write_paced(&course, data, len);
-        if (err == NJ_OK && ftruncate(fd, (off_t)len) != 0) {
-            err = fail_errno(errno);
-        }
-        err = err == NJ_OK ? sync_fd(fd) : err;
+        err = overwrite_fd(fd, data, len);
     }
     int cause = errno;
     (void)close(fd);

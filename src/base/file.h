@@ -39,8 +39,13 @@ enum nj_err nj_file_draft_place(struct nj_file_draft *draft) NJ_NODISCARD; /* af
 /* Without a place it is thrown away. NULL is allowed; errno stays. */
 void nj_file_draft_free(struct nj_file_draft *draft);
 
+/* Removes what a process that was killed left of its drafts for `path`. Nobody else may have one.
+ */
+void nj_file_sweep_drafts(const char *path);
+
 /* Writes new content into the file itself and syncs it: for files that cannot be replaced (mounted
- * alone into a container). A crash may leave half of it: the caller keeps a copy elsewhere. Refuses
+ * alone into a container). A crash may leave half of it, which begins with a zero then: the caller
+ * keeps a copy elsewhere. Refuses
  * symbolic links and anything but a regular file. */
 enum nj_err nj_file_overwrite(const char *path, const void *data, size_t len) NJ_NODISCARD;
 

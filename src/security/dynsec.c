@@ -209,6 +209,16 @@ enum nj_err nj_dynsec_open(const struct nj_dynsec_options *options, struct nj_dy
     return NJ_OK;
 }
 
+/* Not when it may still be asked: FILE.last begins it, or somebody else's file lacks its changes.
+ */
+static bool is_journal_done(const struct nj_dynsec *dynsec)
+{
+    struct nj_dynsec_look look;
+    nj_dynsec_look_at(dynsec->path, &look);
+    return !dynsec->unsaved && !dynsec->is_last_behind &&
+           (!look.is_there || nj_dynsec_looks_same(&look, &dynsec->look));
+}
+
 void nj_dynsec_close(struct nj_dynsec *dynsec)
 {
     if (!dynsec) {
@@ -219,7 +229,7 @@ void nj_dynsec_close(struct nj_dynsec *dynsec)
     (void)pthread_cond_signal(&dynsec->wake);
     (void)pthread_mutex_unlock(&dynsec->lock);
     nj_thread_join(&dynsec->saver);
-    if (!dynsec->unsaved) {
+    if (is_journal_done(dynsec)) {
         nj_dynsec_journal_remove(&dynsec->journal);
     }
     destroy(dynsec);

@@ -64,7 +64,7 @@ enum nj_err nj_dynsec_commit(struct nj_dynsec *dynsec, struct nj_dynsec_edit *ed
                              size_t why_size) NJ_NODISCARD;
 
 /* Logs what the file would change when somebody else edited it; otherwise nothing. It is not put in
- * force. May wait for a save that is at work. */
+ * force. Waits a little for a save that is at work; says nothing when that takes longer. */
 void nj_dynsec_preview(struct nj_dynsec *dynsec);
 
 /* Waits until the file holds the state in force, or cannot (then false). */

@@ -265,8 +265,8 @@ static enum nj_err write_anew(struct nj_dynsec_journal *journal)
         return err;
     }
     journal->room = room;
-    journal->fd = nj_file_open_write(journal->path);
-    return journal->fd < 0 ? NJ_ESYS : NJ_OK;
+    journal->fd = nj_file_open_write(journal->path); /* else the next one is written anew, too */
+    return NJ_OK;
 }
 
 /* What stands behind `before` goes behind it in the file. */
@@ -294,6 +294,14 @@ static bool is_gone(int fd)
     return fstat(fd, &info) != 0 || info.st_nlink == 0;
 }
 
+/* A record that was refused may be in the file as a whole: with a full disk it is the room behind
+ * it that did not fit, and a new file fits even less. */
+static void take_back(const struct nj_dynsec_journal *journal, size_t before)
+{
+    (void)!ftruncate(journal->fd, (off_t)before);
+    (void)fdatasync(journal->fd);
+}
+
 /* What was added to the text behind `before` is put on disk, or taken back. */
 static enum nj_err flush(struct nj_dynsec_journal *journal, size_t before)
 {
@@ -305,6 +313,9 @@ static enum nj_err flush(struct nj_dynsec_journal *journal, size_t before)
     }
     int cause = errno;
     text->len = before;
+    if (has_file) {
+        take_back(journal, before);
+    }
     /* The file may hold it now, or half of it, and what a failed sync left in memory is anybody's
      * guess: it is written anew, at once if that is possible, else before the next record. */
     if (write_anew(journal) != NJ_OK) {

@@ -37,7 +37,7 @@ struct recall {
     struct nj_buf journal; /* whole records only */
     bool has_journal;
     bool has_changes;
-    bool was_announced; /* FILE.last is what the last record of a save speaks of */
+    bool was_announced; /* FILE.last is what a record of a save speaks of */
     char *error;
     size_t error_size;
 };
@@ -91,7 +91,7 @@ static void look_at_record(struct recall *recall, const struct nj_dynsec_record 
     recall->file.is_known |= is_file;
     recall->last.is_known |= is_last;
     if (record->kind == NJ_DYNSEC_RECORD_SAVE) {
-        recall->was_announced = is_last;
+        recall->was_announced |= is_last;
     }
 }
 
@@ -368,6 +368,9 @@ enum nj_err nj_dynsec_recall(struct nj_dynsec *dynsec, const struct nj_dynsec_op
         .dynsec = dynsec, .options = options, .error = error, .error_size = error_size};
     *is_dirty = false;
     error[0] = '\0';
+    nj_file_sweep_drafts(dynsec->path); /* they hold hashes, and may be as large as the file */
+    nj_file_sweep_drafts(dynsec->last_path);
+    nj_file_sweep_drafts(dynsec->journal.path);
     enum nj_err err = recall_all(&recall, is_dirty);
     if (err == NJ_OK && recall.file.state && !recall.last.text.data) {
         dynsec->has_last = keep_copy(&recall);

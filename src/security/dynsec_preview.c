@@ -1,6 +1,7 @@
 /* What a file that somebody else edited would change, for the log: names and nothing more. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -11,6 +12,8 @@
 
 /* Names of each kind that are told; of the rest, how many there are. */
 #define NAMES_MAX 10u
+/* For a save that is at work. The control thread has more to do, and the watchdog waits for it. */
+#define WAIT_S 2
 
 /* One kind of records, in both states. */
 struct kind {
@@ -136,12 +139,16 @@ static void tell(const struct nj_dynsec *dynsec, const struct nj_dynsec_state *t
 static bool is_foreign(struct nj_dynsec *dynsec)
 {
     struct nj_dynsec_look look;
+    struct timespec until;
+    int waited = 0;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_S;
     (void)pthread_mutex_lock(&dynsec->lock);
-    while (dynsec->is_saving) {
-        (void)pthread_cond_wait(&dynsec->settled, &dynsec->lock);
+    while (dynsec->is_saving && waited == 0) {
+        waited = pthread_cond_timedwait(&dynsec->settled, &dynsec->lock, &until);
     }
     nj_dynsec_look_at(dynsec->path, &look);
-    bool is = look.is_there && !nj_dynsec_looks_same(&look, &dynsec->look);
+    bool is = !dynsec->is_saving && look.is_there && !nj_dynsec_looks_same(&look, &dynsec->look);
     (void)pthread_mutex_unlock(&dynsec->lock);
     return is;
 }

@@ -32,9 +32,11 @@ struct nj_dynsec {
     struct nj_dynsec_look look; /* of the file as the saver left it; so far the saver's: */
     bool has_last;              /* FILE.last is something that the journal names */
     bool is_last_behind;        /* it is not what FILE is, or is going to be */
-    pthread_mutex_t lock;       /* guards all below */
-    pthread_cond_t wake;        /* the saver has something to do */
-    pthread_cond_t settled;     /* the saver has done it */
+    bool has_announced;         /* the journal's last save is this one: */
+    struct nj_dynsec_digest announced;
+    pthread_mutex_t lock;   /* guards all below */
+    pthread_cond_t wake;    /* the saver has something to do */
+    pthread_cond_t settled; /* the saver has done it */
     struct nj_dynsec_journal journal;
     struct nj_dynsec_state *unsaved; /* NULL = the file is as it should be */
     uint64_t due_ms;

@@ -96,11 +96,17 @@ void nj_dynsec_put_last(struct nj_dynsec *dynsec)
 static enum nj_err announce(struct nj_dynsec *dynsec, uint64_t index,
                             const struct nj_dynsec_digest *digest)
 {
+    /* Once is enough: what cannot be put in its place is tried again for ever. */
+    if (dynsec->has_announced && nj_dynsec_digest_equal(&dynsec->announced, digest)) {
+        return NJ_OK;
+    }
     (void)pthread_mutex_lock(&dynsec->lock);
     enum nj_err err = nj_dynsec_journal_save(&dynsec->journal, index, digest);
     (void)pthread_mutex_unlock(&dynsec->lock);
     if (err == NJ_OK) {
         dynsec->is_last_behind = true;
+        dynsec->has_announced = true;
+        dynsec->announced = *digest;
     }
     return err;
 }
