@@ -32,7 +32,10 @@ struct boot {
     /* Format 1 of the store named listeners by their places. They are to be stored under their
      * names before they can change places: */
     bool has_places; /* sessions */
-    struct nj_retained *placed;
+    struct placed {
+        struct nj_retained retained;
+        uint32_t scope; /* as it is stored */
+    } * placed;
     uint32_t placed_count;
     uint32_t placed_cap;
 };
@@ -62,7 +65,11 @@ static struct nj_origin *origin_of(const struct boot *boot, const struct nj_stor
 {
     const struct nj_policy *policy = atomic_load(&boot->core->policy);
     unsigned scope = nj_policy_scope_of(policy, record->scope);
-    uint32_t id = scope == NJ_SCOPE_GONE ? record->scope : nj_policy_scope(policy, scope)->id;
+    uint32_t id = nj_policy_scope(policy, scope)->id;
+    if (scope == NJ_SCOPE_GONE) {
+        /* A place where no listener is now must not become the next one's that is put there. */
+        id = record->scope < NJ_SCOPE_IDS ? NJ_SCOPE_GONE : record->scope;
+    }
     struct nj_origin *origin = nj_origin_new(scope, id, record->user, record->client_id);
     if (origin) {
         origin->by_certificate = record->by_certificate;
@@ -191,19 +198,21 @@ static enum nj_err on_will(void *arg, uint64_t owner, struct nj_message *message
 /* ---- retained */
 
 static enum nj_err note_placed(struct boot *boot, struct nj_message *message,
-                               struct nj_origin *origin)
+                               struct nj_origin *origin, uint32_t scope)
 {
     if (boot->placed_count == boot->placed_cap) {
         uint32_t cap = boot->placed_cap ? boot->placed_cap * 2 : 64;
-        struct nj_retained *grown = nj_try_realloc(boot->placed, cap * sizeof(*grown));
+        struct placed *grown = nj_try_realloc(boot->placed, cap * sizeof(*grown));
         if (!grown) {
             return NJ_ENOMEM;
         }
         boot->placed = grown;
         boot->placed_cap = cap;
     }
-    boot->placed[boot->placed_count++] =
-        (struct nj_retained){.message = nj_message_ref(message), .origin = nj_origin_ref(origin)};
+    boot->placed[boot->placed_count++] = (struct placed){
+        .retained = {.message = nj_message_ref(message), .origin = nj_origin_ref(origin)},
+        .scope = scope,
+    };
     return NJ_OK;
 }
 
@@ -220,7 +229,7 @@ static enum nj_err on_retained(void *arg, struct nj_message *message,
     }
     enum nj_err err = nj_retain_put(boot->core->retain, message, origin, NULL);
     if (err == NJ_OK && origin && origin->scope_id != record->scope) {
-        err = note_placed(boot, message, origin);
+        err = note_placed(boot, message, origin, record->scope);
     }
     nj_origin_unref(origin);
     boot->booted->retained++;
@@ -244,11 +253,14 @@ static void run_records(struct nj_core *core)
     }
 }
 
+/* Other lanes do not wait for this one: what is retained or cleared meanwhile has to stay so. */
 static void record_placed(struct boot *boot, struct nj_shard *shard)
 {
     for (uint32_t i = 0; i < boot->placed_count; i++) {
+        const struct placed *placed = &boot->placed[i];
         enum nj_err err;
-        nj_shard_retain_store(shard, boot->placed[i].message, boot->placed[i].origin);
+        nj_shard_retain_store(shard, placed->retained.message, placed->retained.origin,
+                              (uint64_t)placed->scope + 1);
         (void)nj_shard_commit(shard, &err);
     }
 }
@@ -256,7 +268,7 @@ static void record_placed(struct boot *boot, struct nj_shard *shard)
 static void forget_placed(struct boot *boot)
 {
     while (boot->placed_count) {
-        nj_retained_unref(&boot->placed[--boot->placed_count]);
+        nj_retained_unref(&boot->placed[--boot->placed_count].retained);
     }
     nj_free(boot->placed);
 }

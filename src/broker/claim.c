@@ -153,7 +153,8 @@ enum nj_err nj_session_claim(struct nj_link *link, const struct nj_claim *claim,
     nj_session_set_expiry(session, claim->expiry_s);
     nj_session_attach(session, link);
     /* The will of a session that ends with its connection is to survive a crash all the same. */
-    if (session->is_stored || (will && shard->core->store->vtable->is_durable)) {
+    const struct nj_store *store = shard->core->store; /* NULL: the broker stops */
+    if (session->is_stored || (will && store && store->vtable->is_durable)) {
         nj_session_save(session);
     }
     if (will) {

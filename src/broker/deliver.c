@@ -111,10 +111,12 @@ static bool demand_flow(struct nj_session *session)
 
 /* ---- queue */
 
-/* It would have to stay, and memory is short. What QoS 2 released is there already. */
+/* It would have to stay, and memory is short. What QoS 2 released is there already, and so is what
+ * is retained or was given to a member of a shared subscription that went. */
 static bool must_not_stay(const struct nj_publication *publication)
 {
-    return NJ_UNLIKELY(nj_mem_is_short()) && publication->phase == NJ_PHASE_ALL;
+    return NJ_UNLIKELY(nj_mem_is_short()) && publication->phase == NJ_PHASE_ALL &&
+           !publication->is_accepted;
 }
 
 static void drop_full(struct nj_session *session)
@@ -267,8 +269,7 @@ static void deliver_volatile(struct nj_session *session, struct nj_publication *
     uint16_t packet_id;
     uint32_t window = is_online(session) ? nj_deliver_window(session) : 0;
     bool may_go = window > 0 && (is_ahead || !session->flow || !session->flow->queue_count);
-    bool would_stay =
-        may_go && (session->link->is_blocked || delivery->share) && must_not_stay(publication);
+    bool would_stay = may_go && session->link->is_blocked && must_not_stay(publication);
     if (!may_go || would_stay || !send_counted(session, publication, delivery, &packet_id)) {
         enqueue_volatile(session, publication, delivery, window);
     }
@@ -558,6 +559,7 @@ bool nj_deliver_retained(struct nj_session *session, const struct nj_retained *r
     struct nj_publication publication = {
         .view = nj_message_view(message),
         .kept = nj_message_ref(message),
+        .is_accepted = true,
     };
     struct nj_delivery delivery = {.sub_id = options->sub_id, .qos = qos, .is_retain = true};
     bool is_done = true;

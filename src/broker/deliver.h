@@ -37,6 +37,7 @@ struct nj_publication {
     uint64_t joint;        /* NJ_PHASE_ROWS: the joint group of the rows */
     uint64_t ticket;       /* NJ_PHASE_ROWS: what other workers answer to */
     uint32_t share;        /* for one member of a shared subscription: its number there */
+    bool is_accepted;      /* its publisher was told, or never asks: it is not refused any more */
     bool is_single;        /* one receiver: not worth keeping for sharing */
     uint64_t frame_key;    /* shape of the frame in shard->frame_buf; 0 = none */
     uint32_t frame_len;    /* in the buffer */

@@ -176,6 +176,7 @@ void nj_group_leave(struct nj_groups *groups, struct nj_member *member)
         group->members[last->place] = last;
         mark(group, last->place, last->is_online);
     }
+    group->clock++; /* the last one changed its place, or who was asked first is gone */
     nj_index_remove(&groups->members, &member->node);
     nj_free(member);
 }

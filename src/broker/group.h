@@ -38,7 +38,7 @@ struct nj_group {
     uint32_t count;
     uint32_t cap;
     uint32_t turn;  /* place to begin with next time */
-    uint32_t clock; /* counts members that came, or came online or went away */
+    uint32_t clock; /* counts members that came or left, or came online or went away */
     uint32_t name_len;
     char name[];
 };

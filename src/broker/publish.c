@@ -99,13 +99,14 @@ bool nj_shard_retain_clear(struct nj_shard *shard, struct nj_bytes topic)
 }
 
 void nj_shard_retain_store(struct nj_shard *shard, struct nj_message *message,
-                           struct nj_origin *origin)
+                           struct nj_origin *origin, uint64_t over)
 {
     struct nj_store_op *op = nj_shard_op(shard, NJ_STORE_RETAIN_SET, 0);
     if (!op) {
         return;
     }
     op->message = message;
+    op->value = over;
     if (origin) {
         shard->saved_origin = (struct nj_store_origin){
             .user = nj_origin_user(origin),
@@ -130,7 +131,8 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
     if (shard->limits->retain_expiry_ms && !view.expires_ms) {
         view.expires_ms = shard->now_ms + shard->limits->retain_expiry_ms;
     }
-    bool is_refused = origin && publication->phase == NJ_PHASE_ALL && nj_mem_is_short();
+    bool is_refused = origin && publication->phase == NJ_PHASE_ALL && !publication->is_accepted &&
+                      nj_mem_is_short();
     struct nj_message *message = NULL;
     if (!is_refused) {
         message = view.expires_ms == publication->view.expires_ms ? nj_publication_keep(publication)
@@ -141,7 +143,7 @@ static void retain(struct nj_shard *shard, struct nj_publication *publication,
         NJ_STAT_ADD(shard, dropped_memory, 1);
         shard->is_group_broken |= publication->view.qos > 0; /* the publisher learns of it */
     } else {
-        nj_shard_retain_store(shard, message, origin);
+        nj_shard_retain_store(shard, message, origin, 0);
         publication->retain_clock = (uint32_t)clock;
     }
     if (message && message != publication->kept) {
@@ -247,12 +249,14 @@ static enum nj_err publish_qos2(struct nj_session *session, const struct nj_publ
     struct nj_flow *flow = demand_flow(session);
     struct nj_incoming *incoming = flow ? nj_flow_incoming_find(flow, in->packet_id) : NULL;
     if (!incoming) {
-        if (nj_mem_is_short() && session->link->version == NJ_MQTT_5) {
+        /* A request is at work already, and only its id is kept. */
+        bool is_short = nj_mem_is_short() && !nj_publish_is_request(publication->view.topic);
+        if (is_short && session->link->version == NJ_MQTT_5) {
             NJ_STAT_ADD(session->shard, dropped_memory, 1);
             answer_refused(session, in, NJ_RC_QUOTA_EXCEEDED);
             return NJ_OK;
         }
-        struct nj_message *message = flow && !nj_mem_is_short() && !is_incoming_full(session)
+        struct nj_message *message = flow && !is_short && !is_incoming_full(session)
                                          ? nj_publication_keep(publication)
                                          : NULL;
         incoming = message ? nj_flow_incoming_add(flow, in->packet_id) : NULL;

@@ -56,9 +56,10 @@ enum nj_err nj_shard_mounted(struct nj_shard *shard, struct nj_bytes mount_point
 /* Takes the retained message of a topic away, in the store, too (the group is still open). False
  * when there is none. */
 bool nj_shard_retain_clear(struct nj_shard *shard, struct nj_bytes topic);
-/* The operation that keeps a retained message, in the open group; `origin` NULL = the broker. */
+/* The operation that keeps a retained message, in the open group; `origin` NULL = the broker;
+ * `over`: value of NJ_STORE_RETAIN_SET. */
 void nj_shard_retain_store(struct nj_shard *shard, struct nj_message *message,
-                           struct nj_origin *origin);
+                           struct nj_origin *origin, uint64_t over);
 /* Requests to the broker: never routed, retained or stored. */
 bool nj_publish_is_request(struct nj_bytes topic);
 /* The broker's own publication ($SYS), or a retained message set by it. */

@@ -41,6 +41,7 @@ struct nj_record_publish {
     uint32_t retain_clock;
     uint8_t qos;
     bool is_retain;
+    bool is_accepted; /* as in struct nj_publication */
 };
 
 /* "What you sent with this ticket is durable here" (or is not: err). */
@@ -89,7 +90,8 @@ struct nj_record_group_deliver {
     uint32_t filter_len;
     bool is_second_round; /* no member online took it: those that are away */
     bool is_refused;
-    bool is_gone; /* with is_refused: the member left or ended */
+    bool is_gone;     /* with is_refused: the member left or ended */
+    bool is_accepted; /* as in struct nj_publication */
 };
 
 #endif

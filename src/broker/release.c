@@ -86,6 +86,7 @@ static void route_unstored(struct nj_shard *shard, const struct nj_release *rele
         .view = nj_message_view(release->message),
         .kept = nj_message_ref(release->message),
         .sender = release->session,
+        .is_accepted = true,
     };
     (void)nj_route(shard, &publication, false);
     (void)nj_shard_commit(shard, &err);
@@ -129,6 +130,7 @@ static void finished(struct nj_shard *shard, struct nj_release *release, enum nj
             newer->result = is_closed ? NJ_ECLOSED : newer->result;
         }
         if (is_closed) {
+            shard->last_will = shard->last_will == release ? NULL : shard->last_will;
             release_free(shard, release);
         } else {
             finish(shard, release);
@@ -273,7 +275,11 @@ static void release_volatile(struct nj_session *session, uint16_t packet_id,
                              struct nj_message *message)
 {
     struct nj_publication publication = {
-        .view = nj_message_view(message), .kept = nj_message_ref(message), .sender = session->id};
+        .view = nj_message_view(message),
+        .kept = nj_message_ref(message),
+        .sender = session->id,
+        .is_accepted = true,
+    };
     (void)nj_flow_incoming_drop(session->flow, packet_id);
     struct nj_routed routed = nj_publish_accepted(session, &publication, true);
     struct nj_wait wait = {.ticket = routed.ticket, .tickets = routed.tickets};

@@ -183,6 +183,7 @@ static void keep_item(struct nj_session *session, const struct nj_retained *item
     struct nj_publication publication = {
         .view = nj_message_view(item->message),
         .kept = nj_message_ref(item->message),
+        .is_accepted = true,
     };
     struct nj_sub_options options = *given;
     options.is_retain_as_published = true;

@@ -117,13 +117,15 @@ enum nj_err nj_retain_put(struct nj_retain *retain, struct nj_message *message,
     }
     struct kept *old = atomic_exchange_explicit(&node->value, fresh, memory_order_acq_rel);
     change_expiry(retain, old, fresh);
+    if (!old) {
+        /* Before the tick: whoever sees that sees that there is something to look for. */
+        atomic_fetch_add_explicit(&retain->count, 1, memory_order_relaxed);
+    }
     tick(retain);
     (void)pthread_mutex_unlock(&retain->lock);
     if (old) {
         nj_qsbr_defer(retain->domain, value_free, old);
         nj_qsbr_reclaim(retain->domain);
-    } else {
-        atomic_fetch_add_explicit(&retain->count, 1, memory_order_relaxed);
     }
     return NJ_OK;
 }

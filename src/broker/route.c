@@ -41,6 +41,7 @@ static bool post(struct nj_shard *shard, unsigned target, struct nj_publication 
     record->qos = view->qos;
     record->is_retain = view->is_retain;
     record->retain_clock = publication->retain_clock;
+    record->is_accepted = publication->is_accepted;
     if (!message) {
         uint8_t *at = (uint8_t *)(record + 1);
         record->topic_len = (uint32_t)view->topic.len;

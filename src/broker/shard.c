@@ -176,6 +176,7 @@ static void run_publish(struct nj_shard *shard, const struct nj_record_publish *
     publication.view.is_retain = record->is_retain;
     publication.retain_clock = record->retain_clock;
     publication.view.expires_ms = record->expires_ms;
+    publication.is_accepted = record->is_accepted;
     publication.joint = record->joint;
     publication.phase = record->joint ? NJ_PHASE_ROWS : NJ_PHASE_ALL;
 

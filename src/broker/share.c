@@ -494,7 +494,11 @@ uint32_t nj_share_route(struct nj_shard *shard, struct nj_filter *filter,
     uint32_t sent = 0;
     for (struct nj_group *group = filter->groups; group; group = group->next) {
         struct nj_record_group_deliver record = {
-            .ticket = ticket, .ticket_from = shard->id, .joint = publication->joint};
+            .ticket = ticket,
+            .ticket_from = shard->id,
+            .joint = publication->joint,
+            .is_accepted = publication->is_accepted,
+        };
         struct nj_member *member =
             next_member(shard, group, group->turn + group->count - 1, &record);
         struct nj_message *message = member ? nj_publication_keep(publication) : NULL;
@@ -598,6 +602,7 @@ static enum given give(struct nj_session *session, const struct nj_record_group_
         .kept = nj_message_ref(record->message),
         .share = sub->number,
         .phase = record->joint ? NJ_PHASE_ROWS : NJ_PHASE_ALL,
+        .is_accepted = record->is_accepted,
     };
     bool is_taken = nj_deliver(session, &publication, &sub->options);
     nj_publication_fini(&publication);
@@ -631,6 +636,7 @@ static struct later *later_new(const struct nj_record_group_deliver *record)
         memcpy(&later->record, record, sizeof(*record) + texts);
         later->record.joint = 0;
         later->record.ticket = 0;
+        later->record.is_accepted = true;
         later->after.run = run_later;
     }
     return later;
@@ -726,6 +732,7 @@ bool nj_share_pass_on(struct nj_shard *shard, const struct nj_share_passed *pass
         .filter_len = sub->filter_len,
         .is_refused = true,
         .is_gone = true,
+        .is_accepted = true,
     };
     memcpy(record + 1, sub->text, sub->group_len + sub->filter_len);
     return true;

@@ -236,9 +236,24 @@ static enum nj_err incoming_put(struct nj_lmdb *db, const struct nj_store_op *op
     return err == NJ_OK ? nj_lmdb_put(db, NJ_LMDB_INCOMING, &key) : err;
 }
 
+static bool has_scope(struct nj_lmdb *db, const struct nj_record_key *key, uint64_t scope)
+{
+    struct nj_bytes value;
+    struct nj_record_message message;
+    struct nj_record_origin origin;
+    bool has_origin = false;
+    return nj_lmdb_get(db, NJ_LMDB_RETAINED, key, &value) == NJ_OK &&
+           nj_record_get_retained(nj_bytes(key->bytes, key->len), value, &message, &origin,
+                                  &has_origin) == NJ_OK &&
+           has_origin && origin.scope == scope;
+}
+
 static enum nj_err retain_set(struct nj_lmdb *db, const struct nj_store_op *op)
 {
     struct nj_record_key key = nj_record_key_topic(nj_message_topic(op->message));
+    if (op->value && !has_scope(db, &key, op->value - 1)) {
+        return NJ_OK;
+    }
     struct nj_record_message record;
     struct nj_record_origin origin;
     enum nj_err err = drop_old_blob(db, NJ_LMDB_RETAINED, &key);

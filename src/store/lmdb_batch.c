@@ -10,6 +10,7 @@
 
 #define FIRST_ROWS    256u
 #define SPARE_NUMBERS 65536u /* so many are marked as given out at once */
+#define PAGES_MAX     512u /* of the database in memory, 7 MiB: a transaction may change thousands */
 
 /* Grows *array (of *cap elements) to hold one more than `count`. */
 static enum nj_err reserve(void **array, uint32_t *cap, uint32_t count, size_t size)
@@ -244,7 +245,10 @@ static void link_page(struct nj_lmdb_batch *batch, struct nj_lmdb_page *page)
     struct nj_lmdb_page **bucket = bucket_of(batch, page->owner);
     page->next = *bucket;
     *bucket = page;
+    batch->page_count++;
 }
+
+static enum nj_err flush_pages(struct nj_lmdb *db);
 
 /* *page NULL when there is none that may hold `seq`. */
 static enum nj_err load_page(struct nj_lmdb *db, uint64_t owner, uint64_t seq,
@@ -256,7 +260,14 @@ static enum nj_err load_page(struct nj_lmdb *db, uint64_t owner, uint64_t seq,
     if (*found) {
         return NJ_OK;
     }
-    enum nj_err err = seek_page(db, owner, seq, &key, &value);
+    enum nj_err err = NJ_OK;
+    if (db->batch.page_count >= PAGES_MAX) {
+        err = flush_pages(db);
+        nj_lmdb_batch_forget_pages(&db->batch);
+    }
+    if (err == NJ_OK) {
+        err = seek_page(db, owner, seq, &key, &value);
+    }
     if (err != NJ_OK) {
         return err == NJ_ENOENT ? NJ_OK : err;
     }
@@ -625,6 +636,7 @@ void nj_lmdb_batch_forget_pages(struct nj_lmdb_batch *batch)
             batch->spare_pages = page;
         }
     }
+    batch->page_count = 0;
 }
 
 void nj_lmdb_batch_reset(struct nj_lmdb_batch *batch)

@@ -68,6 +68,7 @@ struct nj_lmdb_batch {
     uint32_t body_mask;
     struct nj_lmdb_page *page_table[NJ_LMDB_PAGE_BUCKETS];
     struct nj_lmdb_page *spare_pages;
+    uint32_t page_count; /* in the table */
     MDB_cursor *page_cursor;
     struct nj_lmdb_change *changes;
     uint32_t change_count;

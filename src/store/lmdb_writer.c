@@ -22,6 +22,7 @@
 
 #define OPS_ENOUGH       1000u /* to begin at once */
 #define OPS_MAX          8000u /* in one transaction, when so much waits already */
+#define PAGES_PER_OP     4u    /* that an operation may change, at worst: of rows, bodies, … */
 #define OPS_MAX_INTERVAL 20000u
 #define SPACING_NS       1000000ull
 #define MEMORY_MS        5000u /* durability memory: written so often */
@@ -264,10 +265,25 @@ static void settle_joint(struct nj_lmdb *db, struct nj_store_group *group)
     }
 }
 
+/* What shrinks needs pages before it gives some back, and is refused as a whole when there are too
+ * few: near a full disk transactions stay so small that the reserve is enough for them. */
+static uint32_t budget_of(struct nj_lmdb *db)
+{
+    if (db->options.durability != NJ_STORE_FSYNC) {
+        return OPS_MAX_INTERVAL;
+    }
+    uint64_t bytes = (uint64_t)OPS_MAX * PAGES_PER_OP * db->env.page_bytes;
+    return db->queued_ops > OPS_ENOUGH &&
+                   (atomic_load(&db->state) != NJ_STORE_GOOD ||
+                    !nj_lmdb_env_has_disk(&db->env, live_bytes(db), bytes, false))
+               ? OPS_ENOUGH
+               : OPS_MAX;
+}
+
 /* Moves the heads of the queues into `chosen`. False when there is nothing that may go. */
 static bool choose_groups(struct nj_lmdb *db)
 {
-    uint32_t budget = db->options.durability == NJ_STORE_FSYNC ? OPS_MAX : OPS_MAX_INTERVAL;
+    uint32_t budget = budget_of(db);
     for (unsigned lane = 0; lane < db->lane_count; lane++) {
         db->heads[lane] = db->lanes[lane].queue.head;
     }
