@@ -238,7 +238,7 @@ static enum nj_err incoming_put(struct nj_lmdb *db, const struct nj_store_op *op
 
 static bool has_scope(struct nj_lmdb *db, const struct nj_record_key *key, uint64_t scope)
 {
-    struct nj_bytes value;
+    struct nj_bytes value = nj_bytes(NULL, 0);
     struct nj_record_message message;
     struct nj_record_origin origin;
     bool has_origin = false;

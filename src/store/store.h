@@ -53,11 +53,11 @@ enum nj_store_op_kind {
     NJ_STORE_QUEUE_REMOVE,     /* owner, seq: acknowledged, expired or dropped */
     NJ_STORE_INCOMING_PUT,     /* owner, packet_id, message: QoS 2, not yet released; may replace */
     NJ_STORE_INCOMING_RELEASE, /* owner, packet_id */
-    NJ_STORE_RETAIN_SET,       /* message, origin; value != 0: only over one whose owner has the scope
-                                  value - 1, whatever other lanes have done meanwhile */
-    NJ_STORE_RETAIN_CLEAR,     /* bytes = topic */
-    NJ_STORE_WILL_SET,         /* owner, message, value = delay in seconds */
-    NJ_STORE_WILL_CLEAR,       /* owner */
+    NJ_STORE_RETAIN_SET,   /* message, origin; value != 0: only over one whose owner has the scope
+                              value - 1, whatever other lanes have done meanwhile */
+    NJ_STORE_RETAIN_CLEAR, /* bytes = topic */
+    NJ_STORE_WILL_SET,     /* owner, message, value = delay in seconds */
+    NJ_STORE_WILL_CLEAR,   /* owner */
     NJ_STORE_OP_KIND_COUNT
 };
 
