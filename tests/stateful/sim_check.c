@@ -162,6 +162,13 @@ static bool has_shape(const struct sim *sim, unsigned c, const struct m_due *due
     return has_id && due->is_retain == packet->is_retain;
 }
 
+/* What never was in flight cannot come again: of several that look alike, as all without payload
+ * do, one that may have been is meant before any other. */
+static int fit_dup(const struct arrival *arrival, bool may_be_dup)
+{
+    return arrival->packet->is_dup && may_be_dup ? 100 : 0;
+}
+
 /* A retained message and a live one may look alike: the one that keeps the order is meant. */
 static struct m_due *find_waiting(struct sim *sim, unsigned c, const struct arrival *arrival)
 {
@@ -178,6 +185,7 @@ static struct m_due *find_waiting(struct sim *sim, unsigned c, const struct arri
         fits += due->is_optional ? 0 : 1;
         int exact = sim->clients[c].version == 5 ? 5 : 4; /* older ones have no identifiers */
         fits += has_shape(sim, c, due, arrival->packet) ? exact : due->is_any_shape ? 3 : -4;
+        fits += fits > 0 ? fit_dup(arrival, due->may_be_dup) : 0;
         if (fits > best_fit) {
             best = due;
             best_fit = fits;
@@ -203,17 +211,20 @@ static const struct m_sub *membership(const struct sim *sim, unsigned c,
     return NULL;
 }
 
-/* How well a shared message fits: the one that has to come to a member goes first. */
+/* How well a shared message fits: the one that has to come to a member goes first. None comes at a
+ * higher QoS than it was published at. */
 static int fit(const struct sim *sim, unsigned c, const struct arrival *arrival,
                const struct m_float *floating)
 {
-    if (!floating->is_used || !is_it(arrival, &floating->message)) {
+    if (!floating->is_used || !is_it(arrival, &floating->message) ||
+        arrival->packet->qos > floating->message.qos) {
         return 0;
     }
+    int fits = floating->is_optional ? 1 : 0;
     if (membership(sim, c, floating)) {
-        return floating->is_optional ? 2 : 3;
+        fits = floating->is_optional ? 2 : 3;
     }
-    return floating->is_optional ? 1 : 0;
+    return fits > 0 ? fits + fit_dup(arrival, floating->may_be_dup) : 0;
 }
 
 static struct m_due *take_float(struct sim *sim, unsigned c, const struct arrival *arrival)
@@ -354,7 +365,8 @@ static void on_publish(struct sim *sim, unsigned c, const struct rig_packet *pac
     if (!due) {
         due = find_waiting(sim, c, &arrival);
     }
-    if (!due || find_earlier(sim, c, due)) {
+    bool is_another = due && !is_resent && packet->is_dup && !due->may_be_dup;
+    if (!due || is_another || find_earlier(sim, c, due)) {
         struct m_due *shared = take_float(sim, c, &arrival);
         due = shared ? shared : due;
     }

@@ -308,6 +308,31 @@ static void qos_1_that_becomes_0_during_a_release_gets_nothing_twice(void **stat
     check_replaced(1, 0);
 }
 
+/* It has its packet id, of which the new connection learns from the store: nobody remembers there
+ * that it was never written. DUP says no more than that this may be the second time
+ * (MQTT5 3.3.1.1). */
+static void what_waits_for_its_record_comes_once_after_a_take_over(void **state)
+{
+    (void)state;
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    rig_say(sub, "t", "", 2, 1);
+    rig_expect_ack(sub, NJ_MQTT_PUBREC, 1, 0);
+    rig.store.holds = true;
+    (void)rig_subscribe(sub, &(struct rig_subscribe){.filter = "$share/g/t", .qos = 2});
+    rig_pubrel(sub, 1);
+    rig_expect_nothing(sub);
+    sub = rig_connect(&rig, "sub", &(struct rig_connect){.expiry_s = 3600}); /* takes over */
+    rig_say(pub, "t", "", 0, 0);
+    let_go();
+    (void)rig_expect(sub, NJ_MQTT_CONNACK);
+    struct rig_packet first = rig_expect_publish(sub, "t", "", 2);
+    assert_true(first.is_dup);
+    struct rig_packet second = rig_expect_publish(sub, "t", "", 0);
+    assert_false(second.is_dup);
+    rig_expect_nothing(sub);
+}
+
 static void no_local_holds_for_what_was_released_before_it_went(void **state)
 {
     (void)state;
@@ -372,6 +397,8 @@ int main(void)
         TEST4(qos_0_that_becomes_1_during_a_release_loses_nothing),
         TEST1(qos_1_that_becomes_0_during_a_release_gets_nothing_twice),
         TEST4(qos_1_that_becomes_0_during_a_release_gets_nothing_twice),
+        TEST1(what_waits_for_its_record_comes_once_after_a_take_over),
+        TEST4(what_waits_for_its_record_comes_once_after_a_take_over),
         TEST1(no_local_holds_for_what_was_released_before_it_went),
         TEST1(each_release_goes_by_the_subscription_of_its_moment),
         TEST4(each_release_goes_by_the_subscription_of_its_moment),
