@@ -285,6 +285,17 @@ static void check_expiry(struct sim *sim, unsigned c, const struct m_due *due,
     }
 }
 
+/* The quota begins anew with each connection, and a PUBREL needs none (MQTT5 4.9): what is released
+ * takes a place from the moment its PUBREL came on this one. */
+static bool is_in_flight(const struct sim *sim, unsigned c, const struct m_due *due)
+{
+    uint32_t connection = sim->clients[c].connection;
+    if (due->state == DUE_RELEASED) {
+        return due->connection == connection || due->pubrel_on == connection;
+    }
+    return due->state == DUE_SENT && due->connection == connection;
+}
+
 static void check_window(struct sim *sim, unsigned c, const struct m_due *due)
 {
     struct m_session *session = &sim->model.sessions[c];
@@ -295,9 +306,7 @@ static void check_window(struct sim *sim, unsigned c, const struct m_due *due)
             other->is_optional && other->connection != sim->clients[c].connection) {
             other->state = DUE_DONE; /* lost in a crash, and its packet id with it */
         }
-        bool is_out = other->state == DUE_RELEASED ||
-                      (other->state == DUE_SENT && other->connection == sim->clients[c].connection);
-        in_flight += is_out;
+        in_flight += is_in_flight(sim, c, other);
         if (other != due && (other->state == DUE_SENT || other->state == DUE_RELEASED) &&
             other->id == due->id) {
             sim_fail(sim, "c%u: m%u has the packet id %u of m%u", c, due->message.serial, due->id,

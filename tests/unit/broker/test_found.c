@@ -245,6 +245,30 @@ static void qos_0_does_not_pass_one_that_is_in_the_store_only(void **state)
     (void)rig_expect_publish(sub, "t", "will", 0);
 }
 
+/* The PUBREL comes behind what is older, so it must not take the place of that: both would wait for
+ * each other. What is newer waits for PUBCOMP. */
+static void a_release_resumed_in_a_narrower_window_keeps_nothing_older_back(void **state)
+{
+    (void)state;
+    struct rig_client *pub = rig_connect(&rig, "pub", NULL);
+    struct rig_client *sub = rig_connect_stored(&rig, "sub");
+    rig_sub(sub, "t", 2);
+    rig_say(pub, "t", "one", 1, 1);
+    rig_say(pub, "t", "two", 2, 2);
+    rig_pubrel(pub, 2);
+    uint16_t first = rig_expect_publish(sub, "t", "one", 1).id;
+    uint16_t second = rig_expect_publish(sub, "t", "two", 2).id;
+    rig_pubrec(sub, second, false);
+    sub = rig_connect(&rig, "sub", &(struct rig_connect){.expiry_s = 3600, .receive_max = 1});
+    rig_say(pub, "t", "three", 1, 3);
+    assert_int_equal(rig_expect_publish(sub, "t", "one", 1).id, first);
+    rig_expect_ack(sub, NJ_MQTT_PUBREL, second, 0);
+    rig_puback(sub, first);
+    rig_expect_nothing(sub);
+    rig_pubcomp(sub, second);
+    (void)rig_expect_publish(sub, "t", "three", 1);
+}
+
 /* ---- a subscription is replaced while the release of a QoS 2 message waits for the store */
 
 static void publish_and_release(struct rig_client *pub, const char *payload, uint16_t id)
@@ -393,6 +417,8 @@ int main(void)
         TEST4(a_release_does_not_pass_an_older_one_that_waits_for_the_store),
         TEST1(qos_0_does_not_pass_one_that_is_in_the_store_only),
         TEST4(qos_0_does_not_pass_one_that_is_in_the_store_only),
+        TEST1(a_release_resumed_in_a_narrower_window_keeps_nothing_older_back),
+        TEST4(a_release_resumed_in_a_narrower_window_keeps_nothing_older_back),
         TEST1(qos_0_that_becomes_1_during_a_release_loses_nothing),
         TEST4(qos_0_that_becomes_1_during_a_release_loses_nothing),
         TEST1(qos_1_that_becomes_0_during_a_release_gets_nothing_twice),
