@@ -190,26 +190,27 @@ static void a_client_that_is_back_does_not_pass_its_will(void **state)
     (void)rig_expect_publish(sub, "w", "online", 1);
 }
 
-/* The one who had to have the older one in the store is gone, and with it the need to wait. */
-static void a_release_does_not_pass_an_older_one_that_waits_for_the_store(void **state)
+/* Two messages are received, the older one retained when `is_retain`. */
+static struct rig_client *received_two(bool is_retain)
 {
-    (void)state;
-    rig_keep(&rig);
-    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
-    rig_sub(sub, "t", 2);
-    struct rig_client *stored = rig_connect_stored(&rig, "stored");
-    rig_sub(stored, "t", 2);
     struct rig_client *pub = rig_connect(&rig, "pub", NULL);
     for (uint16_t id = 1; id <= 2; id++) {
         const struct rig_publish publish = {
-            .topic = "t", .payload = id == 1 ? "one" : "two", .qos = 2, .id = id};
+            .topic = "t",
+            .payload = id == 1 ? "one" : "two",
+            .qos = 2,
+            .id = id,
+            .is_retain = id == 1 && is_retain,
+        };
         assert_int_equal(rig_publish(pub, &publish), 0);
         rig_expect_ack(pub, NJ_MQTT_PUBREC, id, 0);
     }
     rig.store.holds = true;
-    rig_pubrel(pub, 1);
-    (void)rig_unsubscribe(stored, "t");
-    rig_pubrel(pub, 2);
+    return pub;
+}
+
+static void expect_both_in_order(struct rig_client *sub, struct rig_client *pub)
+{
     rig_expect_nothing(sub);
     rig.store.holds = false;
     rig_store_release(&rig, NJ_OK);
@@ -220,7 +221,35 @@ static void a_release_does_not_pass_an_older_one_that_waits_for_the_store(void *
     rig_expect_ack(pub, NJ_MQTT_PUBCOMP, 2, 0);
 }
 
-/* What comes while the session is read back goes to the store, behind what is there. */
+/* The one who had to have the older one in the store is gone, and with it the need to wait. */
+static void a_release_does_not_pass_an_older_one_that_waits_for_the_store(void **state)
+{
+    (void)state;
+    rig_keep(&rig);
+    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
+    rig_sub(sub, "t", 2);
+    struct rig_client *stored = rig_connect_stored(&rig, "stored");
+    rig_sub(stored, "t", 2);
+    struct rig_client *pub = received_two(false);
+    rig_pubrel(pub, 1);
+    (void)rig_unsubscribe(stored, "t");
+    rig_pubrel(pub, 2);
+    expect_both_in_order(sub, pub);
+}
+
+/* Only the older one is to be kept. */
+static void a_release_does_not_pass_a_retained_one_that_waits_for_the_store(void **state)
+{
+    (void)state;
+    rig_keep(&rig);
+    struct rig_client *sub = rig_connect(&rig, "sub", NULL);
+    rig_sub(sub, "t", 2);
+    struct rig_client *pub = received_two(true);
+    rig_pubrel(pub, 1);
+    rig_pubrel(pub, 2);
+    expect_both_in_order(sub, pub);
+}
+
 static void qos_0_does_not_pass_one_that_is_in_the_store_only(void **state)
 {
     (void)state;
@@ -414,6 +443,8 @@ int main(void)
         TEST1(a_client_that_is_back_does_not_pass_its_will),
         TEST4(a_client_that_is_back_does_not_pass_its_will),
         TEST1(a_release_does_not_pass_an_older_one_that_waits_for_the_store),
+        TEST1(a_release_does_not_pass_a_retained_one_that_waits_for_the_store),
+        TEST4(a_release_does_not_pass_a_retained_one_that_waits_for_the_store),
         TEST4(a_release_does_not_pass_an_older_one_that_waits_for_the_store),
         TEST1(qos_0_does_not_pass_one_that_is_in_the_store_only),
         TEST4(qos_0_does_not_pass_one_that_is_in_the_store_only),
