@@ -48,16 +48,15 @@ static bool load_stdin(const struct nj_link *link, struct nj_buf *payload)
 static bool load_file(const struct nj_link *link, const char *path, struct nj_buf *payload)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool is_good = fd >= 0;
-    if (!is_good) {
-        if (!link->opts->command->is_compat) {
-            nj_link_say(link, "Error: Unable to open file \"%s\": %s.\n", path, strerror(errno));
-            return false;
-        }
-        nj_link_say(link, "Error: Unable to open file \"%s\".\n", path);
-    } else {
+    bool is_good = false;
+    if (fd >= 0) {
         is_good = load_stream(link, fd, payload);
         (void)close(fd);
+    } else if (link->opts->command->is_compat) {
+        nj_link_say(link, "Error: Unable to open file \"%s\".\n", path);
+    } else {
+        nj_link_say(link, "Error: Unable to open file \"%s\": %s.\n", path, strerror(errno));
+        return false;
     }
     if (is_good && payload->len > NJ_PAYLOAD_MAX) {
         nj_link_say(link, "Error: File must be less than %u bytes.\n\n", NJ_PAYLOAD_MAX);
